@@ -1,0 +1,116 @@
+//! The API client allow list: the addresses that a client may call from.
+
+use ipnet::{IpNet, Ipv4Net};
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+/// CIDR blocks and bare addresses, as they were written. An empty list admits any address.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AllowList(Vec<String>);
+
+impl AllowList {
+    /// The list of these entries.
+    pub fn new(entries: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self(entries.into_iter().map(Into::into).collect())
+    }
+
+    /// Whether a caller at `address` is admitted. `None`, an address that the platform did not give, is admitted only
+    /// where any address is.
+    #[must_use]
+    pub fn admits(&self, address: Option<IpAddr>) -> bool {
+        let address = address.map(|address| address.to_canonical());
+        self.0.is_empty() || self.0.iter().filter_map(|entry| block(entry)).any(|block| covers(&block, address))
+    }
+
+    /// The entries that cannot be read, and therefore admit nobody.
+    pub fn unreadable(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(|entry| block(entry).is_none()).map(String::as_str)
+    }
+}
+
+/// The block that an entry names: a bare address is a host block; an IPv4-mapped one counts as IPv4.
+fn block(entry: &str) -> Option<IpNet> {
+    let block = entry.parse::<IpNet>().or_else(|_| entry.parse::<IpAddr>().map(IpNet::from)).ok()?;
+    let mapped = match block {
+        IpNet::V6(v6) => v6.addr().to_ipv4_mapped().zip(v6.prefix_len().checked_sub(96)),
+        IpNet::V4(_) => None,
+    };
+    match mapped {
+        Some((address, prefix)) => Ipv4Net::new(address, prefix).ok().map(IpNet::from),
+        None => Some(block),
+    }
+}
+
+/// Whether `address` lies in `block`. `0.0.0.0/0` is the vendor's way to write any address, IPv6 too.
+fn covers(block: &IpNet, address: Option<IpAddr>) -> bool {
+    matches!(block, IpNet::V4(any) if any.prefix_len() == 0) || address.is_some_and(|address| block.contains(&address))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admits(entries: &[&str], address: &str) -> bool {
+        AllowList::new(entries.iter().copied()).admits(address.parse().ok())
+    }
+
+    #[test]
+    fn an_empty_list_admits_any_address() {
+        assert!(admits(&[], "203.0.113.7"));
+        assert!(AllowList::default().admits(None));
+    }
+
+    #[test]
+    fn a_block_admits_its_own_addresses_alone() {
+        assert!(admits(&["198.51.100.0/24", "203.0.113.0/24"], "203.0.113.255"));
+        assert!(!admits(&["203.0.113.0/24"], "203.0.114.0"));
+        assert!(admits(&["2001:db8::/32"], "2001:db8:ffff::1"));
+        assert!(!admits(&["2001:db8::/32"], "2001:db9::1"));
+    }
+
+    #[test]
+    fn a_bare_address_is_a_host_block() {
+        assert!(admits(&["203.0.113.7"], "203.0.113.7"));
+        assert!(!admits(&["203.0.113.7"], "203.0.113.8"));
+        assert!(admits(&["2001:db8::1"], "2001:db8::1"));
+    }
+
+    #[test]
+    fn host_bits_in_a_block_are_ignored() {
+        assert!(admits(&["203.0.113.77/24"], "203.0.113.7"));
+    }
+
+    #[test]
+    fn the_ipv4_block_of_everything_admits_ipv6_and_unknown_addresses_too() {
+        assert!(admits(&["0.0.0.0/0"], "2001:db8::1"));
+        assert!(AllowList::new(["0.0.0.0/0"]).admits(None));
+    }
+
+    #[test]
+    fn the_ipv6_block_of_everything_admits_ipv6_alone() {
+        assert!(admits(&["::/0"], "2001:db8::1"));
+        assert!(!admits(&["::/0"], "203.0.113.7"));
+    }
+
+    #[test]
+    fn ipv4_mapped_addresses_are_compared_as_ipv4_on_both_sides() {
+        assert!(admits(&["203.0.113.0/24"], "::ffff:203.0.113.7"));
+        assert!(admits(&["::ffff:203.0.113.0/120"], "203.0.113.7"));
+        assert!(admits(&["::ffff:203.0.113.7"], "203.0.113.7"));
+        assert!(!admits(&["::ffff:203.0.113.0/120"], "203.0.114.7"));
+    }
+
+    #[test]
+    fn an_entry_that_cannot_be_read_admits_nobody_and_is_named() {
+        let list = AllowList::new(["203.0.113.0/33", "anywhere", "", "198.51.100.7"]);
+        assert!(!list.admits("203.0.113.7".parse().ok()));
+        assert!(list.admits("198.51.100.7".parse().ok()));
+        assert_eq!(list.unreadable().collect::<Vec<_>>(), ["203.0.113.0/33", "anywhere", ""]);
+    }
+
+    #[test]
+    fn an_unknown_address_is_refused_by_any_other_list() {
+        assert!(!AllowList::new(["203.0.113.0/24"]).admits(None));
+    }
+}

@@ -1,0 +1,176 @@
+//! API Gateway's events, to requests and back.
+//!
+//! The payloads of HTTP APIs and function URLs (2.0) and of REST APIs (1.0) are read here rather than by `lambda_http`,
+//! whose reading loses a repeated header of payload 1.0, fails on a header that is not ASCII, and panics on a body that
+//! is not base64 (`docs/adr/0004-events-are-read-here.md`). What comes out is `lambda_http`'s own request.
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use lambda_http::{
+    Body, Request, RequestExt, Response,
+    aws_lambda_events::query_map::QueryMap,
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header::AUTHORIZATION},
+};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeStruct};
+use std::{borrow::Cow, collections::HashMap, fmt, net::IpAddr};
+
+/// Where a request comes from, as the platform says. A request made from an [`Event`] carries it as an extension.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The caller's address. `X-Forwarded-For` has no say in it.
+    pub source_ip: Option<IpAddr>,
+    /// The API's stage, with which the path may begin.
+    pub stage: Option<String>,
+}
+
+/// An event of API Gateway or of a function URL. What it leaves out counts as empty.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Event {
+    /// Payload 2.0.
+    raw_path: Option<String>,
+    /// Payload 2.0.
+    raw_query_string: Option<String>,
+    /// Payload 1.0.
+    http_method: Option<String>,
+    /// Payload 1.0.
+    path: Option<String>,
+    /// Payload 1.0.
+    multi_value_query_string_parameters: Option<HashMap<String, Vec<String>>>,
+    /// Payload 1.0, each field line by itself.
+    multi_value_headers: Option<Headers>,
+    /// Payload 2.0, where repeated field lines are joined with commas; payload 1.0, the last field line alone.
+    headers: Option<Headers>,
+    body: Option<String>,
+    is_base64_encoded: bool,
+    request_context: Context,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Context {
+    stage: Option<String>,
+    /// Payload 2.0.
+    http: Option<Http>,
+    /// Payload 1.0.
+    identity: Option<Identity>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Http {
+    method: Option<String>,
+    source_ip: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Identity {
+    source_ip: Option<String>,
+}
+
+impl From<Event> for Request {
+    fn from(event: Event) -> Self {
+        let Context { stage, http, identity } = event.request_context;
+        let (method, source_ip) = match http {
+            Some(http) => (http.method, http.source_ip),
+            None => (event.http_method, identity.and_then(|identity| identity.source_ip)),
+        };
+        let query = match event.raw_query_string {
+            Some(query) => query.parse().unwrap_or_default(),
+            None => QueryMap::from(event.multi_value_query_string_parameters.unwrap_or_default()),
+        };
+
+        let mut request = Request::new(body(event.body, event.is_base64_encoded));
+        *request.method_mut() = method.and_then(|name| Method::from_bytes(name.as_bytes()).ok()).unwrap_or_default();
+        *request.headers_mut() = event.multi_value_headers.or(event.headers).unwrap_or_default().0;
+        request.extensions_mut().insert(Origin { source_ip: source_ip.and_then(|ip| ip.parse().ok()), stage });
+        request
+            .with_raw_http_path(event.raw_path.or(event.path).unwrap_or_default())
+            .with_query_string_parameters(query)
+    }
+}
+
+/// The body. One that says it is base64 and is not stays as it came: no door can read it.
+fn body(body: Option<String>, is_base64: bool) -> Body {
+    match body {
+        None => Body::Empty,
+        Some(text) if is_base64 => BASE64_STANDARD.decode(&text).map_or(Body::Text(text), Body::Binary),
+        Some(text) => Body::Text(text),
+    }
+}
+
+/// Header fields, each value by itself.
+#[derive(Debug, Default)]
+struct Headers(HeaderMap);
+
+impl Headers {
+    /// Adds a field line. A name that no header can have is dropped; a character that no value can have is replaced by
+    /// one that no credential can have.
+    fn append(&mut self, name: &str, value: &str) {
+        let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else { return };
+        let bytes: Vec<u8> =
+            value.bytes().map(|b| if b == b'\t' || !b.is_ascii_control() { b } else { 0xFF }).collect();
+        if let Ok(mut value) = HeaderValue::from_bytes(&bytes) {
+            value.set_sensitive(name == AUTHORIZATION);
+            self.0.append(name, value);
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Headers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Values<'a> {
+            One(#[serde(borrow)] Cow<'a, str>),
+            Many(Vec<String>),
+        }
+
+        impl<'de> de::Visitor<'de> for Fields {
+            type Value = Headers;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map of header fields")
+            }
+
+            fn visit_map<M: de::MapAccess<'de>>(self, mut fields: M) -> Result<Headers, M::Error> {
+                let mut headers = Headers::default();
+                while let Some((name, values)) = fields.next_entry::<Cow<'de, str>, Values<'de>>()? {
+                    match values {
+                        Values::One(value) => headers.append(&name, &value),
+                        Values::Many(values) => values.iter().for_each(|value| headers.append(&name, value)),
+                    }
+                }
+                Ok(headers)
+            }
+        }
+
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+/// An answer in the form that both payload versions take back.
+#[derive(Debug)]
+pub struct Answer(pub Response<Body>);
+
+impl Serialize for Answer {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let headers: HashMap<&str, &str> =
+            self.0.headers().iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))).collect();
+        let body = match self.0.body() {
+            Body::Text(text) => Some(text.as_str()),
+            _ => None,
+        };
+        let mut answer = serializer.serialize_struct("Answer", 4)?;
+        answer.serialize_field("statusCode", &self.0.status().as_u16())?;
+        answer.serialize_field("headers", &headers)?;
+        answer.serialize_field("isBase64Encoded", &false)?;
+        match body {
+            Some(body) => answer.serialize_field("body", body)?,
+            None => answer.skip_field("body")?,
+        }
+        answer.end()
+    }
+}

@@ -1,0 +1,42 @@
+//! The function on AWS Lambda: settings, store, handler, run.
+
+use deregister::{
+    Function,
+    settings::Settings,
+    store::{DynamoDb, connection},
+    telemetry,
+};
+use lambda_http::{
+    lambda_runtime::{self, service_fn},
+    tracing,
+};
+use std::{process::ExitCode, sync::Arc, time::SystemTime};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    telemetry::init();
+    let settings = match Settings::read(|name| std::env::var(name).ok()) {
+        Ok(settings) => settings,
+        Err(wrong) => {
+            tracing::error!("the function cannot start: {wrong}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let client = connection::connect(&settings).await;
+    let store = DynamoDb::new(client, settings.table, settings.retention);
+    #[expect(clippy::disallowed_methods, reason = "the one place where the function is given its clock")]
+    let function = Arc::new(Function::new(store, settings.realm, SystemTime::now));
+
+    let handler = service_fn(move |event| {
+        let function = Arc::clone(&function);
+        // Boxed, since the compiler does not lay out a future that is nested as deeply as the SDK's.
+        Box::pin(async move { function.call(event).await })
+    });
+    match lambda_runtime::run_concurrent(handler).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("the function stopped: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! The store on DynamoDB: one `BatchGetItem`, one conditional `UpdateItem`.
+
+use super::{
+    Burial, Fault, Store,
+    item::{self, Item, READ},
+    table::{CLIENT, DELETED, EXPIRES_AT, KEY, TOMBSTONE},
+};
+use crate::{
+    client::{Deletion, OWNER, Version, epoch_seconds},
+    rule::{Facts, Key, Permit, Premise},
+};
+use aws_sdk_dynamodb::{
+    Client,
+    error::{ProvideErrorMetadata, SdkError},
+    operation::update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
+    primitives::Blob,
+    types::{AttributeValue, KeysAndAttributes, ReturnValuesOnConditionCheckFailure},
+};
+use std::{
+    collections::{BTreeSet, HashMap},
+    error::Error,
+    iter,
+    time::Duration,
+};
+
+/// A table in DynamoDB.
+#[derive(Debug, Clone)]
+pub struct DynamoDb {
+    client: Client,
+    table: String,
+    retention: Duration,
+}
+
+impl DynamoDb {
+    /// How often keys that DynamoDB left unprocessed are asked for again.
+    const ROUNDS: u32 = 4;
+    /// How long to wait before the first of these rounds; the wait doubles with each.
+    const FIRST_WAIT: Duration = Duration::from_millis(25);
+
+    /// The table with this name; what is deleted in it can be restored for as long as `retention`.
+    pub fn new(client: Client, table: impl Into<String>, retention: Duration) -> Self {
+        Self { client, table: table.into(), retention }
+    }
+
+    /// The SDK's client.
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The table's name.
+    #[must_use]
+    pub fn table(&self) -> &str {
+        &self.table
+    }
+
+    /// Asks for these keys once, and says which of them DynamoDB left for another time.
+    async fn batch_get(&self, wanted: KeysAndAttributes) -> Result<(Vec<Item>, Option<KeysAndAttributes>), Fault> {
+        let answer = self
+            .client
+            .batch_get_item()
+            .request_items(&self.table, wanted)
+            .send()
+            .await
+            .map_err(|error| fault(&error))?;
+        let found = answer.responses.and_then(|mut tables| tables.remove(&self.table)).unwrap_or_default();
+        let left = answer.unprocessed_keys.and_then(|mut tables| tables.remove(&self.table));
+        Ok((found, left.filter(|left| !left.keys.is_empty())))
+    }
+}
+
+impl Store for DynamoDb {
+    async fn load(&self, keys: BTreeSet<Key>) -> Result<Facts, Fault> {
+        let mut wanted = Some(read_of(&keys)?);
+        let mut items = Vec::with_capacity(keys.len());
+        let mut wait = Self::FIRST_WAIT;
+        for round in 0..Self::ROUNDS {
+            let Some(keys) = wanted.take() else { break };
+            if round > 0 {
+                tokio::time::sleep(wait).await;
+                wait *= 2;
+            }
+            let (found, left) = self.batch_get(keys).await?;
+            items.extend(found);
+            wanted = left;
+        }
+        if wanted.is_some() {
+            return Err(Fault::Unavailable("keys were left unprocessed in every round".to_owned()));
+        }
+        let by_key: HashMap<String, Key> = keys.into_iter().map(|key| (key.to_string(), key)).collect();
+        let record = |item: Item| {
+            let key = by_key.get(item.get(KEY)?.as_s().ok()?)?.clone();
+            Some((key, item::read(item)))
+        };
+        Ok(items.into_iter().filter_map(record).collect())
+    }
+
+    async fn bury(&self, permit: &Permit<'_>, deletion: &Deletion) -> Result<Burial, Fault> {
+        let deleted = serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value(deletion)
+            .map_err(|error| Fault::Unexpected(error.to_string()))?;
+        let expires_at = epoch_seconds::of(deletion.at).saturating_add(self.retention.as_secs());
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key(KEY, item::key(&Key::Client(permit.target.clone())))
+            .update_expression(
+                "SET #tombstone = #client, #deleted = :deleted, #expires_at = :expires_at REMOVE #client",
+            )
+            .expression_attribute_names("#tombstone", TOMBSTONE)
+            .expression_attribute_names("#client", CLIENT)
+            .expression_attribute_names("#deleted", DELETED)
+            .expression_attribute_names("#expires_at", EXPIRES_AT)
+            .expression_attribute_values(":deleted", deleted)
+            .expression_attribute_values(":expires_at", AttributeValue::N(expires_at.to_string()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let Err(error) = only_if(update, &permit.premises).send().await else {
+            return Ok(Burial::Done);
+        };
+        match error.as_service_error() {
+            Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
+                Ok(Burial::Refused(failed.item.clone().map(item::read)))
+            }
+            _ => Err(fault(&error)),
+        }
+    }
+}
+
+/// The read of these keys: strongly consistent, of the attributes that matter.
+fn read_of(keys: &BTreeSet<Key>) -> Result<KeysAndAttributes, Fault> {
+    let names: Vec<String> = (0..READ.len()).map(|n| format!("#{n}")).collect();
+    KeysAndAttributes::builder()
+        .set_keys(Some(keys.iter().map(|key| HashMap::from([(KEY.to_owned(), item::key(key))])).collect()))
+        .consistent_read(true)
+        .projection_expression(names.join(","))
+        .set_expression_attribute_names(Some(names.into_iter().zip(READ.map(str::to_owned)).collect()))
+        .build()
+        .map_err(|error| Fault::Unexpected(error.to_string()))
+}
+
+/// The update, on condition that the client is live, not protected, and as each premise says.
+fn only_if(update: UpdateItemFluentBuilder, premises: &[Premise<'_>]) -> UpdateItemFluentBuilder {
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let mut condition = String::from(
+        "attribute_exists(#client) AND (attribute_not_exists(#client.#protected) OR #client.#protected = :no)",
+    );
+    let mut update = update
+        .expression_attribute_names("#protected", "protected")
+        .expression_attribute_values(":no", AttributeValue::Bool(false));
+    for premise in premises {
+        let (clause, name, value) = match *premise {
+            Premise::Application(application) => {
+                update =
+                    update.expression_attribute_names("#kind", "kind").expression_attribute_values(":api", text("api"));
+                (" AND #client.#kind = :api AND #client.#app = :app", ("#app", "app_id"), (":app", text(application)))
+            }
+            Premise::NotOwner => {
+                (" AND NOT contains(#client.#features, :owner)", ("#features", "features"), (":owner", text(OWNER)))
+            }
+            Premise::RegistrationToken(digest) => (
+                " AND #client.#token = :token",
+                ("#token", "registration_token_digest"),
+                (":token", AttributeValue::B(Blob::new(digest.as_bytes()))),
+            ),
+            Premise::RegisteredAt(service) => {
+                update = update
+                    .expression_attribute_names("#dynamic", "dynamic")
+                    .expression_attribute_values(":yes", AttributeValue::Bool(true));
+                (
+                    " AND #client.#dynamic = :yes AND #client.#service = :service",
+                    ("#service", "service_id"),
+                    (":service", text(service.as_str())),
+                )
+            }
+            Premise::Version(Version(version)) => (
+                " AND #client.#version = :version",
+                ("#version", "version"),
+                (":version", AttributeValue::N(version.to_string())),
+            ),
+        };
+        condition.push_str(clause);
+        update = update.expression_attribute_names(name.0, name.1).expression_attribute_values(value.0, value.1);
+    }
+    update.condition_expression(condition)
+}
+
+/// Whether the call may succeed later, or is wrong in itself. The text is for the log: codes and messages, never items.
+pub(super) fn fault<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<E>) -> Fault {
+    const PASSING: [&str; 6] = [
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "ThrottlingException",
+        "TransactionConflictException",
+        "TransactionInProgressException",
+        "LimitExceededException",
+    ];
+    match error {
+        SdkError::ServiceError(refused) => {
+            let code = refused.err().code().unwrap_or("no error code");
+            let message = refused.err().message().unwrap_or("no message");
+            let text = format!("{code}: {message}");
+            let status = refused.raw().status();
+            if status.is_server_error() || status.as_u16() == 429 || PASSING.contains(&code) {
+                Fault::Unavailable(text)
+            } else {
+                Fault::Unexpected(text)
+            }
+        }
+        SdkError::ConstructionFailure(_) => Fault::Unexpected(causes(error)),
+        _ => Fault::Unavailable(causes(error)),
+    }
+}
+
+/// The error and what caused it, in one line.
+fn causes(error: &dyn Error) -> String {
+    let messages = iter::successors(Some(error), |&error| error.source()).map(ToString::to_string);
+    messages.collect::<Vec<_>>().join(": ")
+}

@@ -1,0 +1,81 @@
+//! Items: what stands in the table, to and from the model.
+
+use super::table::{CLIENT, DELETED, EXPIRES_AT, KEY, SERVICE, TOKEN};
+use crate::{
+    client::{AccessToken, Client, Coverage, Deletion, Service, epoch_seconds},
+    rule::{Key, Record},
+};
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde::{Deserialize, Serialize};
+use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
+use std::{collections::HashMap, time::SystemTime};
+
+/// An item as the SDK has it.
+pub type Item = HashMap<String, AttributeValue>;
+
+/// The attributes that are read. What else an item holds, a tombstone's client above all, stays in the table.
+pub const READ: [&str; 6] = [KEY, CLIENT, DELETED, SERVICE, TOKEN, EXPIRES_AT];
+
+#[derive(Default, Serialize, Deserialize)]
+struct Attributes {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    client: Option<Client>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    deleted: Option<Deletion>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    service: Option<Service>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    token: Option<Coverage>,
+    #[serde(default, with = "epoch_seconds::optional", skip_serializing_if = "Option::is_none")]
+    expires_at: Option<SystemTime>,
+}
+
+/// The attribute of the partition key.
+#[must_use]
+pub fn key(key: &Key) -> AttributeValue {
+    AttributeValue::S(key.to_string())
+}
+
+/// What the item says. Unknown attributes are ignored; an item that cannot be read says so.
+#[must_use]
+pub fn read(item: Item) -> Record {
+    match from_item(item) {
+        Err(error) => Record::Unreadable(error.to_string()),
+        Ok(Attributes { client: Some(client), .. }) => Record::Client(client),
+        Ok(Attributes { deleted: Some(deletion), .. }) => Record::Deleted(deletion),
+        Ok(Attributes { service: Some(service), .. }) => Record::Service(service),
+        Ok(Attributes { token: Some(covers), expires_at, .. }) => Record::Token(AccessToken { covers, expires_at }),
+        Ok(_) => Record::Unreadable("it holds no client, service or token".to_owned()),
+    }
+}
+
+/// The item of a live client.
+///
+/// # Errors
+/// None in practice: the model has no value that an item cannot hold.
+pub fn of_client(key: &Key, client: &Client) -> serde_dynamo::Result<Item> {
+    with_key(key, &Attributes { client: Some(client.clone()), ..Attributes::default() })
+}
+
+/// The item of a service.
+///
+/// # Errors
+/// None in practice: the model has no value that an item cannot hold.
+pub fn of_service(key: &Key, service: &Service) -> serde_dynamo::Result<Item> {
+    with_key(key, &Attributes { service: Some(service.clone()), ..Attributes::default() })
+}
+
+/// The item of an access token.
+///
+/// # Errors
+/// None in practice: the model has no value that an item cannot hold.
+pub fn of_token(key: &Key, token: &AccessToken) -> serde_dynamo::Result<Item> {
+    let AccessToken { covers, expires_at } = token.clone();
+    with_key(key, &Attributes { token: Some(covers), expires_at, ..Attributes::default() })
+}
+
+fn with_key(of: &Key, attributes: &Attributes) -> serde_dynamo::Result<Item> {
+    let mut item: Item = to_item(attributes)?;
+    item.insert(KEY.to_owned(), key(of));
+    Ok(item)
+}
