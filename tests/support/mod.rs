@@ -1,0 +1,169 @@
+//! What the tests share: the function over the embedded DynamoDB, spoken to by the real SDK over HTTP, with a wire that
+//! counts the calls and can be told to misbehave.
+#![allow(dead_code, clippy::allow_attributes, reason = "each test file uses its own part")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::missing_panics_doc, reason = "tests fail so")]
+
+#[path = "../../examples/local/sample.rs"]
+pub mod sample;
+pub mod wire;
+
+use aws_sdk_dynamodb::{
+    Client,
+    config::{BehaviorVersion, Credentials, Region, retry::RetryConfig},
+};
+use deregister::{
+    Function, Realm,
+    event::{Event, Origin},
+    store::DynamoDb,
+};
+use lambda_http::{Body, LambdaEvent, Request, Response, lambda_runtime::Context};
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, SystemTime},
+};
+use wire::Wire;
+
+/// The instant at which every test takes place, unless it says otherwise.
+pub fn now() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+}
+/// How long a deleted client can be restored in the tests.
+pub const RETENTION: Duration = Duration::from_hours(30 * 24);
+
+/// The function over a database of its own.
+#[derive(Clone)]
+pub struct Lab {
+    /// The SDK's client, past the wire: for looking at the table, uncounted.
+    pub client: Client,
+    /// The store, through the wire.
+    pub store: DynamoDb,
+    /// The function, through the wire.
+    pub function: Function<DynamoDb>,
+    /// The wire.
+    pub wire: Wire,
+}
+
+impl Lab {
+    /// An empty table.
+    pub async fn empty() -> Self {
+        let database = dynoxide::Database::memory().unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(dynoxide::server::serve_on(listener, database));
+
+        let wire = Wire::new();
+        let config = aws_sdk_dynamodb::Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .endpoint_url(endpoint)
+            .region(Region::from_static("eu-central-1"))
+            .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+            .retry_config(
+                RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(1)),
+            );
+        let client = Client::from_conf(config.clone().http_client(wire::http()).build());
+        let wired = Client::from_conf(config.http_client(wire.clone()).build());
+
+        DynamoDb::new(client.clone(), "clients", RETENTION).create_table().await.unwrap();
+        let store = DynamoDb::new(wired, "clients", RETENTION);
+        let function = Function::new(store.clone(), Realm::new("deregister").unwrap(), now);
+        Self { client, store, function, wire }
+    }
+
+    /// The table with the sample data.
+    pub async fn with_samples() -> Self {
+        let lab = Self::empty().await;
+        sample::write(&lab.quiet_store(), now()).await.unwrap();
+        lab
+    }
+
+    /// The store, past the wire.
+    pub fn quiet_store(&self) -> DynamoDb {
+        DynamoDb::new(self.client.clone(), "clients", RETENTION)
+    }
+
+    /// Answers an event as the platform hands it over: through the public parser, as an invocation of its own.
+    pub async fn invoke(&self, event: &str) -> Response<Body> {
+        let event: Event = serde_json::from_str(event).unwrap();
+        self.function.call(LambdaEvent::new(event, invocation())).await.unwrap().0
+    }
+
+    /// Answers a request to `path` from 203.0.113.7 with this `Authorization`.
+    pub async fn send(&self, method: &str, path: &str, authorization: Option<&str>, body: &str) -> Response<Body> {
+        let headers: Vec<_> = authorization.map(|value| ("authorization", value)).into_iter().collect();
+        self.invoke(&event(method, path, "", &headers, body)).await
+    }
+
+    /// The item under this key, whole.
+    pub async fn item(&self, key: &str) -> Option<deregister::store::item::Item> {
+        let key = aws_sdk_dynamodb::types::AttributeValue::S(key.to_owned());
+        let get = self.client.get_item().table_name("clients").key("pk", key).consistent_read(true);
+        get.send().await.unwrap().item
+    }
+
+    /// Whether the client is live.
+    pub async fn lives(&self, client_id: &str) -> bool {
+        self.item(&format!("client#{client_id}")).await.is_some_and(|item| item.contains_key("client"))
+    }
+}
+
+/// The context of a new invocation, which has ten seconds.
+pub fn invocation() -> Context {
+    static INVOCATIONS: AtomicU64 = AtomicU64::new(0);
+    let mut context = Context::default();
+    context.request_id = format!("invocation-{}", INVOCATIONS.fetch_add(1, Ordering::Relaxed));
+    let end = now().duration_since(SystemTime::UNIX_EPOCH).unwrap() + Duration::from_secs(10);
+    context.deadline = end.as_millis().try_into().unwrap();
+    context
+}
+
+/// An event of payload 2.0.
+pub fn event(method: &str, path: &str, query: &str, headers: &[(&str, &str)], body: &str) -> String {
+    let headers: serde_json::Map<_, _> = headers.iter().map(|&(name, value)| (name.into(), value.into())).collect();
+    serde_json::json!({
+        "version": "2.0",
+        "rawPath": path,
+        "rawQueryString": query,
+        "headers": headers,
+        "requestContext": { "stage": "$default", "http": { "method": method, "sourceIp": "203.0.113.7" } },
+        "body": body,
+        "isBase64Encoded": false,
+    })
+    .to_string()
+}
+
+/// Basic credentials, unpadded as in the vendor's sample.
+pub fn basic((id, secret): (&str, &str)) -> String {
+    use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
+    format!("Basic {}", BASE64_STANDARD_NO_PAD.encode(format!("{id}:{secret}")))
+}
+
+/// Bearer credentials.
+pub fn bearer(token: &str) -> String {
+    format!("Bearer {token}")
+}
+
+/// The body as text.
+pub fn text(response: &Response<Body>) -> &str {
+    match response.body() {
+        Body::Empty => "",
+        Body::Text(text) => text,
+        other => panic!("a body that is no text: {other:?}"),
+    }
+}
+
+/// The body as JSON.
+pub fn json(response: &Response<Body>) -> serde_json::Value {
+    serde_json::from_str(text(response)).unwrap_or_else(|error| panic!("{error}: {}", text(response)))
+}
+
+/// A header field's value, or nothing.
+pub fn header<'r>(response: &'r Response<Body>, name: &str) -> Option<&'r str> {
+    response.headers().get(name).map(|value| value.to_str().unwrap())
+}
+
+/// The request of an event, for those who look at it without answering it.
+pub fn request(event: &str) -> (Request, Origin) {
+    let request = Request::from(serde_json::from_str::<Event>(event).unwrap());
+    let origin = request.extensions().get::<Origin>().cloned().unwrap();
+    (request, origin)
+}

@@ -1,0 +1,140 @@
+//! The wire between the SDK and the database: it counts the calls, and does to the next ones what it is told to.
+
+use aws_sdk_dynamodb::config::{HttpClient, RuntimeComponents, SharedHttpClient};
+use aws_smithy_http_client::Builder;
+use aws_smithy_runtime_api::{
+    client::{
+        http::{HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector},
+        orchestrator::{HttpRequest, HttpResponse},
+        result::ConnectorError,
+    },
+    http::StatusCode,
+};
+use aws_smithy_types::body::SdkBody;
+use std::{
+    collections::{HashMap, VecDeque},
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex},
+};
+
+/// What is done to one call.
+pub enum Mishap {
+    /// The database does as it is told, and its answer is lost on the way back.
+    AnswerLost,
+    /// The connection is closed before the database hears of it.
+    Reset,
+    /// The database answers this status and JSON text instead of doing anything.
+    Answer(u16, String),
+    /// Something else happens first; then the call goes through.
+    Meanwhile(Pin<Box<dyn Future<Output = ()> + Send>>),
+    /// There is never an answer.
+    Silence,
+}
+
+impl Mishap {
+    /// The error of this type, as DynamoDB tells it.
+    pub fn error(status: u16, kind: &str) -> Self {
+        let body = serde_json::json!({
+            "__type": format!("com.amazonaws.dynamodb.v20120810#{kind}"),
+            "message": "as the test asked",
+        });
+        Self::Answer(status, body.to_string())
+    }
+
+    /// Something else that happens first.
+    pub fn meanwhile(event: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self::Meanwhile(Box::pin(event))
+    }
+}
+
+#[derive(Default)]
+struct State {
+    calls: Vec<String>,
+    mishaps: HashMap<String, VecDeque<Mishap>>,
+}
+
+/// An HTTP client for the SDK.
+#[derive(Clone)]
+pub struct Wire {
+    inner: SharedHttpClient,
+    state: Arc<Mutex<State>>,
+}
+
+/// The HTTP client without a wire around it.
+pub fn http() -> SharedHttpClient {
+    Builder::new().build_http()
+}
+
+impl Wire {
+    pub fn new() -> Self {
+        Self { inner: http(), state: Arc::default() }
+    }
+
+    /// Does this to the next call of the operation for which nothing is planned yet.
+    pub fn plan(&self, operation: &str, mishap: Mishap) {
+        self.state.lock().unwrap().mishaps.entry(operation.to_owned()).or_default().push_back(mishap);
+    }
+
+    /// The operations called since this was last asked, each try by itself.
+    pub fn take_calls(&self) -> Vec<String> {
+        std::mem::take(&mut self.state.lock().unwrap().calls)
+    }
+
+    fn next(&self, request: &HttpRequest) -> Option<Mishap> {
+        let target = request.headers().get("x-amz-target").unwrap_or_default();
+        let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+        let mut state = self.state.lock().unwrap();
+        let mishap = state.mishaps.get_mut(&operation).and_then(VecDeque::pop_front);
+        state.calls.push(operation);
+        mishap
+    }
+}
+
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Wire")
+    }
+}
+
+impl HttpClient for Wire {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        let inner = self.inner.http_connector(settings, components);
+        SharedHttpConnector::new(WiredConnector { inner, wire: self.clone() })
+    }
+}
+
+#[derive(Debug)]
+struct WiredConnector {
+    inner: SharedHttpConnector,
+    wire: Wire,
+}
+
+impl HttpConnector for WiredConnector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let mishap = self.wire.next(&request);
+        let inner = self.inner.clone();
+        HttpConnectorFuture::new(async move {
+            let lost = || ConnectorError::io(std::io::Error::from(std::io::ErrorKind::ConnectionReset).into());
+            match mishap {
+                None => inner.call(request).await,
+                Some(Mishap::Meanwhile(event)) => {
+                    event.await;
+                    inner.call(request).await
+                }
+                Some(Mishap::AnswerLost) => {
+                    inner.call(request).await?;
+                    Err(lost())
+                }
+                Some(Mishap::Reset) => Err(lost()),
+                Some(Mishap::Silence) => std::future::pending().await,
+                Some(Mishap::Answer(status, body)) => {
+                    let mut response = HttpResponse::new(StatusCode::try_from(status).unwrap(), SdkBody::from(body));
+                    response.headers_mut().insert("content-type", "application/x-amz-json-1.0");
+                    Ok(response)
+                }
+            }
+        })
+    }
+}
