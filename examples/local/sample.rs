@@ -20,7 +20,7 @@ pub const APPLICATION: &str = "htb8fuhxnf8e38jrzub3c7pfrr";
 pub const OTHER_APPLICATION: &str = "yxwvutsrqpnmkjhgfedcba9876";
 
 /// The owner whose credentials the sample call carries.
-pub const OWNER: (&str, &str) = ("sgnyvus6pc4jm7khr2nmeq5gs89gbr2e", "wt4c3un9wkkcfvyknqx44ync476afs68");
+pub const OWNER: (&str, &str) = ("sgnyvus6pc4jm7khr2neq5gs89gbr2eq", "wt4c3un9wkkcfvyknqx44ync476afs68");
 /// A secret of the same owner that has been rotated out.
 pub const OWNERS_OLD_SECRET: &str = "y7n2xq4kz9c3vb8mt6ha5wrd2fgje4su";
 /// An owner who may call from the documentation network 198.51.100.0/24 alone.

@@ -1,0 +1,121 @@
+//! The whole system on one machine: the embedded DynamoDB, the function, and an HTTP front in place of API Gateway.
+//!
+//! `cargo run --example local` serves until Ctrl-C; `cargo run --example local -- --demo` exits after the transcript,
+//! with 0 only if every answer was what the contract says.
+
+mod front;
+mod sample;
+mod transcript;
+
+use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use clap::Parser;
+use deregister::{
+    Function,
+    settings::Settings,
+    store::{Creation, DynamoDb},
+};
+use std::{
+    error::Error,
+    io::{self, Write},
+    net::Ipv4Addr,
+    path::PathBuf,
+    process::ExitCode,
+    time::SystemTime,
+};
+use tokio::net::TcpListener;
+
+/// deregister on one machine: an embedded DynamoDB, and an HTTP front that hands each request to the function.
+#[derive(Parser)]
+#[command(name = "local")]
+struct Options {
+    /// The port of the HTTP front; 0 for any free one
+    #[arg(long, default_value_t = 9000)]
+    port: u16,
+    /// The port of the database; 0 for any free one
+    #[arg(long, default_value_t = 8000)]
+    database_port: u16,
+    /// Keep the data in this file instead of in memory
+    #[arg(long, value_name = "FILE")]
+    data: Option<PathBuf>,
+    /// Leave out the sample data and the transcript
+    #[arg(long)]
+    empty: bool,
+    /// Exit after the transcript
+    #[arg(long, conflicts_with = "empty")]
+    demo: bool,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(&Options::parse()).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("local: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
+    let (database_listener, database_url) = listen("database", options.database_port, "--database-port").await?;
+    let (front_listener, front_url) = listen("HTTP front", options.port, "--port").await?;
+
+    let database = match &options.data {
+        Some(file) => dynoxide::Database::new(file.to_str().ok_or("--data must be a path in UTF-8")?)
+            .map_err(|error| format!("{} cannot be used: {error}", file.display()))?,
+        None => dynoxide::Database::memory()?,
+    };
+    tokio::spawn(dynoxide::server::serve_on(database_listener, database));
+
+    let settings = Settings::read(|name| std::env::var(name).ok())?;
+    let client = client(&database_url);
+    let store = DynamoDb::new(client.clone(), settings.table, settings.retention);
+    tokio::spawn(front::serve(front_listener, Function::new(store.clone(), settings.realm, now)));
+
+    let is_new = store.create_table().await? == Creation::Done;
+    let mut as_promised = true;
+    if is_new && !options.empty {
+        sample::write(&store, now()).await?;
+        as_promised = transcript::play(&front_url).await?;
+        // The transcript has deleted some of the samples: they are put back for whoever comes next.
+        client.delete_table().table_name(store.table()).send().await?;
+        store.create_table().await?;
+        sample::write(&store, now()).await?;
+    } else if options.demo {
+        return Err("the transcript needs new data, and the file given with --data has some already".into());
+    }
+
+    println!("database on {database_url}");
+    println!("listening on {front_url}");
+    io::stdout().flush()?;
+    if !options.demo {
+        println!("serving the table {} until Ctrl-C", store.table());
+        tokio::signal::ctrl_c().await?;
+    }
+    Ok(if as_promised { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A listener on the loopback interface, and its address.
+async fn listen(what: &str, port: u16, option: &str) -> Result<(TcpListener, String), String> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(|error| {
+        format!("the {what} cannot listen on 127.0.0.1:{port} ({error}); choose another port with {option}")
+    })?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    Ok((listener, format!("http://{address}")))
+}
+
+/// The SDK's client for the embedded database, whatever the environment says.
+fn client(endpoint: &str) -> aws_sdk_dynamodb::Client {
+    let config = aws_sdk_dynamodb::Config::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .endpoint_url(endpoint)
+        .region(Region::from_static("eu-central-1"))
+        .credentials_provider(Credentials::new("local", "local", None, None, "local"));
+    aws_sdk_dynamodb::Client::from_conf(config.build())
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place where the local run is given its clock")]
+fn now() -> SystemTime {
+    SystemTime::now()
+}

@@ -1,0 +1,173 @@
+//! The transcript: the vendors' own requests, what was answered, and whether that is what the contract says.
+
+use crate::sample::{APPLICATION, CLIENT, DIRECT_ACCESS, OWNER, RFC_CLIENT, SERVICE, SERVICE_TOKEN, TARGET};
+use axum::{
+    body::Bytes,
+    http::{Request, header},
+};
+use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
+use http_body_util::{BodyExt, Full};
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use serde_json::{Value, json};
+use std::error::Error;
+
+/// One request, and the answer that the contract promises.
+struct Step {
+    title: &'static str,
+    method: &'static str,
+    path: String,
+    authorization: String,
+    body: Option<Value>,
+    status: u16,
+    promise: Promise,
+}
+
+/// What the body must be.
+enum Promise {
+    /// There is none.
+    Nothing,
+    /// This JSON.
+    Exactly(Value),
+    /// JSON with these members among others.
+    With(Value),
+}
+
+/// Plays every step against the front at `url`, prints it, and says whether all were as promised.
+pub(crate) async fn play(url: &str) -> Result<bool, Box<dyn Error>> {
+    let mut as_promised = true;
+    for step in steps() {
+        as_promised &= step.play(url).await?;
+    }
+    println!();
+    println!(
+        "{}",
+        if as_promised { "every answer was as the contract says" } else { "NOT every answer was as the contract says" }
+    );
+    Ok(as_promised)
+}
+
+fn steps() -> Vec<Step> {
+    let configuration = |title, caller, target: &str, status, promise| Step {
+        title,
+        method: "DELETE",
+        path: format!("/config/{APPLICATION}/clients/{target}"),
+        authorization: basic(caller),
+        body: None,
+        status,
+        promise,
+    };
+    let registration = |title, status, promise| Step {
+        title,
+        method: "DELETE",
+        path: format!("/register/{}", RFC_CLIENT.0),
+        authorization: format!("Bearer {}", RFC_CLIENT.1),
+        body: None,
+        status,
+        promise,
+    };
+    let authlete = |title, token, promise| Step {
+        title,
+        method: "POST",
+        path: format!("/api/{SERVICE}/client/registration/delete"),
+        authorization: format!("Bearer {SERVICE_TOKEN}"),
+        body: Some(json!({ "clientId": CLIENT.0, "token": token })),
+        status: 200,
+        promise,
+    };
+    let errors = |text: &str| Promise::Exactly(json!({ "errors": text }));
+    let wrong_secret = (OWNER.0, "not-the-secret");
+    vec![
+        configuration(
+            "Configuration API: a wrong secret",
+            wrong_secret,
+            TARGET,
+            401,
+            errors("Authentication required."),
+        ),
+        configuration(
+            "a caller without the feature owner",
+            DIRECT_ACCESS,
+            TARGET,
+            403,
+            errors("Authentication required."),
+        ),
+        configuration(
+            "an owner as the target",
+            OWNER,
+            OWNER.0,
+            403,
+            errors("A client with the owner feature cannot be deleted."),
+        ),
+        configuration("the vendor's own call", OWNER, TARGET, 204, Promise::Nothing),
+        configuration("the same again", OWNER, TARGET, 404, errors("Client ID not found.")),
+        registration("RFC 7592: a client deletes itself", 204, Promise::Nothing),
+        registration("the same again: its token died with it", 401, Promise::With(json!({ "error": "invalid_token" }))),
+        authlete(
+            "Authlete API: a wrong registration access token",
+            "not-the-token",
+            Promise::With(json!({ "resultCode": "A215307", "action": "BAD_REQUEST" })),
+        ),
+        authlete("the right one", CLIENT.1, Promise::With(json!({ "resultCode": "A216001", "action": "DELETED" }))),
+        authlete(
+            "the same again",
+            CLIENT.1,
+            Promise::With(json!({ "resultCode": "A215302", "action": "BAD_REQUEST" })),
+        ),
+    ]
+}
+
+impl Step {
+    async fn play(&self, url: &str) -> Result<bool, Box<dyn Error>> {
+        println!("\n# {}", self.title);
+        println!("> {} {}{}", self.method, url, self.path);
+        println!("> Authorization: {}", self.authorization);
+        let mut request = Request::builder()
+            .method(self.method)
+            .uri(format!("{url}{}", self.path))
+            .header(header::AUTHORIZATION, &self.authorization);
+        let body = self.body.as_ref().map(Value::to_string);
+        if let Some(body) = &body {
+            println!("> {body}");
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+
+        let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+        let response = client.request(request.body(Full::from(body.unwrap_or_default()))?).await?;
+        let status = response.status();
+        println!("< {status}");
+        for name in [header::WWW_AUTHENTICATE, header::CONTENT_TYPE, header::CACHE_CONTROL] {
+            if let Some(value) = response.headers().get(&name) {
+                println!("< {name}: {}", value.to_str()?);
+            }
+        }
+        let answered = String::from_utf8(response.into_body().collect().await?.to_bytes().to_vec())?;
+        if !answered.is_empty() {
+            println!("< {answered}");
+        }
+
+        let kept = status.as_u16() == self.status && self.promise.is_kept_by(&answered);
+        if !kept {
+            println!("! the contract says {}", self.status);
+        }
+        Ok(kept)
+    }
+}
+
+impl Promise {
+    fn is_kept_by(&self, body: &str) -> bool {
+        let json = serde_json::from_str::<Value>(body).ok();
+        match self {
+            Self::Nothing => body.is_empty(),
+            Self::Exactly(promised) => json.as_ref() == Some(promised),
+            Self::With(promised) => json.is_some_and(|json| {
+                promised
+                    .as_object()
+                    .is_some_and(|members| members.iter().all(|(name, value)| json.get(name) == Some(value)))
+            }),
+        }
+    }
+}
+
+fn basic((id, secret): (&str, &str)) -> String {
+    format!("Basic {}", BASE64_STANDARD_NO_PAD.encode(format!("{id}:{secret}")))
+}
