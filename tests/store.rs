@@ -2,18 +2,365 @@
 
 mod support;
 
-use support::{Lab, basic, json, sample};
+use aws_sdk_dynamodb::types::AttributeValue;
+use deregister::{
+    client::{AccessToken, ApiClient, Client, Coverage, Deletion, Id, Kind, OAuthClient, Service, Version},
+    credential::{Digest, Secret},
+    rule::{Facts, Key, Permit, Premise, Presence, Record, Unreadable},
+    store::{Burial, Creation, DynamoDb, Fault, Store},
+};
+use std::{collections::HashMap, time::Duration};
+use support::{Lab, RETENTION, now, wire::Mishap};
+
+fn id(id: &str) -> Id {
+    Id::new(id).unwrap()
+}
+
+fn key(client_id: &str) -> Key {
+    Key::Client(id(client_id))
+}
+
+fn digest(secret: &str) -> Digest {
+    Secret::new(secret).digest()
+}
+
+fn api(features: &[&str]) -> Client {
+    let features = features.iter().map(ToString::to_string).collect();
+    let client = ApiClient { app_id: "app".to_owned(), features, ..ApiClient::default() };
+    Client { kind: Kind::Api(client), protected: false, version: Some(Version(7)) }
+}
+
+fn oauth(token: &str) -> Client {
+    let client = OAuthClient {
+        service_id: id("1"),
+        dynamic: true,
+        registration_token_digest: Some(digest(token)),
+        metadata: deregister::client::Metadata::default(),
+    };
+    Client { kind: Kind::OAuth(client), protected: false, version: Some(Version(7)) }
+}
+
+fn deletion(request_id: &str) -> Deletion {
+    Deletion {
+        at: now(),
+        by: "client#owner".to_owned(),
+        via: "configuration".to_owned(),
+        source_ip: Some("203.0.113.7".to_owned()),
+        request_id: request_id.to_owned(),
+    }
+}
+
+async fn bury(lab: &Lab, client_id: &str, premises: Vec<Premise<'_>>) -> Burial {
+    lab.store.bury(&Permit { target: &id(client_id), premises }, &deletion("this")).await.unwrap()
+}
+
+/// What the store says now stands under the client's id.
+async fn record(lab: &Lab, client_id: &str) -> Option<Record> {
+    match bury(lab, client_id, vec![Premise::Application("nobody's")]).await {
+        Burial::Refused(found) => found,
+        Burial::Done => panic!("a premise that does not hold was let through"),
+    }
+}
+
+async fn load(store: &DynamoDb, keys: &[Key]) -> Result<Facts, Fault> {
+    store.load(keys.iter().cloned().collect()).await
+}
 
 #[tokio::test]
-async fn smoke() {
-    let lab = Lab::with_samples().await;
+async fn what_was_created_is_what_is_loaded() {
+    let lab = Lab::empty().await;
+    let service = Service { organization_id: Some("org".to_owned()), error_uri_omitted: true, ..Service::default() };
+    let token = AccessToken { covers: Coverage::ServiceId(id("1")), expires_at: Some(now()) };
+    let everywhere = AccessToken { covers: Coverage::OrganizationId("org".to_owned()), expires_at: None };
+    lab.store.create_client(&id("a"), &api(&["owner", "metadata"])).await.unwrap();
+    lab.store.create_client(&id("o"), &oauth("token")).await.unwrap();
+    lab.store.create_service(&id("1"), &service).await.unwrap();
+    lab.store.add_token(&digest("sat"), &token).await.unwrap();
+    lab.store.add_token(&digest("org"), &everywhere).await.unwrap();
+
+    let keys =
+        [key("a"), key("o"), Key::Service(id("1")), Key::of_token(&digest("sat")), Key::of_token(&digest("org"))];
+    let facts = load(&lab.store, &keys).await.unwrap();
+
+    assert_eq!(facts.client(&id("a")), Ok(Presence::Live(&api(&["owner", "metadata"]))));
+    assert_eq!(facts.client(&id("o")), Ok(Presence::Live(&oauth("token"))));
+    assert_eq!(facts.service(&id("1")), Ok(Some(&service)));
+    assert_eq!(facts.token(&digest("sat")), Ok(Some(&token)));
+    assert_eq!(facts.token(&digest("org")), Ok(Some(&everywhere)));
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_no_fault() {
+    let lab = Lab::empty().await;
+    let facts = load(&lab.store, &[key("a"), Key::Service(id("1")), Key::of_token(&digest("t"))]).await.unwrap();
+    assert_eq!(facts, Facts::default());
+}
+
+#[tokio::test]
+async fn a_load_is_one_strongly_consistent_call() {
+    let lab = Lab::empty().await;
+    load(&lab.store, &[key("a"), key("b"), Key::Service(id("1"))]).await.unwrap();
+    assert_eq!(lab.wire.take_calls(), ["BatchGetItem"]);
+    assert!(lab.wire.last_body().contains(r#""ConsistentRead":true"#), "{}", lab.wire.last_body());
+}
+
+#[tokio::test]
+async fn a_load_leaves_a_tombstones_client_in_the_table() {
+    let lab = Lab::empty().await;
+    lab.store.create_client(&id("a"), &api(&[])).await.unwrap();
+    bury(&lab, "a", vec![]).await;
+    load(&lab.store, &[key("a")]).await.unwrap();
+    assert!(!lab.wire.last_body().contains("tombstone"), "{}", lab.wire.last_body());
+}
+
+#[tokio::test]
+async fn keys_that_were_left_unprocessed_are_asked_for_again() {
+    let lab = Lab::empty().await;
+    lab.store.create_client(&id("a"), &api(&[])).await.unwrap();
+    lab.store.create_client(&id("b"), &api(&[])).await.unwrap();
     lab.wire.take_calls();
-    let path = format!("/config/{}/clients/{}", sample::APPLICATION, sample::TARGET);
-    let answer = lab.send("DELETE", &path, Some(&basic(sample::OWNER)), "").await;
-    assert_eq!(answer.status(), 204, "{answer:?}");
-    println!("{:?}", lab.wire.take_calls());
-    println!("{:?}", lab.item(&format!("client#{}", sample::TARGET)).await);
-    let answer = lab.send("DELETE", &path, Some(&basic(sample::OWNER)), "").await;
-    assert_eq!(answer.status(), 404);
-    println!("{:?}", json(&answer));
+    let left = serde_json::json!({
+        "Responses": { "clients": [] },
+        "UnprocessedKeys": { "clients": { "ConsistentRead": true, "Keys": [{"pk": {"S": "client#a"}}, {"pk": {"S": "client#b"}}] } },
+    });
+    lab.wire.plan("BatchGetItem", Mishap::Answer(200, left.to_string()));
+
+    let facts = load(&lab.store, &[key("a"), key("b")]).await.unwrap();
+
+    assert_eq!(facts.client(&id("a")), Ok(Presence::Live(&api(&[]))));
+    assert_eq!(facts.client(&id("b")), Ok(Presence::Live(&api(&[]))));
+    assert_eq!(lab.wire.take_calls(), ["BatchGetItem", "BatchGetItem"]);
+}
+
+#[tokio::test]
+async fn keys_that_are_always_left_unprocessed_are_a_passing_fault() {
+    let lab = Lab::empty().await;
+    let left = serde_json::json!({
+        "Responses": {},
+        "UnprocessedKeys": { "clients": { "Keys": [{"pk": {"S": "client#a"}}] } },
+    });
+    for _ in 0..4 {
+        lab.wire.plan("BatchGetItem", Mishap::Answer(200, left.to_string()));
+    }
+    let fault = load(&lab.store, &[key("a")]).await.unwrap_err();
+    assert!(matches!(fault, Fault::Unavailable(_)), "{fault}");
+}
+
+#[tokio::test]
+async fn burying_turns_the_client_into_a_tombstone_in_one_write() {
+    let lab = Lab::empty().await;
+    lab.store.create_client(&id("a"), &api(&["metadata"])).await.unwrap();
+    let was = lab.item("client#a").await.unwrap()["client"].clone();
+    lab.wire.take_calls();
+
+    assert_eq!(bury(&lab, "a", vec![]).await, Burial::Done);
+
+    assert_eq!(lab.wire.take_calls(), ["UpdateItem"]);
+    let item = lab.item("client#a").await.unwrap();
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let number = |number: Duration| AttributeValue::N(number.as_secs().to_string());
+    let at = now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let record = HashMap::from([
+        ("at".to_owned(), number(at)),
+        ("by".to_owned(), text("client#owner")),
+        ("via".to_owned(), text("configuration")),
+        ("source_ip".to_owned(), text("203.0.113.7")),
+        ("request_id".to_owned(), text("this")),
+    ]);
+    let tombstone = HashMap::from([
+        ("pk".to_owned(), text("client#a")),
+        ("tombstone".to_owned(), was),
+        ("deleted".to_owned(), AttributeValue::M(record)),
+        ("expires_at".to_owned(), number(at + RETENTION)),
+    ]);
+    assert_eq!(item, tombstone);
+}
+
+#[tokio::test]
+async fn what_the_client_had_beyond_the_model_goes_into_the_tombstone_too() {
+    let lab = Lab::empty().await;
+    let client = AttributeValue::M(HashMap::from([
+        ("kind".to_owned(), AttributeValue::S("api".to_owned())),
+        ("app_id".to_owned(), AttributeValue::S("app".to_owned())),
+        ("from_the_future".to_owned(), AttributeValue::Ss(vec!["x".to_owned()])),
+    ]));
+    put(&lab, "client#a", &[("client", client.clone()), ("note", AttributeValue::Bool(true))]).await;
+
+    assert_eq!(bury(&lab, "a", vec![Premise::Application("app"), Premise::NotOwner]).await, Burial::Done);
+
+    let item = lab.item("client#a").await.unwrap();
+    assert_eq!(item["tombstone"], client);
+    assert_eq!(item["note"], AttributeValue::Bool(true));
+}
+
+#[tokio::test]
+async fn nothing_is_buried_where_nothing_is() {
+    let lab = Lab::empty().await;
+    assert_eq!(bury(&lab, "a", vec![]).await, Burial::Refused(None));
+    assert_eq!(lab.item("client#a").await, None);
+}
+
+#[tokio::test]
+async fn a_tombstone_is_not_buried_again() {
+    let lab = Lab::empty().await;
+    lab.store.create_client(&id("a"), &api(&[])).await.unwrap();
+    bury(&lab, "a", vec![]).await;
+    let first = lab.item("client#a").await;
+    let again = lab.store.bury(&Permit { target: &id("a"), premises: vec![] }, &deletion("another")).await;
+    assert_eq!(again, Ok(Burial::Refused(Some(Record::Deleted(deletion("this"))))));
+    assert_eq!(lab.item("client#a").await, first);
+}
+
+#[tokio::test]
+async fn a_protected_client_is_not_buried() {
+    let lab = Lab::empty().await;
+    let protected = Client { protected: true, ..api(&[]) };
+    lab.store.create_client(&id("a"), &protected).await.unwrap();
+    assert_eq!(bury(&lab, "a", vec![]).await, Burial::Refused(Some(Record::Client(protected))));
+}
+
+#[tokio::test]
+async fn each_premise_lets_through_what_it_says_and_nothing_else() {
+    let lab = Lab::empty().await;
+    let (token, other) = (digest("token"), digest("other"));
+    let (service, other_service) = (id("1"), id("2"));
+    let mut is_static = oauth("token");
+    let Kind::OAuth(client) = &mut is_static.kind else { unreachable!() };
+    client.dynamic = false;
+    let unversioned = Client { version: None, ..api(&[]) };
+
+    for (client, premise, holds) in [
+        (api(&[]), Premise::Application("app"), true),
+        (api(&[]), Premise::Application("another"), false),
+        (oauth("token"), Premise::Application("app"), false),
+        (api(&["metadata", "login_client"]), Premise::NotOwner, true),
+        (api(&["metadata", "owner"]), Premise::NotOwner, false),
+        (api(&["owner "]), Premise::NotOwner, true),
+        (oauth("token"), Premise::RegistrationToken(&token), true),
+        (oauth("token"), Premise::RegistrationToken(&other), false),
+        (api(&[]), Premise::RegistrationToken(&token), false),
+        (oauth("token"), Premise::RegisteredAt(&service), true),
+        (oauth("token"), Premise::RegisteredAt(&other_service), false),
+        (is_static, Premise::RegisteredAt(&service), false),
+        (api(&[]), Premise::Version(Version(7)), true),
+        (api(&[]), Premise::Version(Version(8)), false),
+        (unversioned, Premise::Version(Version(7)), false),
+    ] {
+        let lab = &lab;
+        let name = format!("{client:?} {premise:?}");
+        lab.client
+            .delete_item()
+            .table_name("clients")
+            .key("pk", AttributeValue::S("client#a".to_owned()))
+            .send()
+            .await
+            .unwrap();
+        lab.store.create_client(&id("a"), &client).await.unwrap();
+        let expected = if holds { Burial::Done } else { Burial::Refused(Some(Record::Client(client))) };
+        assert_eq!(bury(lab, "a", vec![premise]).await, expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn every_premise_must_hold() {
+    let lab = Lab::empty().await;
+    lab.store.create_client(&id("a"), &api(&[])).await.unwrap();
+    let refused =
+        bury(&lab, "a", vec![Premise::Application("app"), Premise::NotOwner, Premise::Version(Version(1))]).await;
+    assert_eq!(refused, Burial::Refused(Some(Record::Client(api(&[])))));
+    let done =
+        bury(&lab, "a", vec![Premise::Application("app"), Premise::NotOwner, Premise::Version(Version(7))]).await;
+    assert_eq!(done, Burial::Done);
+}
+
+#[tokio::test]
+async fn an_id_is_taken_by_a_live_client_and_by_a_tombstone() {
+    let lab = Lab::empty().await;
+    assert_eq!(lab.store.create_client(&id("a"), &api(&[])).await, Ok(Creation::Done));
+    assert_eq!(lab.store.create_client(&id("a"), &api(&["owner"])).await, Ok(Creation::Taken));
+    assert_eq!(record(&lab, "a").await, Some(Record::Client(api(&[]))));
+    bury(&lab, "a", vec![]).await;
+    assert_eq!(lab.store.create_client(&id("a"), &api(&[])).await, Ok(Creation::Taken));
+    assert_eq!(record(&lab, "a").await, Some(Record::Deleted(deletion("this"))));
+}
+
+#[tokio::test]
+async fn unknown_attributes_are_ignored_and_missing_ones_have_defaults() {
+    let lab = Lab::empty().await;
+    let client = AttributeValue::M(HashMap::from([
+        ("kind".to_owned(), AttributeValue::S("oauth".to_owned())),
+        ("service_id".to_owned(), AttributeValue::S("1".to_owned())),
+        ("from_the_future".to_owned(), AttributeValue::Null(true)),
+    ]));
+    put(&lab, "client#a", &[("client", client)]).await;
+    let facts = load(&lab.store, &[key("a")]).await.unwrap();
+    let Ok(Presence::Live(Client { kind: Kind::OAuth(client), protected, version })) = facts.client(&id("a")) else {
+        panic!("{facts:?}");
+    };
+    assert_eq!((client.dynamic, &client.registration_token_digest, protected, version), (false, &None, &false, &None));
+}
+
+#[tokio::test]
+async fn an_item_that_cannot_be_read_says_which_and_why() {
+    let lab = Lab::empty().await;
+    put(&lab, "client#a", &[("client", AttributeValue::S("nonsense".to_owned()))]).await;
+    put(&lab, "client#b", &[]).await;
+    let facts = load(&lab.store, &[key("a"), key("b")]).await.unwrap();
+    for client in ["a", "b"] {
+        let Unreadable { key: named, why } = facts.client(&id(client)).unwrap_err();
+        assert_eq!(named, key(client));
+        assert!(!why.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn faults_are_passing_or_not_as_the_database_means_them() {
+    for (status, kind, passing) in [
+        (400, "ProvisionedThroughputExceededException", true),
+        (400, "RequestLimitExceeded", true),
+        (400, "ThrottlingException", true),
+        (400, "TransactionConflictException", true),
+        (500, "InternalServerError", true),
+        (503, "ServiceUnavailable", true),
+        (400, "ValidationException", false),
+        (400, "ResourceNotFoundException", false),
+        (400, "AccessDeniedException", false),
+        (400, "UnrecognizedClientException", false),
+    ] {
+        let lab = Lab::empty().await;
+        for operation in ["BatchGetItem", "UpdateItem"] {
+            (0..4).for_each(|_| lab.wire.plan(operation, Mishap::error(status, kind)));
+        }
+        let read = load(&lab.store, &[key("a")]).await.unwrap_err();
+        let permit = Permit { target: &id("a"), premises: vec![] };
+        let write = lab.store.bury(&permit, &deletion("this")).await.unwrap_err();
+        for fault in [read, write] {
+            assert_eq!(matches!(fault, Fault::Unavailable(_)), passing, "{kind}: {fault}");
+            assert!(fault.to_string().contains(kind), "{fault}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_database_out_of_reach_is_a_passing_fault() {
+    let lab = Lab::empty().await;
+    (0..4).for_each(|_| lab.wire.plan("BatchGetItem", Mishap::Reset));
+    let fault = load(&lab.store, &[key("a")]).await.unwrap_err();
+    assert!(matches!(fault, Fault::Unavailable(_)), "{fault}");
+}
+
+#[tokio::test]
+async fn the_table_is_created_once() {
+    let lab = Lab::empty().await;
+    assert_eq!(lab.store.create_table().await, Ok(Creation::Taken));
+    let described = lab.client.describe_time_to_live().table_name("clients").send().await.unwrap();
+    assert_eq!(described.time_to_live_description.unwrap().attribute_name.unwrap(), "expires_at");
+}
+
+async fn put(lab: &Lab, key: &str, attributes: &[(&str, AttributeValue)]) {
+    let mut put = lab.client.put_item().table_name("clients").item("pk", AttributeValue::S(key.to_owned()));
+    for (name, value) in attributes {
+        put = put.item(*name, value.clone());
+    }
+    put.send().await.unwrap();
 }

@@ -57,9 +57,7 @@ impl Lab {
             .endpoint_url(endpoint)
             .region(Region::from_static("eu-central-1"))
             .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-            .retry_config(
-                RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(1)),
-            );
+            .retry_config(RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(1)));
         let client = Client::from_conf(config.clone().http_client(wire::http()).build());
         let wired = Client::from_conf(config.http_client(wire.clone()).build());
 
@@ -83,8 +81,13 @@ impl Lab {
 
     /// Answers an event as the platform hands it over: through the public parser, as an invocation of its own.
     pub async fn invoke(&self, event: &str) -> Response<Body> {
+        self.invoke_in(invocation(), event).await
+    }
+
+    /// The same, as this invocation.
+    pub async fn invoke_in(&self, invocation: Context, event: &str) -> Response<Body> {
         let event: Event = serde_json::from_str(event).unwrap();
-        self.function.call(LambdaEvent::new(event, invocation())).await.unwrap().0
+        self.function.call(LambdaEvent::new(event, invocation)).await.unwrap().0
     }
 
     /// Answers a request to `path` from 203.0.113.7 with this `Authorization`.

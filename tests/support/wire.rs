@@ -52,6 +52,7 @@ impl Mishap {
 #[derive(Default)]
 struct State {
     calls: Vec<String>,
+    last_body: String,
     mishaps: HashMap<String, VecDeque<Mishap>>,
 }
 
@@ -82,12 +83,18 @@ impl Wire {
         std::mem::take(&mut self.state.lock().unwrap().calls)
     }
 
+    /// The body of the last call.
+    pub fn last_body(&self) -> String {
+        self.state.lock().unwrap().last_body.clone()
+    }
+
     fn next(&self, request: &HttpRequest) -> Option<Mishap> {
         let target = request.headers().get("x-amz-target").unwrap_or_default();
         let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
         let mut state = self.state.lock().unwrap();
         let mishap = state.mishaps.get_mut(&operation).and_then(VecDeque::pop_front);
         state.calls.push(operation);
+        state.last_body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
         mishap
     }
 }
