@@ -1,4 +1,5 @@
-//! What an operator writes: the table, and new clients, services and access tokens. The function calls none of this.
+//! What an operator does: create the table, clients, services and access tokens, and look one up. The function calls
+//! none of this.
 
 use super::{
     DynamoDb, Fault,
@@ -9,7 +10,7 @@ use super::{
 use crate::{
     client::{AccessToken, Client, Id, Service},
     credential::Digest,
-    rule::Key,
+    rule::{Key, Record, Unreadable},
 };
 use aws_sdk_dynamodb::{
     operation::{create_table::CreateTableError, put_item::PutItemError},
@@ -99,6 +100,19 @@ impl DynamoDb {
     /// [`Fault`], where DynamoDB refuses or cannot be reached.
     pub async fn add_token(&self, digest: &Digest, token: &AccessToken) -> Result<Creation, Fault> {
         self.put_new(item::of_token(&Key::of_token(digest), token)).await
+    }
+
+    /// What stands under `key`, in a strongly consistent read; `None`, where nothing does.
+    ///
+    /// # Errors
+    /// [`Fault`], where DynamoDB refuses or cannot be reached, or where the item is not of the table's form.
+    pub async fn find(&self, key: &Key) -> Result<Option<Record>, Fault> {
+        let get = self.client().get_item().table_name(self.table()).key(table::KEY, item::key(key));
+        let found = get.consistent_read(true).send().await.map_err(|error| fault(&error))?;
+        match found.item.map(item::read) {
+            Some(Record::Unreadable(why)) => Err(Unreadable { key: key.clone(), why }.into()),
+            record => Ok(record),
+        }
     }
 
     async fn put_new(&self, item: serde_dynamo::Result<Item>) -> Result<Creation, Fault> {

@@ -41,6 +41,8 @@ pub struct Lab {
     pub function: Function<DynamoDb>,
     /// The wire.
     pub wire: Wire,
+    /// The database's endpoint, for those who bring a client of their own.
+    pub endpoint: String,
 }
 
 impl Lab {
@@ -54,7 +56,7 @@ impl Lab {
         let wire = Wire::new();
         let config = aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
-            .endpoint_url(endpoint)
+            .endpoint_url(&endpoint)
             .region(Region::from_static("eu-central-1"))
             .credentials_provider(Credentials::new("test", "test", None, None, "test"))
             .retry_config(RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(1)));
@@ -64,7 +66,7 @@ impl Lab {
         DynamoDb::new(client.clone(), "clients", RETENTION).create_table().await.unwrap();
         let store = DynamoDb::new(wired, "clients", RETENTION);
         let function = Function::new(store.clone(), Realm::new("deregister").unwrap(), now);
-        Self { client, store, function, wire }
+        Self { client, store, function, wire, endpoint }
     }
 
     /// The table with the sample data.

@@ -1,0 +1,48 @@
+# The project's commands. `just` lists them.
+
+tools := justfile_directory() / "target/tools"
+
+_default:
+    @just --list --unsorted
+
+# The whole system on one machine, until Ctrl-C
+local *options:
+    cargo run --example local -- {{options}}
+
+# The transcript of the main job, at all three doors
+demo:
+    cargo run --example local -- --demo --port 0 --database-port 0
+
+# All tests that need nothing but Rust
+test:
+    cargo test
+
+# The tests of the operator's tool
+test-ctl:
+    cargo test --features cli --test ctl
+
+# The official Authlete SDK against the local run
+test-sdk: (venv "sdk" "tests/sdk/requirements.txt")
+    cargo build --example local
+    {{tools}}/sdk/bin/pytest -q -p no:cacheprovider tests/sdk
+
+# Formatting, lints and documentation, all without a warning
+lint:
+    cargo fmt --check
+    cargo clippy --all-targets --all-features -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --all-features
+
+# Licences, banned crates and sources of all that is linked
+deny:
+    cargo install --quiet --locked --debug --root {{tools}} cargo-deny@0.20.2
+    {{tools}}/bin/cargo-deny check bans licenses sources
+
+# Formats everything
+fmt:
+    cargo fmt
+
+# A virtual environment with what the file pins
+[private]
+venv name requirements:
+    test -x {{tools}}/{{name}}/bin/python || python3 -m venv {{tools}}/{{name}}
+    {{tools}}/{{name}}/bin/pip install --quiet --disable-pip-version-check -r {{requirements}}

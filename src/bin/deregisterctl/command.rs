@@ -1,0 +1,338 @@
+//! What each command does, and why it may be refused.
+
+use crate::{
+    generate::{self, Randomness},
+    options::{self, Command, Covers, NewApiClient, NewOAuthClients, NewService, NewToken},
+    report::{Report, timestamp},
+};
+use deregister::{
+    allow_list::AllowList,
+    client::{
+        AccessToken, ApiClient, Client, Coverage, Deletion, Id, Kind, Metadata, OAuthClient, Service, StoredSecret,
+        Version,
+    },
+    credential::{Digest, Secret},
+    rule::{Key, Record},
+    settings::WrongSetting,
+    store::{Creation, DynamoDb, Fault},
+};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::{
+    fs,
+    io::{self, BufRead},
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+use tokio::task::{JoinError, JoinSet};
+
+/// The version of a client that has never been changed.
+const FIRST_VERSION: Version = Version(1);
+/// The shortest secret that is taken from the standard input, in bytes: what 128 bits take at the least.
+const SHORTEST_SECRET: usize = 16;
+/// How many clients are registered at once.
+const AT_ONCE: usize = 16;
+
+/// Why a command was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    #[error(transparent)]
+    Setting(#[from] WrongSetting),
+    #[error(transparent)]
+    Database(#[from] Fault),
+    #[error("the table {0} exists already")]
+    TableTaken(String),
+    #[error("the service {0} exists already")]
+    ServiceTaken(Id),
+    #[error("the client id {0} is taken, by a client that lives or by one that was deleted")]
+    ClientTaken(Id),
+    #[error("there is no service {0}")]
+    NoService(Id),
+    #[error("there is no client {0}, and none was deleted of late")]
+    NoClient(Id),
+    #[error("the service {0} has dynamic registration switched off, so that only --static clients can be registered")]
+    RegistrationOff(Id),
+    #[error("an access token covers a service or an organization")]
+    CoversNothing,
+    #[error("the secret must have at least {SHORTEST_SECRET} bytes, and the first line of the standard input has {0}")]
+    ShortSecret(usize),
+    #[error("the secret cannot be read from the standard input: {0}")]
+    UnreadableSecret(io::Error),
+    #[error("{} cannot be read: {1}", .0.display())]
+    UnreadableMetadata(PathBuf, io::Error),
+    #[error("{} is no RFC 7591 client metadata: {1}", .0.display())]
+    WrongMetadata(PathBuf, serde_json::Error),
+    #[error("the operating system gives no randomness: {0}")]
+    NoRandomness(#[from] getrandom::Error),
+    #[error("a registration was abandoned: {0}")]
+    Abandoned(#[from] JoinError),
+    #[error("what was done cannot be printed: {0}")]
+    Unprintable(io::Error),
+}
+
+/// The tool, with all that a command needs.
+#[derive(Clone)]
+pub struct Tool {
+    pub store: DynamoDb,
+    pub now: SystemTime,
+    pub randomness: Randomness,
+    /// Whether to print JSON.
+    pub json: bool,
+}
+
+impl Tool {
+    /// Carries out a command, and prints what came of it.
+    pub async fn run(&self, command: Command) -> Result<(), Failure> {
+        let report = match command {
+            Command::Table(options::Table::Create) => self.create_table().await?,
+            Command::Service(options::Service::Create(new)) => self.create_service(new).await?,
+            Command::Token(options::Token::Issue(new)) => self.issue_token(new).await?,
+            Command::Client(options::Client::Create(new)) => self.create_api_client(new).await?,
+            Command::Client(options::Client::Register(new)) => return self.register_clients(new).await,
+            Command::Client(options::Client::Show { id }) => self.show_client(&id).await?,
+        };
+        self.print(&report)
+    }
+
+    fn print(&self, report: &Report) -> Result<(), Failure> {
+        report.write(io::stdout().lock(), self.json).map_err(Failure::Unprintable)
+    }
+
+    async fn create_table(&self) -> Result<Report, Failure> {
+        let name = self.store.table();
+        match self.store.create_table().await? {
+            Creation::Done => Ok(Report::new("Created the table.").with("table", name)),
+            Creation::Taken => Err(Failure::TableTaken(name.to_owned())),
+        }
+    }
+
+    async fn create_service(&self, new: NewService) -> Result<Report, Failure> {
+        let service = Service {
+            organization_id: new.organization,
+            dynamic_registration: !new.no_dynamic_registration,
+            unauthorized_on_client_config: new.unauthorized_on_client_config,
+            error_description_omitted: new.omit_error_description,
+            error_uri_omitted: new.omit_error_uri,
+        };
+        match self.store.create_service(&new.id, &service).await? {
+            Creation::Done => Ok(Report::new("Created a service.")
+                .with("service_id", new.id.as_str())
+                .with("organization_id", service.organization_id)
+                .with("dynamic_registration", service.dynamic_registration)
+                .with("unauthorized_on_client_config", service.unauthorized_on_client_config)
+                .with("error_description_omitted", service.error_description_omitted)
+                .with("error_uri_omitted", service.error_uri_omitted)),
+            Creation::Taken => Err(Failure::ServiceTaken(new.id)),
+        }
+    }
+
+    async fn issue_token(&self, new: NewToken) -> Result<Report, Failure> {
+        let covers = match new.covers {
+            Covers { service: Some(id), .. } => {
+                self.service(&id).await?;
+                Coverage::ServiceId(id)
+            }
+            Covers { organization: Some(organization), .. } => Coverage::OrganizationId(organization),
+            Covers { service: None, organization: None } => return Err(Failure::CoversNothing),
+        };
+        let expires_at = new.expires_in.map(|lifetime| self.now + lifetime);
+        let token = generate::token(self.randomness)?;
+        let report = Report::new("Issued an access token, which is shown this once.")
+            .with("covers", covers.to_string())
+            .with("expires_at", expires_at.map(timestamp));
+        // Where its place is taken, an earlier try of this very call took it: no two tokens are alike.
+        let (Creation::Done | Creation::Taken) =
+            self.store.add_token(&digest(&token), &AccessToken { covers, expires_at }).await?;
+        Ok(report.secret("access_token", token))
+    }
+
+    async fn create_api_client(&self, new: NewApiClient) -> Result<Report, Failure> {
+        let secret = match new.secret_from_stdin {
+            true => read_secret(io::stdin().lock())?,
+            false => generate::api_client_secret(self.randomness)?,
+        };
+        let client = Client {
+            kind: Kind::Api(ApiClient {
+                app_id: new.app,
+                name: new.name,
+                features: new.features,
+                ip_allow_list: AllowList::new(new.allow_list),
+                secrets: vec![StoredSecret { digest: digest(&secret), expires_at: None }],
+            }),
+            protected: new.protected,
+            version: Some(FIRST_VERSION),
+        };
+        let id = self.create(new.id, generate::api_client_id, &client, !new.secret_from_stdin).await?;
+        Ok(match new.secret_from_stdin {
+            true => Report::new("Created an API client, with the secret given.").with("client_id", id.as_str()),
+            false => Report::new("Created an API client, whose secret is shown this once.")
+                .with("client_id", id.as_str())
+                .secret("client_secret", secret),
+        })
+    }
+
+    /// Registers as many clients as were asked for, a few at a time. Each is printed as soon as it is there, and after a
+    /// failure those under way are waited for: no token is lost.
+    async fn register_clients(&self, new: NewOAuthClients) -> Result<(), Failure> {
+        let service = self.service(&new.service).await?;
+        if !service.dynamic_registration && !new.is_static {
+            return Err(Failure::RegistrationOff(new.service));
+        }
+        let client = OAuthClient {
+            service_id: new.service,
+            dynamic: !new.is_static,
+            registration_token_digest: None,
+            metadata: new.metadata.as_deref().map_or_else(|| Ok(Metadata::default()), read_metadata)?,
+        };
+
+        let mut wanted = 0..new.count;
+        let mut running = JoinSet::new();
+        let mut result = Ok(());
+        loop {
+            while result.is_ok() && running.len() < AT_ONCE && wanted.next().is_some() {
+                let (tool, client, id) = (self.clone(), client.clone(), new.id.clone());
+                running.spawn(async move { tool.register(client, id, new.protected).await });
+            }
+            let Some(registered) = running.join_next().await else { return result };
+            let printed = registered.map_err(Failure::from).flatten().and_then(|report| self.print(&report));
+            result = result.and(printed);
+        }
+    }
+
+    async fn register(&self, mut client: OAuthClient, id: Option<Id>, protected: bool) -> Result<Report, Failure> {
+        let token = client.dynamic.then(|| generate::token(self.randomness)).transpose()?;
+        client.registration_token_digest = token.as_ref().map(digest);
+        let client = Client { kind: Kind::OAuth(client), protected, version: Some(FIRST_VERSION) };
+        let id = self.create(id, generate::oauth_client_id, &client, token.is_some()).await?;
+        Ok(match token {
+            None => Report::new("Registered a static OAuth client.").with("client_id", id.as_str()),
+            Some(token) => {
+                Report::new("Registered an OAuth client, whose registration access token is shown this once.")
+                    .with("client_id", id.as_str())
+                    .secret("registration_access_token", token)
+            }
+        })
+    }
+
+    /// Creates a client under the id given, or under one that is drawn until it is free. A client is `unique` where its
+    /// secret or token was drawn too.
+    async fn create(
+        &self,
+        given: Option<Id>,
+        draw: fn(Randomness) -> Result<String, getrandom::Error>,
+        client: &Client,
+        unique: bool,
+    ) -> Result<Id, Failure> {
+        loop {
+            let id = match &given {
+                Some(id) => Some(id.clone()),
+                None => Id::new(draw(self.randomness)?),
+            };
+            let Some(id) = id else { continue };
+            let created = self.store.create_client(&id, client).await?;
+            if created == Creation::Done || unique && self.is_there(&id, client).await? {
+                return Ok(id);
+            }
+            if given.is_some() {
+                return Err(Failure::ClientTaken(id));
+            }
+        }
+    }
+
+    /// Whether this very client stands under an id that was refused as taken: an earlier try of the same call had
+    /// created it, and the answer was lost.
+    async fn is_there(&self, id: &Id, client: &Client) -> Result<bool, Fault> {
+        let found = self.store.find(&Key::Client(id.clone())).await?;
+        Ok(found == Some(Record::Client(client.clone())))
+    }
+
+    async fn service(&self, id: &Id) -> Result<Service, Failure> {
+        match self.store.find(&Key::Service(id.clone())).await? {
+            Some(Record::Service(service)) => Ok(service),
+            _ => Err(Failure::NoService(id.clone())),
+        }
+    }
+
+    async fn show_client(&self, id: &Id) -> Result<Report, Failure> {
+        match self.store.find(&Key::Client(id.clone())).await? {
+            Some(Record::Client(client)) => Ok(show_live(id, client)),
+            Some(Record::Deleted(deletion)) => Ok(show_deleted(id, deletion)),
+            _ => Err(Failure::NoClient(id.clone())),
+        }
+    }
+}
+
+fn show_live(id: &Id, client: Client) -> Report {
+    let report = Report::new("A live client.").with("client_id", id.as_str()).with("deleted", false);
+    let report = match client.kind {
+        Kind::Api(api) => show_api_client(report, api),
+        Kind::OAuth(oauth) => show_oauth_client(report, oauth),
+    };
+    report
+        .with("protected", client.protected)
+        .with("version", client.version.map(|Version(version)| version))
+        .with("entity_tag", client.version.map(|version| version.to_string()))
+}
+
+fn show_api_client(report: Report, api: ApiClient) -> Report {
+    let ends: Vec<_> = api.secrets.iter().map(|secret| secret.expires_at.map(timestamp)).collect();
+    let ends_in_words: Vec<_> = ends.iter().map(|end| end.as_deref().unwrap_or("never")).collect();
+    let ends_in_words = ends_in_words.join(", ");
+    let report = report
+        .worded("kind", "api", "API client")
+        .with("app_id", api.app_id)
+        .with("name", api.name)
+        .with("features", api.features);
+    let report = match api.ip_allow_list == AllowList::default() {
+        true => report.worded("ip_allow_list", json!([]), "any address"),
+        false => report.with("ip_allow_list", json!(api.ip_allow_list)),
+    };
+    report.with("secrets", ends.len()).worded("secrets_expire_at", ends, ends_in_words)
+}
+
+fn show_oauth_client(report: Report, oauth: OAuthClient) -> Report {
+    report
+        .worded("kind", "oauth", "OAuth client")
+        .with("service_id", oauth.service_id.as_str())
+        .with("dynamic", oauth.dynamic)
+        .with("has_registration_token", oauth.registration_token_digest.is_some())
+        .with("client_name", oauth.metadata.client_name)
+        .with("redirect_uris", oauth.metadata.redirect_uris)
+        .with("response_types", oauth.metadata.response_types)
+        .with("grant_types", oauth.metadata.grant_types)
+        .with("token_endpoint_auth_method", oauth.metadata.token_endpoint_auth_method)
+}
+
+fn show_deleted(id: &Id, deletion: Deletion) -> Report {
+    Report::new("A deleted client.")
+        .with("client_id", id.as_str())
+        .with("deleted", true)
+        .with("deleted_at", timestamp(deletion.at))
+        .with("deleted_by", deletion.by)
+        .with("via", deletion.via)
+        .with("source_ip", deletion.source_ip)
+        .with("request_id", deletion.request_id)
+}
+
+fn digest(secret: &SecretString) -> Digest {
+    Secret::new(secret.expose_secret()).digest()
+}
+
+fn read_secret(mut input: impl BufRead) -> Result<SecretString, Failure> {
+    let mut line = String::new();
+    input.read_line(&mut line).map_err(Failure::UnreadableSecret)?;
+    line.truncate(line.trim_end_matches(['\r', '\n']).len());
+    match line.len() {
+        SHORTEST_SECRET.. => Ok(line.into()),
+        short => Err(Failure::ShortSecret(short)),
+    }
+}
+
+fn read_metadata(file: &Path) -> Result<Metadata, Failure> {
+    let text = fs::read(file).map_err(|error| Failure::UnreadableMetadata(file.to_owned(), error))?;
+    // By way of an object, since a list of values would pass for the metadata too.
+    serde_json::from_slice(&text)
+        .and_then(|object| Metadata::deserialize(Value::Object(object)))
+        .map_err(|error| Failure::WrongMetadata(file.to_owned(), error))
+}

@@ -1,0 +1,103 @@
+//! Ids, secrets and tokens, made of the randomness that is passed in.
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use getrandom::Error;
+use secrecy::SecretString;
+
+/// Fills a buffer with random bytes.
+pub type Randomness = fn(&mut [u8]) -> Result<(), Error>;
+
+/// The vendor's alphabet: no two of its characters look alike.
+const ALPHABET: &[u8; 31] = b"23456789abcdefghjkmnpqrstuvwxyz";
+/// The length of the vendor's ids and secrets: 32 characters of 31 carry 158 bits.
+const LENGTH: usize = 32;
+
+/// The id of an API client.
+pub fn api_client_id(randomness: Randomness) -> Result<String, Error> {
+    let mut word = String::with_capacity(LENGTH);
+    while word.len() < LENGTH {
+        let mut bytes = [0; LENGTH];
+        randomness(&mut bytes)?;
+        // Five bits choose one of 32. The last is no character and is drawn again, so that all others are equally likely.
+        let characters = bytes.iter().filter_map(|byte| ALPHABET.get(usize::from(byte & 31)));
+        word.extend(characters.map(|&character| char::from(character)).take(LENGTH - word.len()));
+    }
+    Ok(word)
+}
+
+/// The secret of an API client.
+pub fn api_client_secret(randomness: Randomness) -> Result<SecretString, Error> {
+    api_client_id(randomness).map(SecretString::from)
+}
+
+/// The id of an OAuth client: a decimal number from 1 to 2^53 - 1.
+///
+/// The Authlete API tells client ids as JSON integers, and many readers of JSON hold a number exactly up to there and
+/// no further. An id is no secret, so that 53 bits need only make it rare that one is drawn twice; where it is, the
+/// conditional write refuses it.
+pub fn oauth_client_id(randomness: Randomness) -> Result<String, Error> {
+    loop {
+        let mut bytes = [0; 8];
+        randomness(&mut bytes)?;
+        let number = u64::from_le_bytes(bytes) >> 11;
+        if number > 0 {
+            return Ok(number.to_string());
+        }
+    }
+}
+
+/// A registration access token, or an access token of the Authlete API: 256 bits.
+pub fn token(randomness: Randomness) -> Result<SecretString, Error> {
+    let mut bytes = [0; 32];
+    randomness(&mut bytes)?;
+    Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use secrecy::ExposeSecret;
+
+    /// The bytes 0, 1, 2 and so on.
+    fn counting(bytes: &mut [u8]) -> Result<(), Error> {
+        for (byte, n) in bytes.iter_mut().zip(0..) {
+            *byte = n;
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn an_api_client_id_uses_each_character_equally_and_draws_the_32nd_again() {
+        assert_eq!(api_client_id(counting).unwrap(), "23456789abcdefghjkmnpqrstuvwxyz2");
+    }
+
+    #[test]
+    fn a_secret_is_not_shown_by_accident() {
+        let secret = api_client_secret(counting).unwrap();
+        assert_eq!(secret.expose_secret(), "23456789abcdefghjkmnpqrstuvwxyz2");
+        assert!(!format!("{secret:?}").contains("23456789"));
+    }
+
+    #[test]
+    fn the_greatest_oauth_client_id_is_the_greatest_integer_that_every_reader_of_json_holds() {
+        let ones = |bytes: &mut [u8]| {
+            bytes.fill(0xFF);
+            Ok(())
+        };
+        assert_eq!(oauth_client_id(ones).unwrap(), "9007199254740991");
+    }
+
+    #[test]
+    fn a_token_is_the_32_bytes_in_base64url() {
+        assert_eq!(token(counting).unwrap().expose_secret(), "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8");
+    }
+
+    #[test]
+    fn without_randomness_nothing_is_made() {
+        let none = |_: &mut [u8]| Err(Error::UNSUPPORTED);
+        assert!(api_client_id(none).is_err());
+        assert!(api_client_secret(none).is_err());
+        assert!(oauth_client_id(none).is_err());
+        assert!(token(none).is_err());
+    }
+}

@@ -1,0 +1,220 @@
+//! The command line, and the help that goes with it.
+
+use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
+use deregister::{allow_list::AllowList, client::Id};
+use std::{path::PathBuf, time::Duration};
+
+/// The longest that an access token can be given to live.
+const CENTURY: Duration = Duration::from_hours(24 * 36_500);
+
+const FIRST_SESSION: &str = "\
+A first session, with a DynamoDB on this machine:
+  export AWS_ENDPOINT_URL_DYNAMODB=http://127.0.0.1:8000 AWS_REGION=eu-central-1
+  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local
+
+  deregisterctl table create
+  deregisterctl client create --app htb8fuhxnf8e38jrzub3c7pfrr --feature owner --allow 203.0.113.0/24
+  deregisterctl client create --app htb8fuhxnf8e38jrzub3c7pfrr --id nmub5w3rru9k6rzupqaeb7bbwv6jn658
+  deregisterctl client show nmub5w3rru9k6rzupqaeb7bbwv6jn658
+  deregisterctl service create 715948317 --organization org-1001
+  deregisterctl token issue --service 715948317 --expires-in 30d
+  deregisterctl client register --service 715948317
+  deregisterctl --json client register --service 715948317 --count 3
+
+The owner may now delete the other API client, and each registered client itself.";
+
+/// Creates what deregister deletes: the table, API clients, services, their access tokens, and OAuth clients
+///
+/// The usual AWS environment variables name the DynamoDB, its region and the credentials. The function's own settings
+/// apply: CLIENTS_TABLE, DATABASE_ATTEMPTS, DATABASE_ATTEMPT_TIMEOUT_MS and DATABASE_CALL_TIMEOUT_MS.
+///
+/// Secrets and tokens are printed once. The table holds their digests, from which they cannot be printed again.
+///
+/// Exit codes: 0, done; 1, refused or failed, with the reason on the standard error; 2, a wrong command line.
+#[derive(Parser)]
+#[command(name = "deregisterctl", version, after_help = FIRST_SESSION)]
+pub struct Options {
+    /// Print JSON, one object a line, instead of text
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// The DynamoDB table, instead of the one that CLIENTS_TABLE names [default: clients]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub table: Option<String>,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// The table itself
+    #[command(subcommand)]
+    Table(Table),
+    /// Services: authorization servers whose clients are deleted through the Authlete API
+    #[command(subcommand)]
+    Service(Service),
+    /// Access tokens of the Authlete API
+    #[command(subcommand)]
+    Token(Token),
+    /// API clients and OAuth clients
+    #[command(subcommand)]
+    Client(Client),
+}
+
+#[derive(Subcommand)]
+pub enum Table {
+    /// Create the table, with its time to live, and wait until it is ready
+    Create,
+}
+
+#[derive(Subcommand)]
+pub enum Service {
+    /// Create a service, with dynamic client registration unless told otherwise
+    Create(NewService),
+}
+
+#[derive(Subcommand)]
+pub enum Token {
+    /// Issue an access token, and print it this once
+    Issue(NewToken),
+}
+
+#[derive(Subcommand)]
+pub enum Client {
+    /// Create an API client, and print its secret this once
+    Create(NewApiClient),
+    /// Register OAuth clients at a service, and print their registration access tokens this once
+    Register(NewOAuthClients),
+    /// Show a client, live or deleted; never its secrets
+    Show {
+        /// The client's id
+        #[arg(value_parser = id)]
+        id: Id,
+    },
+}
+
+#[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "four independent switches, each the vendor's own")]
+pub struct NewService {
+    /// The service's id, as it stands in the path of the Authlete API
+    #[arg(value_parser = id)]
+    pub id: Id,
+    /// The organization whose tokens cover the service too
+    #[arg(long, value_name = "ORG", value_parser = NonEmptyStringValueParser::new())]
+    pub organization: Option<String>,
+    /// Switch dynamic client registration off
+    #[arg(long)]
+    pub no_dynamic_registration: bool,
+    /// Answer UNAUTHORIZED, not BAD_REQUEST, where a client's token is refused (unauthorizedOnClientConfigSupported)
+    #[arg(long)]
+    pub unauthorized_on_client_config: bool,
+    /// Leave error_description out (errorDescriptionOmitted)
+    #[arg(long)]
+    pub omit_error_description: bool,
+    /// Leave error_uri out (errorUriOmitted)
+    #[arg(long)]
+    pub omit_error_uri: bool,
+}
+
+#[derive(Args)]
+pub struct NewToken {
+    #[command(flatten)]
+    pub covers: Covers,
+    /// How long the token is accepted, such as 30d or 12h, a century at most [default: for ever]
+    #[arg(long, value_name = "DURATION", value_parser = lifetime)]
+    pub expires_in: Option<Duration>,
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+pub struct Covers {
+    /// Cover this service: a Service Access Token
+    #[arg(long, value_name = "ID", value_parser = id)]
+    pub service: Option<Id>,
+    /// Cover every service of this organization: an Organization Token
+    #[arg(long, value_name = "ORG", value_parser = NonEmptyStringValueParser::new())]
+    pub organization: Option<String>,
+}
+
+#[derive(Args)]
+pub struct NewApiClient {
+    /// The application that the client belongs to
+    #[arg(long, value_name = "APP", value_parser = NonEmptyStringValueParser::new())]
+    pub app: String,
+    /// The client's id [default: a random one]
+    #[arg(long, value_parser = api_client_id)]
+    pub id: Option<Id>,
+    /// Read the secret, of at least 16 bytes, from the first line of the standard input, and do not print it
+    /// [default: a random one, printed]
+    #[arg(long)]
+    pub secret_from_stdin: bool,
+    /// A name for people
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
+    pub name: Option<String>,
+    /// What the client may do; `owner` lets it delete others, and lets nobody delete it. Can be repeated
+    #[arg(long = "feature", value_name = "FEATURE", value_parser = NonEmptyStringValueParser::new())]
+    pub features: Vec<String>,
+    /// An address or CIDR block that the client may call from. Can be repeated [default: any address]
+    #[arg(long = "allow", value_name = "CIDR", value_parser = allow_list_entry)]
+    pub allow_list: Vec<String>,
+    /// Protect the client from deletion
+    #[arg(long)]
+    pub protected: bool,
+}
+
+#[derive(Args)]
+pub struct NewOAuthClients {
+    /// The service that the clients belong to
+    #[arg(long, value_name = "ID", value_parser = id)]
+    pub service: Id,
+    /// The client's id [default: a random decimal number]
+    #[arg(long, value_parser = id)]
+    pub id: Option<Id>,
+    /// How many clients to register
+    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "id")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub count: u32,
+    /// A file with the clients' metadata, an RFC 7591 JSON object. What is kept of it: client_name, redirect_uris,
+    /// response_types, grant_types, token_endpoint_auth_method; all else is ignored
+    #[arg(long, value_name = "FILE")]
+    pub metadata: Option<PathBuf>,
+    /// Register clients that did not register themselves, and have no registration access token
+    #[arg(long = "static")]
+    pub is_static: bool,
+    /// Protect the clients from deletion
+    #[arg(long)]
+    pub protected: bool,
+}
+
+fn id(text: &str) -> Result<Id, &'static str> {
+    Id::try_from(text.to_owned())
+}
+
+fn api_client_id(text: &str) -> Result<Id, &'static str> {
+    match text.contains(':') {
+        true => Err("in Basic credentials the id ends at the first colon"),
+        false => id(text),
+    }
+}
+
+fn allow_list_entry(text: &str) -> Result<String, &'static str> {
+    match AllowList::new([text]).unreadable().next() {
+        Some(_) => Err("it is no address and no CIDR block"),
+        None => Ok(text.to_owned()),
+    }
+}
+
+fn lifetime(text: &str) -> Result<Duration, String> {
+    let lifetime = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    (lifetime <= CENTURY).then_some(lifetime).ok_or_else(|| "it is more than a century".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Options::command().debug_assert();
+    }
+}

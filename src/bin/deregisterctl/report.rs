@@ -1,0 +1,146 @@
+//! What the tool prints: one list of members, as text for people or as JSON for programs.
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+use std::{
+    fmt::Write as _,
+    io::{self, Write},
+    time::SystemTime,
+};
+
+/// What came of a command.
+pub struct Report {
+    headline: &'static str,
+    members: Vec<(&'static str, Shown)>,
+}
+
+enum Shown {
+    /// A value, and the words for it.
+    Plain(Value, String),
+    /// A secret or token, which is exposed only as it is printed.
+    Secret(SecretString),
+}
+
+impl Report {
+    /// A report without members. The headline is for people alone.
+    pub fn new(headline: &'static str) -> Self {
+        Self { headline, members: Vec::new() }
+    }
+
+    /// Adds a member; one without a value is left out.
+    pub fn with(self, name: &'static str, value: impl Into<Value>) -> Self {
+        let value = value.into();
+        let words = match &value {
+            Value::Null => return self,
+            Value::Bool(yes) => if *yes { "yes" } else { "no" }.to_owned(),
+            Value::String(text) => text.clone(),
+            Value::Array(values) if values.is_empty() => "none".to_owned(),
+            Value::Array(values) => values.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
+            other => other.to_string(),
+        };
+        self.worded(name, value, words)
+    }
+
+    /// Adds a member that people are told in other words.
+    pub fn worded(mut self, name: &'static str, value: impl Into<Value>, words: impl Into<String>) -> Self {
+        self.members.push((name, Shown::Plain(value.into(), words.into())));
+        self
+    }
+
+    /// Adds a secret or token.
+    pub fn secret(mut self, name: &'static str, secret: SecretString) -> Self {
+        self.members.push((name, Shown::Secret(secret)));
+        self
+    }
+
+    /// Prints it, as text or as one line of JSON.
+    pub fn write(&self, mut out: impl Write, json: bool) -> io::Result<()> {
+        if json {
+            serde_json::to_writer(&mut out, self)?;
+            writeln!(out)?;
+        } else {
+            writeln!(out, "{}", self.headline)?;
+            let width = self.members.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+            for (name, shown) in &self.members {
+                let words = match shown {
+                    Shown::Plain(_, words) => &printable(words),
+                    Shown::Secret(secret) => secret.expose_secret(),
+                };
+                writeln!(out, "  {:width$}  {words}", name.replace('_', " "))?;
+            }
+        }
+        out.flush()
+    }
+}
+
+impl Serialize for Report {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.members.iter().map(|(name, shown)| (name, shown)))
+    }
+}
+
+impl Serialize for Shown {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Plain(value, _) => value.serialize(serializer),
+            Self::Secret(secret) => serializer.serialize_str(secret.expose_secret()),
+        }
+    }
+}
+
+/// Text that cannot command a terminal: clients choose their names.
+pub fn printable(text: &str) -> String {
+    text.replace(char::is_control, "\u{FFFD}")
+}
+
+/// An instant as RFC 3339 has it, in UTC. It has no year after 9999.
+pub fn timestamp(instant: SystemTime) -> String {
+    let mut text = String::new();
+    match write!(text, "{}", humantime::format_rfc3339_seconds(instant)) {
+        Ok(()) => text,
+        Err(_) => "after the year 9999".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::time::Duration;
+
+    fn written(report: &Report, json: bool) -> String {
+        let mut out = Vec::new();
+        report.write(&mut out, json).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn people_and_programs_are_told_the_same_members() {
+        let report = Report::new("A client.")
+            .with("client_id", "a")
+            .with("name", None::<String>)
+            .with("protected", false)
+            .with("version", 3)
+            .worded("allow_list", json!([]), "any address")
+            .secret("client_secret", "s".to_owned().into());
+        let text = "A client.\n  client id      a\n  protected      no\n  version        3\n  allow list     \
+                    any address\n  client secret  s\n";
+        assert_eq!(written(&report, false), text);
+        let json = "{\"client_id\":\"a\",\"protected\":false,\"version\":3,\"allow_list\":[],\"client_secret\":\"s\"}\n";
+        assert_eq!(written(&report, true), json);
+    }
+
+    #[test]
+    fn a_name_cannot_command_the_terminal() {
+        let report = Report::new("A client.").with("name", "\u{1b}[2J\nowner");
+        assert_eq!(written(&report, false), "A client.\n  name  \u{FFFD}[2J\u{FFFD}owner\n");
+    }
+
+    #[test]
+    fn any_instant_can_be_told() {
+        assert_eq!(timestamp(SystemTime::UNIX_EPOCH), "1970-01-01T00:00:00Z");
+        let far = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_800);
+        assert_eq!(timestamp(far), "after the year 9999");
+    }
+}

@@ -1,0 +1,3 @@
+//! The promises of the operator's tool.
+
+mod support;
