@@ -7,6 +7,7 @@ use deregister::{
     telemetry,
 };
 use lambda_http::{
+    Error,
     lambda_runtime::{self, service_fn},
     tracing,
 };
@@ -15,15 +16,21 @@ use std::{process::ExitCode, sync::Arc, time::SystemTime};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     telemetry::init();
-    let settings = match Settings::read(|name| std::env::var(name).ok()) {
-        Ok(settings) => settings,
-        Err(wrong) => {
-            tracing::error!("the function cannot start: {wrong}");
-            return ExitCode::FAILURE;
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("the function stopped: {error}");
+            ExitCode::FAILURE
         }
-    };
-    let client = connection::connect(&settings).await;
+    }
+}
+
+async fn run() -> Result<(), Error> {
+    let variable = |name: &str| std::env::var(name).ok();
+    let settings = Settings::read(variable)?;
+    let client = connection::connect(&settings, variable).await?;
     let store = DynamoDb::new(client, settings.table, settings.retention);
+    store.open(settings.opening).await;
     #[expect(clippy::disallowed_methods, reason = "the one place where the function is given its clock")]
     let function = Arc::new(Function::new(store, settings.realm, SystemTime::now));
 
@@ -32,11 +39,5 @@ async fn main() -> ExitCode {
         // Boxed, since the compiler does not lay out a future that is nested as deeply as the SDK's.
         Box::pin(async move { function.call(event).await })
     });
-    match lambda_runtime::run_concurrent(handler).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("the function stopped: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    lambda_runtime::run_concurrent(handler).await
 }

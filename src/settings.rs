@@ -18,6 +18,8 @@ pub struct Settings {
     pub attempt_timeout: Duration,
     /// How long a database call may take with all its tries.
     pub call_timeout: Duration,
+    /// How long opening the connection may delay the start.
+    pub opening: Duration,
 }
 
 /// A setting that is not what it must be.
@@ -44,7 +46,7 @@ pub struct Setting {
 
 impl Settings {
     /// Every setting.
-    pub const TABLE: [Setting; 6] = [
+    pub const TABLE: [Setting; 7] = [
         Setting {
             name: "CLIENTS_TABLE",
             default: "clients",
@@ -81,6 +83,12 @@ impl Settings {
             must_be: "a whole number of milliseconds from 1 to 60000",
             meaning: "how long a database call may take with all its tries",
         },
+        Setting {
+            name: "OPENING_TIMEOUT_MS",
+            default: "1000",
+            must_be: "a whole number of milliseconds from 0 to 9000",
+            meaning: "how long opening the connection may delay the start; 0: it is opened by the first request",
+        },
     ];
 
     /// Reads the settings with `variable`, which gives an environment variable's value.
@@ -88,7 +96,7 @@ impl Settings {
     /// # Errors
     /// The first [`WrongSetting`], in the order of [`TABLE`](Self::TABLE).
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, WrongSetting> {
-        let [table, realm, retention, attempts, attempt_timeout, call_timeout] =
+        let [table, realm, retention, attempts, attempt_timeout, call_timeout, opening] =
             Self::TABLE.map(|setting| (setting, variable(setting.name).unwrap_or_else(|| setting.default.to_owned())));
         Ok(Self {
             table: accept(table, |name| is_table_name(name).then(|| name.to_owned()))?,
@@ -97,6 +105,7 @@ impl Settings {
             attempts: accept(attempts, |times| number(times, 1, 10)?.try_into().ok())?,
             attempt_timeout: accept(attempt_timeout, |ms| number(ms, 1, 60_000)).map(Duration::from_millis)?,
             call_timeout: accept(call_timeout, |ms| number(ms, 1, 60_000)).map(Duration::from_millis)?,
+            opening: accept(opening, |ms| number(ms, 0, 9_000)).map(Duration::from_millis)?,
         })
     }
 }

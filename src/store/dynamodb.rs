@@ -53,6 +53,13 @@ impl DynamoDb {
         &self.table
     }
 
+    /// Opens the connection ahead of the first request, by asking for an item that nobody has. What goes wrong is left to
+    /// that request; nothing takes longer than `limit`.
+    pub async fn open(&self, limit: Duration) {
+        let nobodys = BTreeSet::from([Key::Token("none".to_owned())]);
+        let _ = tokio::time::timeout(limit, self.load(nobodys)).await;
+    }
+
     /// Asks for these keys once, and says which of them DynamoDB left for another time.
     async fn batch_get(&self, wanted: KeysAndAttributes) -> Result<(Vec<Item>, Option<KeysAndAttributes>), Fault> {
         let answer = self

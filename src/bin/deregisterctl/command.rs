@@ -59,9 +59,9 @@ pub enum Failure {
     ShortSecret(usize),
     #[error("the secret cannot be read from the standard input: {0}")]
     UnreadableSecret(io::Error),
-    #[error("{} cannot be read: {1}", .0.display())]
+    #[error("{0} cannot be read: {1}")]
     UnreadableMetadata(PathBuf, io::Error),
-    #[error("{} is no RFC 7591 client metadata: {1}", .0.display())]
+    #[error("{0} is no RFC 7591 client metadata: {1}")]
     WrongMetadata(PathBuf, serde_json::Error),
     #[error("the operating system gives no randomness: {0}")]
     NoRandomness(#[from] getrandom::Error),
@@ -138,7 +138,7 @@ impl Tool {
         };
         let expires_at = new.expires_in.map(|lifetime| self.now + lifetime);
         let token = generate::token(self.randomness)?;
-        let report = Report::new("Issued an access token, which is shown this once.")
+        let report = Report::new("Issued an access token.")
             .with("covers", covers.to_string())
             .with("expires_at", expires_at.map(timestamp));
         // Where its place is taken, an earlier try of this very call took it: no two tokens are alike.
@@ -148,9 +148,10 @@ impl Tool {
     }
 
     async fn create_api_client(&self, new: NewApiClient) -> Result<Report, Failure> {
-        let secret = match new.secret_from_stdin {
-            true => read_secret(io::stdin().lock())?,
-            false => generate::api_client_secret(self.randomness)?,
+        let secret = if new.secret_from_stdin {
+            read_secret(io::stdin().lock())?
+        } else {
+            generate::api_client_secret(self.randomness)?
         };
         let client = Client {
             kind: Kind::Api(ApiClient {
@@ -164,12 +165,8 @@ impl Tool {
             version: Some(FIRST_VERSION),
         };
         let id = self.create(new.id, generate::api_client_id, &client, !new.secret_from_stdin).await?;
-        Ok(match new.secret_from_stdin {
-            true => Report::new("Created an API client, with the secret given.").with("client_id", id.as_str()),
-            false => Report::new("Created an API client, whose secret is shown this once.")
-                .with("client_id", id.as_str())
-                .secret("client_secret", secret),
-        })
+        let report = Report::new("Created an API client.").with("client_id", id.as_str());
+        Ok(if new.secret_from_stdin { report } else { report.secret("client_secret", secret) })
     }
 
     /// Registers as many clients as were asked for, a few at a time. Each is printed as soon as it is there, and after a
@@ -205,13 +202,10 @@ impl Tool {
         client.registration_token_digest = token.as_ref().map(digest);
         let client = Client { kind: Kind::OAuth(client), protected, version: Some(FIRST_VERSION) };
         let id = self.create(id, generate::oauth_client_id, &client, token.is_some()).await?;
+        let report = Report::new("Registered an OAuth client.").with("client_id", id.as_str());
         Ok(match token {
-            None => Report::new("Registered a static OAuth client.").with("client_id", id.as_str()),
-            Some(token) => {
-                Report::new("Registered an OAuth client, whose registration access token is shown this once.")
-                    .with("client_id", id.as_str())
-                    .secret("registration_access_token", token)
-            }
+            Some(token) => report.secret("registration_access_token", token),
+            None => report,
         })
     }
 
@@ -284,9 +278,10 @@ fn show_api_client(report: Report, api: ApiClient) -> Report {
         .with("app_id", api.app_id)
         .with("name", api.name)
         .with("features", api.features);
-    let report = match api.ip_allow_list == AllowList::default() {
-        true => report.worded("ip_allow_list", json!([]), "any address"),
-        false => report.with("ip_allow_list", json!(api.ip_allow_list)),
+    let report = if api.ip_allow_list == AllowList::default() {
+        report.worded("ip_allow_list", json!([]), "any address")
+    } else {
+        report.with("ip_allow_list", json!(api.ip_allow_list))
     };
     report.with("secrets", ends.len()).worded("secrets_expire_at", ends, ends_in_words)
 }

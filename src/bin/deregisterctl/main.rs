@@ -23,8 +23,9 @@ async fn main() -> ExitCode {
     match run(Options::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // Nobody is left to tell where this cannot be written either.
-            let _ = writeln!(io::stderr(), "deregisterctl: {}", report::printable(&failure.to_string()));
+            let sentence = failure.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+            // Where this cannot be written either, nobody is left to tell.
+            let _ = writeln!(io::stderr(), "deregisterctl: {}", report::printable(&sentence));
             ExitCode::FAILURE
         }
     }

@@ -1,4 +1,5 @@
 //! The command line, and the help that goes with it.
+#![expect(clippy::doc_markdown, reason = "the comments here are the help, which is plain text")]
 
 use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
 use deregister::{allow_list::AllowList, client::Id};
@@ -6,6 +7,9 @@ use std::{path::PathBuf, time::Duration};
 
 /// The longest that an access token can be given to live.
 const CENTURY: Duration = Duration::from_hours(24 * 36_500);
+
+/// The heading of the options that every command takes.
+const EVERYWHERE: &str = "Options of every command";
 
 const FIRST_SESSION: &str = "\
 A first session, with a DynamoDB on this machine:
@@ -35,10 +39,10 @@ The owner may now delete the other API client, and each registered client itself
 #[command(name = "deregisterctl", version, after_help = FIRST_SESSION)]
 pub struct Options {
     /// Print JSON, one object a line, instead of text
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub json: bool,
     /// The DynamoDB table, instead of the one that CLIENTS_TABLE names [default: clients]
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "NAME")]
     pub table: Option<String>,
     #[command(subcommand)]
     pub command: Command,
@@ -143,17 +147,20 @@ pub struct NewApiClient {
     /// The client's id [default: a random one]
     #[arg(long, value_parser = api_client_id)]
     pub id: Option<Id>,
-    /// Read the secret, of at least 16 bytes, from the first line of the standard input, and do not print it
-    /// [default: a random one, printed]
+    /// Read the secret from the first line of the standard input [default: a random one, printed]
+    ///
+    /// It has at least 16 bytes, of which the end of the line is none, and is not printed.
     #[arg(long)]
     pub secret_from_stdin: bool,
     /// A name for people
     #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     pub name: Option<String>,
-    /// What the client may do; `owner` lets it delete others, and lets nobody delete it. Can be repeated
+    /// What the client may do, such as owner or direct_access; can be repeated
+    ///
+    /// An owner deletes the other clients of its application, and is deleted by nobody.
     #[arg(long = "feature", value_name = "FEATURE", value_parser = NonEmptyStringValueParser::new())]
     pub features: Vec<String>,
-    /// An address or CIDR block that the client may call from. Can be repeated [default: any address]
+    /// An address or CIDR block that the client may call from; can be repeated [default: any address]
     #[arg(long = "allow", value_name = "CIDR", value_parser = allow_list_entry)]
     pub allow_list: Vec<String>,
     /// Protect the client from deletion
@@ -173,11 +180,13 @@ pub struct NewOAuthClients {
     #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "id")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub count: u32,
-    /// A file with the clients' metadata, an RFC 7591 JSON object. What is kept of it: client_name, redirect_uris,
-    /// response_types, grant_types, token_endpoint_auth_method; all else is ignored
+    /// A file with the clients' metadata, a JSON object as in RFC 7591
+    ///
+    /// Kept are client_name, redirect_uris, response_types, grant_types and token_endpoint_auth_method. Other members
+    /// are ignored.
     #[arg(long, value_name = "FILE")]
     pub metadata: Option<PathBuf>,
-    /// Register clients that did not register themselves, and have no registration access token
+    /// Register clients that cannot delete themselves: they have no registration access token
     #[arg(long = "static")]
     pub is_static: bool,
     /// Protect the clients from deletion
@@ -190,10 +199,7 @@ fn id(text: &str) -> Result<Id, &'static str> {
 }
 
 fn api_client_id(text: &str) -> Result<Id, &'static str> {
-    match text.contains(':') {
-        true => Err("in Basic credentials the id ends at the first colon"),
-        false => id(text),
-    }
+    if text.contains(':') { Err("in Basic credentials the id ends at the first colon") } else { id(text) }
 }
 
 fn allow_list_entry(text: &str) -> Result<String, &'static str> {

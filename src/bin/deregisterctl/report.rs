@@ -69,6 +69,9 @@ impl Report {
                 };
                 writeln!(out, "  {:width$}  {words}", name.replace('_', " "))?;
             }
+            if self.members.iter().any(|(_, shown)| matches!(shown, Shown::Secret(_))) {
+                writeln!(out, "Keep it now: it cannot be shown again.")?;
+            }
         }
         out.flush()
     }
@@ -125,9 +128,10 @@ mod tests {
             .worded("allow_list", json!([]), "any address")
             .secret("client_secret", "s".to_owned().into());
         let text = "A client.\n  client id      a\n  protected      no\n  version        3\n  allow list     \
-                    any address\n  client secret  s\n";
+                    any address\n  client secret  s\nKeep it now: it cannot be shown again.\n";
         assert_eq!(written(&report, false), text);
-        let json = "{\"client_id\":\"a\",\"protected\":false,\"version\":3,\"allow_list\":[],\"client_secret\":\"s\"}\n";
+        let json =
+            "{\"client_id\":\"a\",\"protected\":false,\"version\":3,\"allow_list\":[],\"client_secret\":\"s\"}\n";
         assert_eq!(written(&report, true), json);
     }
 
