@@ -6,7 +6,7 @@
 use crate::{
     client::Deletion,
     rule::{Facts, Key, Record, Refusal, RequestToDelete, Unreadable},
-    store::{Burial, Fault, Store},
+    store::{Burial, Fault, Meter, Store},
 };
 use std::{future::Future, net::IpAddr, time::SystemTime};
 use tokio::time::{Instant, timeout_at};
@@ -22,6 +22,8 @@ pub struct Circumstances {
     pub source_ip: Option<IpAddr>,
     /// The invocation: an id that no other request has and no caller chooses.
     pub request_id: String,
+    /// What counts the database calls.
+    pub meter: Meter,
 }
 
 /// How a request ended: what was asked, what was known, what came of it.
@@ -81,9 +83,9 @@ async fn load_decide_commit<R: RequestToDelete>(
     facts: &mut Facts,
     circumstances: &Circumstances,
 ) -> Result<(), NotDeleted<R::Refusal>> {
-    let Circumstances { now, deadline, source_ip, request_id } = circumstances;
+    let Circumstances { now, deadline, source_ip, request_id, meter } = circumstances;
 
-    *facts = in_time(*deadline, store.load(request.reads())).await.map_err(NotDeleted::Unread)?;
+    *facts = in_time(*deadline, store.load(request.reads(), meter)).await.map_err(NotDeleted::Unread)?;
 
     let permit = request.decide(facts, *now)?;
 
@@ -94,7 +96,7 @@ async fn load_decide_commit<R: RequestToDelete>(
         source_ip: source_ip.map(|address| address.to_string()),
         request_id: request_id.clone(),
     };
-    match in_time(*deadline, store.bury(&permit, &deletion)).await.map_err(NotDeleted::Unwritten)? {
+    match in_time(*deadline, store.bury(&permit, &deletion, meter)).await.map_err(NotDeleted::Unwritten)? {
         Burial::Done => Ok(()),
         // An earlier try of this very request took effect, and its answer was lost.
         Burial::Refused(Some(Record::Deleted(earlier)))

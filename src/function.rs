@@ -7,12 +7,18 @@ use crate::{
         registration::Registration, reply,
     },
     event::{Answer, Event, Origin},
-    store::Store,
-    telemetry,
+    rule::RequestToDelete,
+    store::{Meter, Store},
+    telemetry::{Line, Story},
 };
-use lambda_http::{Body, LambdaEvent, Request, RequestExt, Response};
+use lambda_http::{Body, Context, LambdaEvent, Request, RequestExt, Response};
 use std::{
     convert::Infallible,
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, SystemTime},
 };
 use tokio::time::Instant;
@@ -28,12 +34,14 @@ pub struct Function<S> {
     store: S,
     realm: Realm,
     clock: fn() -> SystemTime,
+    /// Whether it has answered a request before.
+    warm: Arc<AtomicBool>,
 }
 
 impl<S: Store> Function<S> {
     /// The handler over this store; `clock` tells the time.
     pub fn new(store: S, realm: Realm, clock: fn() -> SystemTime) -> Self {
-        Self { store, realm, clock }
+        Self { store, realm, clock, warm: Arc::default() }
     }
 
     /// Answers an event. There is always an answer: what goes wrong is told in it.
@@ -45,46 +53,62 @@ impl<S: Store> Function<S> {
         Ok(Answer(self.handle(&request).await))
     }
 
-    /// Answers a request made from an [`Event`].
+    /// Answers a request made from an [`Event`], and writes its line in the log.
     pub async fn handle(&self, request: &Request) -> Response<Body> {
-        let stage = request.extensions().get::<Origin>().and_then(|origin| origin.stage.as_deref());
-        let realm = &self.realm;
-        match Path::of(request.raw_http_path(), stage) {
-            Some(Path::Configuration { application, client }) => {
-                self.answer(&Configuration { realm, application, client }, request).await
-            }
-            Some(Path::Registration { client }) => self.answer(&Registration { realm, client }, request).await,
-            Some(Path::Authlete { service }) => self.answer(&Authlete { realm, service }, request).await,
-            None => door::not_found(),
-        }
-    }
+        let started = Instant::now();
+        let Origin { source_ip, stage } = request.extensions().get().cloned().unwrap_or_default();
+        let context = request.lambda_context_ref();
+        let circumstances = self.circumstances(context, source_ip, started);
 
-    async fn answer<D: Door>(&self, door: &D, request: &Request) -> Response<Body> {
-        if request.method().as_str() != D::METHOD {
-            return reply::allow(D::METHOD, door.method_not_allowed());
-        }
-        let circumstances = self.circumstances(request);
-        let ended = match door.parse(request) {
-            Ok(to_delete) => deletion::delete(&self.store, to_delete, &circumstances).await,
-            Err(reason) => Ended::at_the_door(reason),
+        let realm = &self.realm;
+        let (answer, story) = match Path::of(request.raw_http_path(), stage.as_deref()) {
+            Some(Path::Configuration { application, client }) => {
+                self.at(&Configuration { realm, application, client }, request, &circumstances).await
+            }
+            Some(Path::Registration { client }) => {
+                self.at(&Registration { realm, client }, request, &circumstances).await
+            }
+            Some(Path::Authlete { service }) => self.at(&Authlete { realm, service }, request, &circumstances).await,
+            None => (door::not_found(), Story::of_refused("none", "unknown_path")),
         };
-        let answer = door.reply(&ended);
-        telemetry::report(&ended, answer.status(), &circumstances.request_id);
+
+        let line = Line {
+            status: answer.status(),
+            source_ip,
+            context,
+            cold_start: !self.warm.swap(true, Relaxed),
+            duration: started.elapsed(),
+            meter: &circumstances.meter,
+        };
+        line.write(&story);
         answer
     }
 
-    fn circumstances(&self, request: &Request) -> Circumstances {
+    /// Takes a request through a door.
+    async fn at<D: Door>(&self, door: &D, request: &Request, circumstances: &Circumstances) -> (Response<Body>, Story) {
+        if request.method().as_str() != D::METHOD {
+            let answer = reply::allow(D::METHOD, door.method_not_allowed());
+            return (answer, Story::of_refused(D::Request::DOOR, "method_not_allowed"));
+        }
+        let ended = match door.parse(request) {
+            Ok(to_delete) => deletion::delete(&self.store, to_delete, circumstances).await,
+            Err(reason) => Ended::at_the_door(reason),
+        };
+        (door.reply(&ended), Story::of(&ended))
+    }
+
+    fn circumstances(&self, context: Option<&Context>, source_ip: Option<IpAddr>, started: Instant) -> Circumstances {
         let now = (self.clock)();
-        let context = request.lambda_context_ref();
-        let left = context.and_then(|context| {
+        let left = context.filter(|context| context.deadline > 0).and_then(|context| {
             let end = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(context.deadline))?;
-            (context.deadline > 0).then(|| end.duration_since(now).unwrap_or_default().saturating_sub(TO_ANSWER))
+            Some(end.duration_since(now).unwrap_or_default().saturating_sub(TO_ANSWER))
         });
         Circumstances {
             now,
-            deadline: Instant::now() + left.unwrap_or(NO_DEADLINE),
-            source_ip: request.extensions().get::<Origin>().and_then(|origin| origin.source_ip),
+            deadline: started + left.unwrap_or(NO_DEADLINE),
+            source_ip,
             request_id: context.map(|context| context.request_id.clone()).unwrap_or_default(),
+            meter: Meter::default(),
         }
     }
 }

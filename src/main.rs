@@ -9,13 +9,12 @@ use deregister::{
 use lambda_http::{
     Error,
     lambda_runtime::{self, service_fn},
-    tracing,
 };
 use std::{process::ExitCode, sync::Arc, time::SystemTime};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    telemetry::init();
+    telemetry::init(std::env::var("AWS_LAMBDA_LOG_LEVEL").ok().as_deref(), now);
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -31,8 +30,7 @@ async fn run() -> Result<(), Error> {
     let client = connection::connect(&settings, variable).await?;
     let store = DynamoDb::new(client, settings.table, settings.retention);
     store.open(settings.opening).await;
-    #[expect(clippy::disallowed_methods, reason = "the one place where the function is given its clock")]
-    let function = Arc::new(Function::new(store, settings.realm, SystemTime::now));
+    let function = Arc::new(Function::new(store, settings.realm, now));
 
     let handler = service_fn(move |event| {
         let function = Arc::clone(&function);
@@ -40,4 +38,9 @@ async fn run() -> Result<(), Error> {
         Box::pin(async move { function.call(event).await })
     });
     lambda_runtime::run_concurrent(handler).await
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place where the function is given its clock")]
+fn now() -> SystemTime {
+    SystemTime::now()
 }

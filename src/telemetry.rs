@@ -1,30 +1,269 @@
-//! The log: one line a request, with the exact reason, which the caller is not told.
+//! The log: one JSON line a request, which is also its metrics.
+//!
+//! The keys are those that Powertools for AWS Lambda writes, and ours. A request's line carries the exact reason, which
+//! the caller is not told, and CloudWatch's embedded metric format, so that no second line and no agent is needed.
 
 use crate::{
     deletion::{Ended, NotDeleted},
     rule::RequestToDelete,
+    store::Meter,
 };
-use lambda_http::{http::StatusCode, tracing};
+use aws_smithy_types::date_time::{DateTime, Format};
+use lambda_http::{Context, http::StatusCode};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use std::{
+    fmt,
+    net::IpAddr,
+    time::{Duration, SystemTime},
+};
+use tracing::{
+    Event, Level, Metadata, Subscriber,
+    field::{Field, Visit},
+};
+use tracing_subscriber::{
+    Layer,
+    filter::filter_fn,
+    fmt::{
+        FmtContext, FormatEvent, FormatFields, FormattedFields, MakeWriter,
+        format::{JsonFields, Writer},
+    },
+    layer::SubscriberExt,
+    registry::LookupSpan,
+    util::SubscriberInitExt,
+};
 
-/// Writes to the standard output, as Lambda's log controls ask (`AWS_LAMBDA_LOG_FORMAT`, `AWS_LAMBDA_LOG_LEVEL`).
-pub fn init() {
-    tracing::init_default_subscriber();
+/// The target of a request's line, which is written whatever the level: it is the metrics too.
+pub const REQUEST: &str = "deregister::request";
+
+/// Writes to the standard output from now on. `level` is the lowest that is written, from `AWS_LAMBDA_LOG_LEVEL`;
+/// `clock` tells the time.
+pub fn init(level: Option<&str>, clock: fn() -> SystemTime) {
+    subscriber(level, clock, std::io::stdout).init();
 }
 
-/// Reports how a request ended: a refusal for information, a fault as an error.
-pub(crate) fn report<R: RequestToDelete>(ended: &Ended<R>, status: StatusCode, request_id: &str) {
-    let door = R::DOOR;
-    let status = status.as_u16();
-    let client_id = ended.request.as_ref().and_then(|request| request.target()).map(tracing::field::display);
-    let caller = ended.request.as_ref().map(|request| request.caller(&ended.facts));
-    let caller = caller.as_deref();
-    match &ended.result {
-        Ok(()) => tracing::info!(door, outcome = "deleted", status, client_id, caller, request_id, "deleted a client"),
-        Err(NotDeleted::Refused(reason)) => {
-            tracing::info!(door, outcome = "refused", %reason, status, client_id, caller, request_id, "refused a request");
+/// The same, to another writer, for who wants to install it otherwise.
+pub fn subscriber<W>(level: Option<&str>, clock: fn() -> SystemTime, writer: W) -> impl Subscriber + Send + Sync
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let level = level.and_then(|level| level.parse().ok()).unwrap_or(Level::INFO);
+    let wanted = move |metadata: &Metadata<'_>| metadata.target() == REQUEST || *metadata.level() <= level;
+    let lines = tracing_subscriber::fmt::layer()
+        .fmt_fields(JsonFields::new())
+        .event_format(Lines { clock })
+        .with_writer(writer);
+    tracing_subscriber::registry().with(lines.with_filter(filter_fn(wanted)))
+}
+
+/// How a request ended, in the words of the log.
+#[derive(Debug)]
+pub(crate) struct Story {
+    door: &'static str,
+    outcome: Outcome,
+    reason: Option<String>,
+    client_id: Option<String>,
+    caller: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Outcome {
+    Deleted,
+    Refused,
+    Failed,
+}
+
+impl Story {
+    /// Of a request to delete.
+    pub(crate) fn of<R: RequestToDelete>(ended: &Ended<R>) -> Self {
+        let (outcome, reason) = match &ended.result {
+            Ok(()) => (Outcome::Deleted, None),
+            Err(NotDeleted::Refused(reason)) => (Outcome::Refused, Some(reason.to_string())),
+            Err(NotDeleted::Unread(fault) | NotDeleted::Unwritten(fault)) => (Outcome::Failed, Some(fault.to_string())),
+        };
+        Self {
+            door: R::DOOR,
+            outcome,
+            reason,
+            client_id: ended.request.as_ref().and_then(|request| request.target()).map(ToString::to_string),
+            caller: ended.request.as_ref().map(|request| request.caller(&ended.facts)),
         }
-        Err(NotDeleted::Unread(fault) | NotDeleted::Unwritten(fault)) => {
-            tracing::error!(door, outcome = "failed", %fault, status, client_id, caller, request_id, "failed on a request");
+    }
+
+    /// Of a request that no door takes.
+    pub(crate) fn of_refused(door: &'static str, reason: &str) -> Self {
+        Self { door, outcome: Outcome::Refused, reason: Some(reason.to_owned()), client_id: None, caller: None }
+    }
+}
+
+/// What else a request's line says.
+#[derive(Debug)]
+pub(crate) struct Line<'r> {
+    pub(crate) status: StatusCode,
+    pub(crate) source_ip: Option<IpAddr>,
+    pub(crate) context: Option<&'r Context>,
+    pub(crate) cold_start: bool,
+    pub(crate) duration: Duration,
+    pub(crate) meter: &'r Meter,
+}
+
+impl Line<'_> {
+    /// Writes the line: a refusal for information, a fault as an error.
+    pub(crate) fn write(&self, story: &Story) {
+        let milliseconds = |duration: Duration| duration.as_secs_f64() * 1e3;
+        macro_rules! line {
+            ($level:ident, $outcome:literal, $message:literal) => {
+                tracing::$level!(
+                    target: REQUEST,
+                    door = story.door,
+                    outcome = $outcome,
+                    reason = story.reason,
+                    client_id = story.client_id,
+                    caller = story.caller,
+                    source_ip = self.source_ip.map(display),
+                    status = self.status.as_u16(),
+                    function_request_id = self.context.map(|context| context.request_id.as_str()),
+                    xray_trace_id = self.context.and_then(|context| context.xray_trace_id.as_deref()).map(trace_id),
+                    cold_start = self.cold_start,
+                    duration_ms = milliseconds(self.duration),
+                    database_ms = milliseconds(self.meter.elapsed()),
+                    database_calls = self.meter.tries(),
+                    retries = self.meter.retries(),
+                    throttles = self.meter.throttles(),
+                    $message
+                )
+            };
         }
+        match story.outcome {
+            Outcome::Deleted => line!(info, "deleted", "deleted a client"),
+            Outcome::Refused => line!(info, "refused", "refused a request"),
+            Outcome::Failed => line!(error, "failed", "failed on a request"),
+        }
+    }
+}
+
+/// The trace's id alone, of the header that carries it.
+fn trace_id(header: &str) -> &str {
+    header.split(';').find_map(|part| part.trim().strip_prefix("Root=")).unwrap_or(header)
+}
+
+/// Writes an event as one line of JSON.
+struct Lines {
+    clock: fn() -> SystemTime,
+}
+
+#[derive(Serialize)]
+struct JsonLine<'e> {
+    level: &'static str,
+    timestamp: String,
+    service: &'static str,
+    #[serde(flatten)]
+    fields: Fields,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    location: Option<&'e str>,
+    #[serde(rename = "_aws", skip_serializing_if = "Option::is_none")]
+    metrics: Option<Value>,
+}
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'w> FormatFields<'w> + 'static,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let now = (self.clock)();
+        let metadata = event.metadata();
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let is_request = metadata.target() == REQUEST;
+        if is_request {
+            fields.count("requests", 1);
+            fields.count("cold_starts", u64::from(fields.0.get("cold_start") == Some(&Value::Bool(true))));
+        } else if let Some(invocation) = context.lookup_current() {
+            invocation.extensions().get::<FormattedFields<N>>().into_iter().for_each(|span| fields.of_invocation(span));
+        }
+        let line = JsonLine {
+            level: metadata.level().as_str(),
+            timestamp: DateTime::from(now).fmt(Format::DateTime).map_err(|_| fmt::Error)?,
+            service: "deregister",
+            fields,
+            location: (!is_request).then_some(metadata.target()),
+            metrics: is_request.then(|| metrics(now)),
+        };
+        writeln!(writer, "{}", serde_json::to_string(&line).map_err(|_| fmt::Error)?)
+    }
+}
+
+/// The metrics of a request's line: 9 of requests, by door and outcome, and 4 others by door.
+fn metrics(now: SystemTime) -> Value {
+    let milliseconds = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
+    json!({
+        "Timestamp": u64::try_from(milliseconds).unwrap_or(u64::MAX),
+        "CloudWatchMetrics": [
+            {
+                "Namespace": "deregister",
+                "Dimensions": [["door", "outcome"]],
+                "Metrics": [{ "Name": "requests", "Unit": "Count" }],
+            },
+            {
+                "Namespace": "deregister",
+                "Dimensions": [["door"]],
+                "Metrics": [
+                    { "Name": "duration_ms", "Unit": "Milliseconds" },
+                    { "Name": "database_ms", "Unit": "Milliseconds" },
+                    { "Name": "throttles", "Unit": "Count" },
+                    { "Name": "cold_starts", "Unit": "Count" },
+                ],
+            },
+        ],
+    })
+}
+
+/// The fields of an event.
+#[derive(Default, Serialize)]
+#[serde(transparent)]
+struct Fields(Map<String, Value>);
+
+impl Fields {
+    fn count(&mut self, name: &str, number: u64) {
+        self.0.insert(name.to_owned(), number.into());
+    }
+
+    /// Adds the ids of the invocation, from the runtime's span.
+    fn of_invocation(&mut self, span: &str) {
+        let Ok(mut ids) = serde_json::from_str::<Map<String, Value>>(span) else { return };
+        for (theirs, ours) in [("requestId", "function_request_id"), ("xrayTraceId", "xray_trace_id")] {
+            self.0.extend(ids.remove(theirs).map(|id| (ours.to_owned(), id)));
+        }
+    }
+
+    fn put(&mut self, field: &Field, value: impl Into<Value>) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.put(field, format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.put(field, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.put(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field, value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.put(field, value);
     }
 }

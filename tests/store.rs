@@ -1,4 +1,5 @@
 //! The store's contract, against the embedded DynamoDB through the real SDK.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -7,7 +8,7 @@ use deregister::{
     client::{AccessToken, ApiClient, Client, Coverage, Deletion, Id, Kind, OAuthClient, Service, Version},
     credential::{Digest, Secret},
     rule::{Facts, Key, Permit, Premise, Presence, Record, Unreadable},
-    store::{Burial, Creation, DynamoDb, Fault, Store},
+    store::{Burial, Creation, DynamoDb, Fault, Meter, Store},
 };
 use std::{collections::HashMap, time::Duration};
 use support::{Lab, RETENTION, now, wire::Mishap};
@@ -51,7 +52,7 @@ fn deletion(request_id: &str) -> Deletion {
 }
 
 async fn bury(lab: &Lab, client_id: &str, premises: Vec<Premise<'_>>) -> Burial {
-    lab.store.bury(&Permit { target: &id(client_id), premises }, &deletion("this")).await.unwrap()
+    lab.store.bury(&Permit { target: &id(client_id), premises }, &deletion("this"), &Meter::default()).await.unwrap()
 }
 
 /// What the store says now stands under the client's id.
@@ -63,7 +64,7 @@ async fn record(lab: &Lab, client_id: &str) -> Option<Record> {
 }
 
 async fn load(store: &DynamoDb, keys: &[Key]) -> Result<Facts, Fault> {
-    store.load(keys.iter().cloned().collect()).await
+    store.load(keys.iter().cloned().collect(), &Meter::default()).await
 }
 
 #[tokio::test]
@@ -206,7 +207,8 @@ async fn a_tombstone_is_not_buried_again() {
     lab.store.create_client(&id("a"), &api(&[])).await.unwrap();
     bury(&lab, "a", vec![]).await;
     let first = lab.item("client#a").await;
-    let again = lab.store.bury(&Permit { target: &id("a"), premises: vec![] }, &deletion("another")).await;
+    let again =
+        lab.store.bury(&Permit { target: &id("a"), premises: vec![] }, &deletion("another"), &Meter::default()).await;
     assert_eq!(again, Ok(Burial::Refused(Some(Record::Deleted(deletion("this"))))));
     assert_eq!(lab.item("client#a").await, first);
 }
@@ -333,7 +335,7 @@ async fn faults_are_passing_or_not_as_the_database_means_them() {
         }
         let read = load(&lab.store, &[key("a")]).await.unwrap_err();
         let permit = Permit { target: &id("a"), premises: vec![] };
-        let write = lab.store.bury(&permit, &deletion("this")).await.unwrap_err();
+        let write = lab.store.bury(&permit, &deletion("this"), &Meter::default()).await.unwrap_err();
         for fault in [read, write] {
             assert_eq!(matches!(fault, Fault::Unavailable(_)), passing, "{kind}: {fault}");
             assert!(fault.to_string().contains(kind), "{fault}");

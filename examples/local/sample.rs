@@ -10,7 +10,7 @@ use deregister::{
     },
     credential::Secret,
     rule::Permit,
-    store::{Creation, DynamoDb, Fault, Store},
+    store::{Creation, DynamoDb, Fault, Meter, Store},
 };
 use std::time::{Duration, SystemTime};
 
@@ -135,10 +135,11 @@ pub async fn write(store: &DynamoDb, now: SystemTime) -> Result<(), Fault> {
         source_ip: None,
         request_id: "sample".to_owned(),
     };
-    store.bury(&Permit { target: &id(DELETED_OWNER.0), premises: Vec::new() }, &deletion).await?;
+    store.bury(&Permit { target: &id(DELETED_OWNER.0), premises: Vec::new() }, &deletion, &Meter::default()).await?;
     Ok(())
 }
 
+#[expect(clippy::expect_used, reason = "sample ids are ids")]
 fn id(id: &str) -> Id {
     Id::new(id).expect("sample ids are ids")
 }

@@ -1,13 +1,14 @@
 //! The store on DynamoDB: one `BatchGetItem`, one conditional `UpdateItem`.
 
 use super::{
-    Burial, Fault, Store,
+    Burial, Fault, Meter, Store,
     item::{self, Item, READ},
+    meter::THROTTLES,
     table::{CLIENT, DELETED, EXPIRES_AT, KEY, TOMBSTONE},
 };
 use crate::{
-    client::{Deletion, OWNER, Version, epoch_seconds},
-    rule::{Facts, Key, Permit, Premise},
+    client::{self, Deletion, Kind, OWNER, Version, epoch_seconds},
+    rule::{Facts, Key, Permit, Premise, Record},
 };
 use aws_sdk_dynamodb::{
     Client,
@@ -57,18 +58,18 @@ impl DynamoDb {
     /// that request; nothing takes longer than `limit`.
     pub async fn open(&self, limit: Duration) {
         let nobodys = BTreeSet::from([Key::Token("none".to_owned())]);
-        let _ = tokio::time::timeout(limit, self.load(nobodys)).await;
+        let _ = tokio::time::timeout(limit, self.load(nobodys, &Meter::default())).await;
     }
 
     /// Asks for these keys once, and says which of them DynamoDB left for another time.
-    async fn batch_get(&self, wanted: KeysAndAttributes) -> Result<(Vec<Item>, Option<KeysAndAttributes>), Fault> {
-        let answer = self
-            .client
-            .batch_get_item()
-            .request_items(&self.table, wanted)
-            .send()
-            .await
-            .map_err(|error| fault(&error))?;
+    async fn batch_get(
+        &self,
+        wanted: KeysAndAttributes,
+        meter: &Meter,
+    ) -> Result<(Vec<Item>, Option<KeysAndAttributes>), Fault> {
+        let call = self.client.batch_get_item().request_items(&self.table, wanted);
+        let call = call.customize().interceptor(meter.clone()).send();
+        let answer = meter.time(call).await.map_err(|error| fault(&error))?;
         let found = answer.responses.and_then(|mut tables| tables.remove(&self.table)).unwrap_or_default();
         let left = answer.unprocessed_keys.and_then(|mut tables| tables.remove(&self.table));
         Ok((found, left.filter(|left| !left.keys.is_empty())))
@@ -76,7 +77,7 @@ impl DynamoDb {
 }
 
 impl Store for DynamoDb {
-    async fn load(&self, keys: BTreeSet<Key>) -> Result<Facts, Fault> {
+    async fn load(&self, keys: BTreeSet<Key>, meter: &Meter) -> Result<Facts, Fault> {
         let mut wanted = Some(read_of(&keys)?);
         let mut items = Vec::with_capacity(keys.len());
         let mut wait = Self::FIRST_WAIT;
@@ -86,7 +87,7 @@ impl Store for DynamoDb {
                 tokio::time::sleep(wait).await;
                 wait *= 2;
             }
-            let (found, left) = self.batch_get(keys).await?;
+            let (found, left) = self.batch_get(keys, meter).await?;
             items.extend(found);
             wanted = left;
         }
@@ -96,12 +97,14 @@ impl Store for DynamoDb {
         let by_key: HashMap<String, Key> = keys.into_iter().map(|key| (key.to_string(), key)).collect();
         let record = |item: Item| {
             let key = by_key.get(item.get(KEY)?.as_s().ok()?)?.clone();
-            Some((key, item::read(item)))
+            let record = item::read(item);
+            report_unreadable_entries(&key, &record);
+            Some((key, record))
         };
         Ok(items.into_iter().filter_map(record).collect())
     }
 
-    async fn bury(&self, permit: &Permit<'_>, deletion: &Deletion) -> Result<Burial, Fault> {
+    async fn bury(&self, permit: &Permit<'_>, deletion: &Deletion, meter: &Meter) -> Result<Burial, Fault> {
         let deleted = serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value(deletion)
             .map_err(|error| Fault::Unexpected(error.to_string()))?;
         let expires_at = epoch_seconds::of(deletion.at).saturating_add(self.retention.as_secs());
@@ -120,7 +123,8 @@ impl Store for DynamoDb {
             .expression_attribute_values(":deleted", deleted)
             .expression_attribute_values(":expires_at", AttributeValue::N(expires_at.to_string()))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let Err(error) = only_if(update, &permit.premises).send().await else {
+        let call = only_if(update, &permit.premises).customize().interceptor(meter.clone()).send();
+        let Err(error) = meter.time(call).await else {
             return Ok(Burial::Done);
         };
         match error.as_service_error() {
@@ -128,6 +132,15 @@ impl Store for DynamoDb {
                 Ok(Burial::Refused(failed.item.clone().map(item::read)))
             }
             _ => Err(fault(&error)),
+        }
+    }
+}
+
+/// An entry of an allow list that cannot be read admits nobody: somebody should know.
+fn report_unreadable_entries(key: &Key, record: &Record) {
+    if let Record::Client(client::Client { kind: Kind::Api(client), .. }) = record {
+        for entry in client.ip_allow_list.unreadable() {
+            tracing::warn!(%key, entry, "an entry of the allow list cannot be read, and admits nobody");
         }
     }
 }
@@ -192,21 +205,14 @@ fn only_if(update: UpdateItemFluentBuilder, premises: &[Premise<'_>]) -> UpdateI
 
 /// Whether the call may succeed later, or is wrong in itself. The text is for the log: codes and messages, never items.
 pub(super) fn fault<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<E>) -> Fault {
-    const PASSING: [&str; 6] = [
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "ThrottlingException",
-        "TransactionConflictException",
-        "TransactionInProgressException",
-        "LimitExceededException",
-    ];
+    const CONFLICT: &str = "TransactionConflictException";
     match error {
         SdkError::ServiceError(refused) => {
             let code = refused.err().code().unwrap_or("no error code");
             let message = refused.err().message().unwrap_or("no message");
             let text = format!("{code}: {message}");
             let status = refused.raw().status();
-            if status.is_server_error() || status.as_u16() == 429 || PASSING.contains(&code) {
+            if status.is_server_error() || status.as_u16() == 429 || code == CONFLICT || THROTTLES.contains(&code) {
                 Fault::Unavailable(text)
             } else {
                 Fault::Unexpected(text)

@@ -3,10 +3,12 @@
 pub mod connection;
 pub mod dynamodb;
 pub mod item;
+mod meter;
 mod registrar;
 pub mod table;
 
 pub use dynamodb::DynamoDb;
+pub use meter::Meter;
 pub use registrar::Creation;
 
 use crate::{
@@ -15,21 +17,26 @@ use crate::{
 };
 use std::{collections::BTreeSet, future::Future};
 
-/// A database that holds clients, services and access tokens.
+/// A database that holds clients, services and access tokens. What a call costs is counted on the meter given.
 pub trait Store: Send + Sync {
     /// Everything that stands under `keys`, in one strongly consistent read. An item that is not of the table's form is
     /// a [`Record::Unreadable`], since it is no fault unless a decision needs it.
     ///
     /// # Errors
     /// [`Fault::Unavailable`] or [`Fault::Unexpected`].
-    fn load(&self, keys: BTreeSet<Key>) -> impl Future<Output = Result<Facts, Fault>> + Send;
+    fn load(&self, keys: BTreeSet<Key>, meter: &Meter) -> impl Future<Output = Result<Facts, Fault>> + Send;
 
     /// Turns the permitted client into a tombstone that carries `deletion`, in one write, if it is still live, not
     /// protected, and as every premise of the permit says.
     ///
     /// # Errors
     /// [`Fault::Unavailable`], where nobody knows whether the write took effect, or [`Fault::Unexpected`].
-    fn bury(&self, permit: &Permit<'_>, deletion: &Deletion) -> impl Future<Output = Result<Burial, Fault>> + Send;
+    fn bury(
+        &self,
+        permit: &Permit<'_>,
+        deletion: &Deletion,
+        meter: &Meter,
+    ) -> impl Future<Output = Result<Burial, Fault>> + Send;
 }
 
 /// What came of [`Store::bury`].

@@ -1,0 +1,104 @@
+//! What the database calls of one request cost, for its line in the log.
+
+use aws_sdk_dynamodb::{
+    config::{
+        ConfigBag, Intercept, RuntimeComponents,
+        interceptors::{BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef},
+    },
+    error::{BoxError, ProvideErrorMetadata},
+    operation::{batch_get_item::BatchGetItemError, update_item::UpdateItemError},
+};
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// Counts the calls of one request. Clones count together.
+#[derive(Debug, Clone, Default)]
+pub struct Meter(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    calls: AtomicU32,
+    tries: AtomicU32,
+    throttles: AtomicU32,
+    micros: AtomicU64,
+}
+
+impl Meter {
+    /// How often the database was asked, each try by itself.
+    #[must_use]
+    pub fn tries(&self) -> u32 {
+        self.0.tries.load(Relaxed)
+    }
+
+    /// How many of these were repetitions.
+    #[must_use]
+    pub fn retries(&self) -> u32 {
+        self.tries().saturating_sub(self.0.calls.load(Relaxed))
+    }
+
+    /// How many were throttled.
+    #[must_use]
+    pub fn throttles(&self) -> u32 {
+        self.0.throttles.load(Relaxed)
+    }
+
+    /// How long all of them took together, waits between tries included.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        Duration::from_micros(self.0.micros.load(Relaxed))
+    }
+
+    /// Makes a call, with all its tries, and adds up how long it takes.
+    pub(super) async fn time<T>(&self, call: impl Future<Output = T>) -> T {
+        self.0.calls.fetch_add(1, Relaxed);
+        let start = Instant::now();
+        let answer = call.await;
+        let micros = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.0.micros.fetch_add(micros, Relaxed);
+        answer
+    }
+}
+
+impl Intercept for Meter {
+    fn name(&self) -> &'static str {
+        "Meter"
+    }
+
+    fn read_before_transmit(
+        &self,
+        _: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.0.tries.fetch_add(1, Relaxed);
+        Ok(())
+    }
+
+    fn read_after_attempt(
+        &self,
+        context: &FinalizerInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let error = context.output_or_error().and_then(Result::err).and_then(|error| error.as_operation_error());
+        let code = error.and_then(|error| {
+            let read = error.downcast_ref::<BatchGetItemError>().and_then(ProvideErrorMetadata::code);
+            read.or_else(|| error.downcast_ref::<UpdateItemError>().and_then(ProvideErrorMetadata::code))
+        });
+        if code.is_some_and(|code| THROTTLES.contains(&code)) {
+            self.0.throttles.fetch_add(1, Relaxed);
+        }
+        Ok(())
+    }
+}
+
+/// The errors by which DynamoDB says that it is asked for too much.
+pub(super) const THROTTLES: [&str; 3] =
+    ["ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException"];
