@@ -46,3 +46,13 @@ fmt:
 venv name requirements:
     test -x {{tools}}/{{name}}/bin/python || python3 -m venv {{tools}}/{{name}}
     {{tools}}/{{name}}/bin/pip install --quiet --disable-pip-version-check -r {{requirements}}
+
+# The template by the rules of SAM, CloudFormation and Checkov, without an account
+template: (venv "sam" ".ci/requirements/sam.txt") (venv "checkov" ".ci/requirements/checkov.txt")
+    SAM_CLI_TELEMETRY=0 {{tools}}/sam/bin/sam validate --lint --region us-east-1
+    {{tools}}/sam/bin/cfn-lint --regions ALL_REGIONS -- template.yaml
+    {{tools}}/checkov/bin/checkov --file template.yaml --framework cloudformation --skip-download --compact --quiet
+
+# What is deployed: for arm64, or for x86_64
+build architecture="arm64": (venv "sam" ".ci/requirements/sam.txt")
+    PATH={{tools}}/sam/bin:$PATH SAM_CLI_TELEMETRY=0 sam build --parameter-overrides Architecture={{architecture}}

@@ -79,6 +79,11 @@ impl<'de> Deserialize<'de> for Digest {
                 f.write_str("the 32 bytes of a SHA-256 digest")
             }
 
+            /// A text may be the secret itself, stored in the wrong place: the error must not quote it.
+            fn visit_str<E: de::Error>(self, _: &str) -> Result<Digest, E> {
+                Err(E::custom("a digest is 32 bytes, and this is a text"))
+            }
+
             fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Digest, E> {
                 bytes.try_into().map(Digest).map_err(|_| E::invalid_length(bytes.len(), &self))
             }

@@ -91,7 +91,7 @@ async fn load_decide_commit<R: RequestToDelete>(
 
     let deletion = Deletion {
         at: *now,
-        by: request.caller(facts),
+        by: request.caller(facts).unwrap_or_default(),
         via: R::DOOR.to_owned(),
         source_ip: source_ip.map(|address| address.to_string()),
         request_id: request_id.clone(),

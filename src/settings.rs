@@ -56,7 +56,7 @@ impl Settings {
         Setting {
             name: "REALM",
             default: "deregister",
-            must_be: "printable ASCII without quotation marks and backslashes",
+            must_be: "one or more printable ASCII characters, without quotation marks and backslashes",
             meaning: "the realm that challenges name",
         },
         Setting {

@@ -48,7 +48,12 @@ where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let level = level.and_then(|level| level.parse().ok()).unwrap_or(Level::INFO);
-    let wanted = move |metadata: &Metadata<'_>| metadata.target() == REQUEST || *metadata.level() <= level;
+    // At the level TRACE the runtime writes each event whole, credentials included.
+    let tells_all =
+        |metadata: &Metadata<'_>| *metadata.level() == Level::TRACE && metadata.target().starts_with("lambda_runtime");
+    let wanted = move |metadata: &Metadata<'_>| {
+        metadata.target() == REQUEST || (*metadata.level() <= level && !tells_all(metadata))
+    };
     let lines = tracing_subscriber::fmt::layer()
         .fmt_fields(JsonFields::new())
         .event_format(Lines { clock })
@@ -74,7 +79,7 @@ enum Outcome {
 }
 
 impl Story {
-    /// Of a request to delete.
+    /// Of a request to delete. An id is named only if the table knows it: another may be a secret in the wrong place.
     pub(crate) fn of<R: RequestToDelete>(ended: &Ended<R>) -> Self {
         let (outcome, reason) = match &ended.result {
             Ok(()) => (Outcome::Deleted, None),
@@ -85,8 +90,8 @@ impl Story {
             door: R::DOOR,
             outcome,
             reason,
-            client_id: ended.request.as_ref().and_then(|request| request.target()).map(ToString::to_string),
-            caller: ended.request.as_ref().map(|request| request.caller(&ended.facts)),
+            client_id: ended.request.as_ref().and_then(|request| ended.facts.known(request.target()?)),
+            caller: ended.request.as_ref().and_then(|request| request.caller(&ended.facts)),
         }
     }
 

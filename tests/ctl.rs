@@ -1,8 +1,10 @@
 //! The promises of the operator's tool: the real program, against the embedded DynamoDB.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail so")]
 
 mod support;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use axum::{Router, response::IntoResponse};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use deregister::{
     Function, Realm,
@@ -12,19 +14,24 @@ use deregister::{
     rule::{Key, Record},
     store::item::Item,
 };
-use lambda_http::{Body, LambdaEvent, Response, lambda_runtime::Context};
+use hyper_util::{client::legacy, rt::TokioExecutor};
+use lambda_http::{Body, LambdaEvent, Response, http::StatusCode, lambda_runtime::Context};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
     fs,
-    io::{self, Read, Write},
-    net::{Shutdown, TcpListener, TcpStream},
+    future::IntoFuture,
+    io::{self, Write},
     path::PathBuf,
     process::{Command, Stdio},
-    thread,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 use support::{Lab, basic, bearer, event, json as body, now};
+use tokio::net::{TcpListener, TcpSocket};
 
 const APPLICATION: &str = "htb8fuhxnf8e38jrzub3c7pfrr";
 const OWN_SECRET: &str = "a secret, of the operator's own";
@@ -113,6 +120,22 @@ async fn as_many_clients_as_asked_for_are_registered_each_with_a_token_of_its_ow
         assert!((1..1 << 53).contains(&id.parse::<u64>().unwrap()), "{id}");
         assert_eq!(delete_itself(&lab, id, token).await, 204);
     }
+}
+
+#[tokio::test]
+async fn where_a_registration_fails_every_client_that_was_registered_is_printed() {
+    let lab = Lab::empty().await;
+    object(&lab, "service create 715948317").await;
+    let endpoint = front(&lab, |put| if put == 0 { Put::Refused } else { Put::Done }).await;
+    let run = ctl(&lab, "--json client register --service 715948317 --count 100");
+    let ran = run.with_env("AWS_ENDPOINT_URL_DYNAMODB", &endpoint).run().await;
+
+    assert_eq!((ran.code, ran.stderr.lines().count()), (Some(1), 1), "{}", ran.stderr);
+    let printed: BTreeSet<_> =
+        ran.stdout.lines().map(|line| format!("client#{}", text(&parse(line), "client_id"))).collect();
+    let stored = table(&lab, "clients").await.into_iter().map(|item| item["pk"].as_s().unwrap().clone());
+    assert!(printed.len() >= 15, "what was under way with the first");
+    assert_eq!(printed, stored.filter(|key| key.starts_with("client#")).collect());
 }
 
 #[tokio::test]
@@ -276,20 +299,20 @@ async fn show_tells_what_a_person_needs_of_a_live_client() {
     let lab = Lab::empty().await;
     let line = "client create --app app --id me --feature owner --secret-from-stdin";
     ctl(&lab, line).with_stdin(OWN_SECRET).run().await.done();
-    let words = [
-        ("client_id", json!("me")),
-        ("deleted", json!(false)),
-        ("kind", json!("api")),
-        ("app_id", json!("app")),
-        ("features", json!(["owner"])),
-        ("ip_allow_list", json!([])),
-        ("secrets", json!(1)),
-        ("secrets_expire_at", json!([null])),
-        ("protected", json!(false)),
-        ("version", json!(1)),
-        ("entity_tag", json!("\"1\"")),
-    ];
-    assert_eq!(object(&lab, "client show me").await, words.into_iter().collect::<Value>());
+    let expected = json!({
+        "client_id": "me",
+        "deleted": false,
+        "kind": "api",
+        "app_id": "app",
+        "features": ["owner"],
+        "ip_allow_list": [],
+        "secrets": 1,
+        "secrets_expire_at": [null],
+        "protected": false,
+        "version": 1,
+        "entity_tag": "\"1\"",
+    });
+    assert_eq!(object(&lab, "client show me").await, expected);
 
     let shown = ctl(&lab, "client show me").run().await.done();
     for line in ["kind               API client", "ip allow list      any address", "entity tag         \"1\""] {
@@ -426,7 +449,10 @@ async fn a_wrong_command_line_exits_with_2_and_writes_nothing() {
 #[tokio::test]
 async fn a_database_out_of_reach_is_told_in_one_sentence() {
     let lab = Lab::empty().await;
-    let nobodys = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // Bound, and not listening: nobody else comes by this port.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let nobodys = socket.local_addr().unwrap();
     for line in ["table create", "service create 1", "token issue --organization org", "client show me"] {
         let unreachable = ctl(&lab, line).with_env("DATABASE_ATTEMPTS", "1");
         let ran = unreachable.with_env("AWS_ENDPOINT_URL_DYNAMODB", &format!("http://{nobodys}")).run().await;
@@ -445,26 +471,35 @@ async fn a_wrong_setting_is_told_in_one_sentence() {
 async fn an_output_that_nobody_reads_is_a_failure_and_no_panic() {
     let lab = Lab::empty().await;
     for line in ["service create 1", "client register --service 1 --count 20"] {
-        let mut ran = ctl(&lab, line);
-        ran.reads_output = false;
-        assert!(ran.run().await.refused().starts_with("what was done cannot be printed"), "{line}");
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let mut unread = ctl(&lab, line);
+        unread.command.stdout(writer);
+        assert!(unread.run().await.refused().starts_with("what was done cannot be printed"), "{line}");
     }
 }
 
 #[tokio::test]
-async fn no_secret_is_lost_with_an_answer_of_the_database() {
+async fn a_write_that_took_effect_unknown_to_the_tool_is_recognized() {
     let lab = Lab::empty().await;
     object(&lab, "service create 1").await;
 
-    let losing = |line| ctl(&lab, line).with_env("AWS_ENDPOINT_URL_DYNAMODB", &losing_the_first_put(&lab));
-    let owner = only(&losing("--json client create --app app --feature owner --id me").run().await.done());
-    let registered = only(&losing("--json client register --service 1 --id 7").run().await.done());
-    let issued = only(&losing("--json token issue --service 1").run().await.done());
+    let mut printed = Vec::new();
+    for line in
+        ["client create --app app --feature owner --id me", "client register --service 1", "token issue --service 1"]
+    {
+        let first_unknown = |put| if put == 0 { Put::DoneUnknown } else { Put::Done };
+        let endpoint = front(&lab, first_unknown).await;
+        let ran = ctl(&lab, &format!("--json {line}")).with_env("AWS_ENDPOINT_URL_DYNAMODB", &endpoint).run().await;
+        printed.push(only(&ran.done()));
+    }
+    let [owner, registered, issued] = &printed[..] else { panic!("three runs, three objects") };
+    assert_eq!(table(&lab, "clients").await.len(), 4, "each of them once, and the service");
 
-    let credentials = basic(("me", text(&owner, "client_secret")));
+    let credentials = basic(("me", text(owner, "client_secret")));
     let answer = lab.send("DELETE", "/config/app/clients/nobody", Some(&credentials), "").await;
     assert_eq!(answer.status(), 404, "the owner is known");
-    let answer = lab.invoke(&authlete("1", text(&issued, "access_token"), &registered)).await;
+    let answer = lab.invoke(&authlete("1", text(issued, "access_token"), registered)).await;
     assert_eq!(body(&answer)["action"], "DELETED");
 }
 
@@ -474,7 +509,6 @@ async fn no_secret_is_lost_with_an_answer_of_the_database() {
 struct Run {
     command: Command,
     stdin: String,
-    reads_output: bool,
 }
 
 /// A run of the tool on the lab's database, with the arguments in `line`.
@@ -490,7 +524,7 @@ fn ctl(lab: &Lab, line: &str) -> Run {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    Run { command, stdin: String::new(), reads_output: true }
+    Run { command, stdin: String::new() }
 }
 
 impl Run {
@@ -499,17 +533,13 @@ impl Run {
         self
     }
 
-    fn with_stdin(mut self, text: &str) -> Self {
-        self.stdin = text.to_owned();
-        self
+    fn with_stdin(self, text: &str) -> Self {
+        Self { stdin: text.to_owned(), ..self }
     }
 
     async fn run(mut self) -> Ran {
         let run = move || {
             let mut child = self.command.spawn().unwrap();
-            if !self.reads_output {
-                drop(child.stdout.take());
-            }
             child.stdin.take().unwrap().write_all(self.stdin.as_bytes()).unwrap();
             let output = child.wait_with_output().unwrap();
             let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -543,7 +573,7 @@ impl Ran {
 /// The objects that a run prints, one a line.
 async fn objects(lab: &Lab, line: &str) -> Vec<Value> {
     let printed = ctl(lab, &format!("--json {line}")).run().await.done();
-    printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    printed.lines().map(parse).collect()
 }
 
 /// The one object that a run prints.
@@ -553,7 +583,11 @@ async fn object(lab: &Lab, line: &str) -> Value {
 
 fn only(printed: &str) -> Value {
     assert_eq!(printed.lines().count(), 1, "{printed}");
-    serde_json::from_str(printed).unwrap()
+    parse(printed)
+}
+
+fn parse(line: &str) -> Value {
+    serde_json::from_str(line).unwrap()
 }
 
 fn text<'o>(object: &'o Value, name: &str) -> &'o str {
@@ -572,20 +606,85 @@ fn humantime(instant: SystemTime) -> String {
     humantime::format_rfc3339_seconds(instant).to_string()
 }
 
-/// An endpoint in front of the database that closes the connection of the first `PutItem` once that is answered, and
-/// keeps the answer.
-fn losing_the_first_put(lab: &Lab) -> String {
-    let database = lab.endpoint.trim_start_matches("http://").to_owned();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+/// What becomes of a `PutItem`.
+enum Put {
+    Done,
+    /// It takes effect, and the answer says that it failed.
+    DoneUnknown,
+    Refused,
+}
+
+/// An endpoint in front of the database, at which this becomes of each `PutItem`, counted from 0.
+async fn front(lab: &Lab, becomes: fn(u32) -> Put) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    thread::spawn(move || {
-        let mut lost = false;
-        for client in listener.incoming() {
-            let (mut client, mut database) = (client.unwrap(), TcpStream::connect(&database).unwrap());
-            while let (request @ 1.., buffer) = read(&mut client) {
-                todo!()
+    let client = legacy::Client::builder(TokioExecutor::new()).build_http::<axum::body::Body>();
+    let (database, puts) = (lab.endpoint.clone(), Arc::new(AtomicU32::new(0)));
+    let forward = async move |mut request: axum::extract::Request| {
+        *request.uri_mut() = database.parse().unwrap();
+        let is_put = request.headers()["x-amz-target"].to_str().unwrap().ends_with(".PutItem");
+        match if is_put { becomes(puts.fetch_add(1, Ordering::Relaxed)) } else { Put::Done } {
+            Put::Done => client.request(request).await.unwrap().into_response(),
+            Put::DoneUnknown => {
+                client.request(request).await.unwrap();
+                StatusCode::INTERNAL_SERVER_ERROR.into_response()
             }
+            Put::Refused => StatusCode::BAD_REQUEST.into_response(),
         }
-    });
+    };
+    tokio::spawn(axum::serve(listener, Router::new().fallback(forward)).into_future());
     endpoint
+}
+
+// What is looked at.
+
+fn id(id: &str) -> Id {
+    Id::new(id).unwrap()
+}
+
+/// What stands under a client's id.
+async fn client(lab: &Lab, client_id: &str) -> Option<Record> {
+    lab.quiet_store().find(&Key::Client(id(client_id))).await.unwrap()
+}
+
+/// Every item of a table.
+async fn table(lab: &Lab, name: &str) -> Vec<Item> {
+    lab.client.scan().table_name(name).send().await.unwrap().items.unwrap()
+}
+
+/// The bytes of every key and value.
+fn contents(value: &AttributeValue) -> Vec<u8> {
+    match value {
+        AttributeValue::S(text) | AttributeValue::N(text) => text.clone().into_bytes(),
+        AttributeValue::B(bytes) => bytes.clone().into_inner(),
+        AttributeValue::Bool(_) | AttributeValue::Null(_) => Vec::new(),
+        AttributeValue::L(values) => values.iter().flat_map(contents).collect(),
+        AttributeValue::M(values) => {
+            values.iter().flat_map(|(name, value)| [name.clone().into_bytes(), contents(value)].concat()).collect()
+        }
+        other => panic!("the table holds no {other:?}"),
+    }
+}
+
+fn holds(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
+/// The status with which the client configuration endpoint answers.
+async fn delete_itself(lab: &Lab, client_id: &str, token: &str) -> u16 {
+    lab.send("DELETE", &format!("/register/{client_id}"), Some(&bearer(token)), "").await.status().as_u16()
+}
+
+/// The call of the Authlete API that deletes a registered client.
+fn authlete(service: &str, access_token: &str, registered: &Value) -> String {
+    let path = format!("/api/{service}/client/registration/delete");
+    let body = json!({ "clientId": registered["client_id"], "token": registered["registration_access_token"] });
+    event("POST", &path, "", &[("authorization", &bearer(access_token))], &body.to_string())
+}
+
+/// What the function answers when its clock says so.
+async fn answer_at(lab: &Lab, clock: fn() -> SystemTime, event: &str) -> Response<Body> {
+    let function = Function::new(lab.store.clone(), Realm::new("deregister").unwrap(), clock);
+    let event = LambdaEvent::new(serde_json::from_str(event).unwrap(), Context::default());
+    function.call(event).await.unwrap().0
 }

@@ -94,7 +94,8 @@ fn parameters(request: &lambda_http::Request) -> Option<Parameters> {
         return None;
     }
     match media_type(request).as_str() {
-        "" | "application/json" => serde_json::from_slice(body).ok(),
+        // An object alone: an array would be taken for the members in their order.
+        "" | "application/json" if body.trim_ascii_start().starts_with(b"{") => serde_json::from_slice(body).ok(),
         FORM => {
             let mut parameters = Parameters::default();
             for (name, value) in form_urlencoded::parse(body) {

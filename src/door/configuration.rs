@@ -25,7 +25,7 @@ const NOT_FOUND: &str = r#"{"errors": "Client ID not found."}"#;
 /// The door, and what the path names.
 pub(crate) struct Configuration<'r> {
     pub(crate) realm: &'r Realm,
-    pub(crate) application: Option<String>,
+    pub(crate) application: Option<Id>,
     pub(crate) client: Option<Id>,
 }
 
@@ -46,7 +46,7 @@ impl Door for Configuration<'_> {
             caller,
             secret,
             source_ip: request.extensions().get::<Origin>().and_then(|origin| origin.source_ip),
-            application: self.application.clone().filter(|id| !id.is_empty()).ok_or(Refusal::AnotherApplication)?,
+            application: self.application.clone().ok_or(Refusal::AnotherApplication)?.into(),
             target: self.client.clone().ok_or(Refusal::UnknownClient)?,
             if_match: if_match(request),
         })

@@ -45,7 +45,7 @@ pub(crate) trait Door {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Path {
     /// `/config/{appId}/clients/{apiClientId}`
-    Configuration { application: Option<String>, client: Option<Id> },
+    Configuration { application: Option<Id>, client: Option<Id> },
     /// `/register/{clientId}`
     Registration { client: Option<Id> },
     /// `/api/{serviceId}/client/registration/delete`
@@ -64,7 +64,7 @@ impl Path {
         let mut next = || segments.next();
         let found = match (next()?, next()?, next(), next(), next()) {
             ("config", application, Some("clients"), Some(client), None) => {
-                Self::Configuration { application: decode(application), client: id(client) }
+                Self::Configuration { application: id(application), client: id(client) }
             }
             ("register", client, None, None, None) => Self::Registration { client: id(client) },
             ("api", service, Some("client"), Some("registration"), Some("delete")) => {
@@ -76,13 +76,9 @@ impl Path {
     }
 }
 
-/// A path segment, percent-decoded once.
-fn decode(segment: &str) -> Option<String> {
-    percent_decode_str(segment).decode_utf8().ok().map(Into::into)
-}
-
+/// The id in a path segment, percent-decoded once.
 fn id(segment: &str) -> Option<Id> {
-    decode(segment).and_then(Id::new)
+    percent_decode_str(segment).decode_utf8().ok().and_then(Id::new)
 }
 
 /// The precondition `If-Match`, of which repeated field lines are one list (RFC 9110, section 5.3).
@@ -97,8 +93,8 @@ const FORM: &str = "application/x-www-form-urlencoded";
 
 /// The body's media type, without parameters and in lower case; empty where the request does not say.
 fn media_type(request: &Request) -> String {
-    let value = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+    let value = request.headers().get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+    String::from_utf8_lossy(value).split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 /// The answer to a path that leads to no door.

@@ -87,9 +87,8 @@ impl RequestToDelete for Request {
         self.target.as_ref()
     }
 
-    fn caller(&self, facts: &Facts) -> String {
-        let token = facts.token(&self.access_token).ok().flatten();
-        token.map_or_else(|| "unknown".to_owned(), |token| token.covers.to_string())
+    fn caller(&self, facts: &Facts) -> Option<String> {
+        facts.token(&self.access_token).ok().flatten().map(|token| token.covers.to_string())
     }
 
     fn reads(&self) -> BTreeSet<Key> {

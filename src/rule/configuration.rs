@@ -68,8 +68,8 @@ impl RequestToDelete for Request {
         Some(&self.target)
     }
 
-    fn caller(&self, _facts: &Facts) -> String {
-        Key::Client(self.caller.clone()).to_string()
+    fn caller(&self, facts: &Facts) -> Option<String> {
+        facts.known(&self.caller).map(|id| format!("client#{id}"))
     }
 
     fn reads(&self) -> BTreeSet<Key> {

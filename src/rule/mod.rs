@@ -27,8 +27,9 @@ pub trait RequestToDelete {
     /// The client to delete; `None` where what was named cannot be one.
     fn target(&self) -> Option<&Id>;
 
-    /// Who asks: `client#…`, `service#…` or `organization#…`. As claimed, unless the request was permitted.
-    fn caller(&self, facts: &Facts) -> String;
+    /// Who asks: `client#…`, `service#…` or `organization#…`. As claimed, unless the request was permitted; `None` where
+    /// the table does not know of such a caller.
+    fn caller(&self, facts: &Facts) -> Option<String>;
 
     /// Everything that the decision needs to know.
     fn reads(&self) -> BTreeSet<Key>;
@@ -138,6 +139,12 @@ impl Facts {
         }
     }
 
+    /// The client's id as text, if the table knows it, be it a deleted client's.
+    #[must_use]
+    pub fn known(&self, id: &Id) -> Option<String> {
+        self.get(&Key::Client(id.clone())).map(|_| id.to_string())
+    }
+
     /// The service with this id.
     ///
     /// # Errors
@@ -222,8 +229,12 @@ impl IfMatch {
         if field.trim() == "*" {
             return Self::Any;
         }
-        let number = |tag: &str| tag.trim().strip_prefix('"')?.strip_suffix('"')?.parse().ok().map(Version);
-        Self::OneOf(field.split(',').filter_map(number).collect())
+        // Entity tags are compared character by character: `"03"` is not `"3"`.
+        let version = |tag: &str| {
+            let version = Version(tag.trim_matches('"').parse().ok()?);
+            (version.to_string() == tag).then_some(version)
+        };
+        Self::OneOf(field.split(',').map(str::trim).filter_map(version).collect())
     }
 
     /// Whether a client at `version` is meant.

@@ -57,8 +57,8 @@ impl RequestToDelete for Request {
         Some(&self.target)
     }
 
-    fn caller(&self, _facts: &Facts) -> String {
-        Key::Client(self.target.clone()).to_string()
+    fn caller(&self, facts: &Facts) -> Option<String> {
+        facts.known(&self.target).map(|id| format!("client#{id}"))
     }
 
     fn reads(&self) -> BTreeSet<Key> {

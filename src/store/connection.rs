@@ -41,7 +41,7 @@ pub struct UnusableCertificates {
 /// environment variable's value.
 ///
 /// # Errors
-/// [`UnreadableCertificates`], where `AWS_CA_BUNDLE` or `SSL_CERT_FILE` names a file without a usable certificate.
+/// [`UnusableCertificates`], where `AWS_CA_BUNDLE` or `SSL_CERT_FILE` names a file without a usable certificate.
 pub async fn connect(
     settings: &Settings,
     variable: impl Fn(&str) -> Option<String>,

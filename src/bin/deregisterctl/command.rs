@@ -14,7 +14,7 @@ use deregister::{
     credential::{Digest, Secret},
     rule::{Key, Record},
     settings::WrongSetting,
-    store::{Creation, DynamoDb, Fault},
+    store::{Creation, DynamoDb, Fault, connection::UnusableCertificates},
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -39,6 +39,8 @@ const AT_ONCE: usize = 16;
 pub enum Failure {
     #[error(transparent)]
     Setting(#[from] WrongSetting),
+    #[error(transparent)]
+    Certificates(#[from] UnusableCertificates),
     #[error(transparent)]
     Database(#[from] Fault),
     #[error("the table {0} exists already")]
