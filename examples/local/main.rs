@@ -4,6 +4,7 @@
 //! with 0 only if every answer was what the contract says.
 
 mod front;
+#[expect(dead_code, reason = "the tests and the benchmark use the rest")]
 mod sample;
 mod transcript;
 

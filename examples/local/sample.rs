@@ -144,6 +144,17 @@ fn id(id: &str) -> Id {
     Id::new(id).expect("sample ids are ids")
 }
 
+/// The owner whose credentials the sample call carries.
+pub fn owner() -> Client {
+    Client { kind: Kind::Api(api(APPLICATION, &["owner"], OWNER.1)), protected: false, version: Some(VERSION) }
+}
+
+/// The client that the sample call deletes.
+pub fn target() -> Client {
+    let client = api(APPLICATION, &["login_client"], "2mq8zv5xk9tb3nc7hw4ry6gasdfjpue8");
+    Client { kind: Kind::Api(client), protected: false, version: Some(VERSION) }
+}
+
 fn api(application: &str, features: &[&str], secret: &str) -> ApiClient {
     ApiClient {
         app_id: application.to_owned(),

@@ -1,0 +1,102 @@
+//! The database's part: the embedded DynamoDB, in the clear and behind TLS.
+
+use crate::sample;
+use aws_sdk_dynamodb::{
+    Client,
+    config::{BehaviorVersion, Credentials, Region},
+};
+use deregister::store::DynamoDb;
+use dynoxide::{AttributeValue, ImportOptions};
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use std::{collections::HashMap, error::Error, net::Ipv4Addr, path::PathBuf, sync::Arc, time::Duration};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{ServerConfig, crypto::ring},
+};
+
+/// A running database with the sample data.
+pub(crate) struct Database {
+    embedded: dynoxide::Database,
+    /// Its address, in the clear.
+    pub(crate) url: String,
+    /// The SDK's client for it.
+    pub(crate) client: Client,
+    /// The store on it.
+    pub(crate) store: DynamoDb,
+}
+
+impl Database {
+    /// An empty table, with the sample data.
+    pub(crate) async fn start() -> Result<Self, Box<dyn Error>> {
+        let embedded = dynoxide::Database::memory()?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        tokio::spawn(dynoxide::server::serve_on(listener, embedded.clone()));
+        let config = aws_sdk_dynamodb::Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .endpoint_url(&url)
+            .region(Region::from_static("eu-central-1"))
+            .credentials_provider(Credentials::new("bench", "bench", None, None, "bench"));
+        let client = Client::from_conf(config.build());
+        let store = DynamoDb::new(client.clone(), "clients", Duration::from_hours(24));
+        store.create_table().await?;
+        sample::write(&store, crate::now()).await?;
+        Ok(Self { embedded, url, client, store })
+    }
+
+    /// Adds clients `prefix-0` to `prefix-{count - 1}` of an application, past the API.
+    pub(crate) fn fill(&self, prefix: &str, application: &str, count: usize) -> Result<(), Box<dyn Error>> {
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        let member = |name: &str, value| (name.to_owned(), value);
+        for chunk in (0..count).collect::<Vec<_>>().chunks(50_000) {
+            let items = chunk.iter().map(|n| {
+                let client = HashMap::from([
+                    member("kind", text("api")),
+                    member("app_id", text(application)),
+                    member("name", text("Bench")),
+                    member("features", AttributeValue::L(vec![text("login_client")])),
+                    member("ip_allow_list", AttributeValue::L(Vec::new())),
+                    member("secrets", AttributeValue::L(Vec::new())),
+                    member("protected", AttributeValue::BOOL(false)),
+                    member("version", AttributeValue::N("1".to_owned())),
+                ]);
+                HashMap::from([
+                    member("pk", text(&format!("client#{prefix}-{n}"))),
+                    member("client", AttributeValue::M(client)),
+                ])
+            });
+            self.embedded.import_items("clients", items.collect(), ImportOptions::default())?;
+        }
+        Ok(())
+    }
+
+    /// Puts TLS in front of it, and says at which address, and with whose certificate.
+    pub(crate) async fn behind_tls(&self) -> Result<(String, PathBuf), Box<dyn Error>> {
+        let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()])?;
+        let certificates = std::env::temp_dir().join(format!("deregister-bench-{}.pem", std::process::id()));
+        std::fs::write(&certificates, cert.pem())?;
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(vec![cert.der().clone()], signing_key.into())?;
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let url = format!("https://localhost:{}", listener.local_addr()?.port());
+        let plain = self.url.trim_start_matches("http://").to_owned();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (acceptor, plain) = (acceptor.clone(), plain.clone());
+                tokio::spawn(async move {
+                    stream.set_nodelay(true)?;
+                    let mut client = acceptor.accept(stream).await?;
+                    let mut server = TcpStream::connect(plain).await?;
+                    server.set_nodelay(true)?;
+                    tokio::io::copy_bidirectional(&mut client, &mut server).await
+                });
+            }
+        });
+        Ok((url, certificates))
+    }
+}

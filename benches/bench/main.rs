@@ -1,0 +1,465 @@
+//! `just bench`: what a request costs, each figure beside what it is measured by, taken in turn.
+//!
+//! It wants the release binaries `deregister` and `floor`, and prints a table; JSON and a picture go into the folder
+//! given. Nothing here passes or fails: the ratios are for people.
+#![expect(clippy::cast_precision_loss, reason = "what is counted here stays far below 2^52")]
+
+mod database;
+mod platform;
+mod report;
+#[path = "../../examples/local/sample.rs"]
+mod sample;
+
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValuesOnConditionCheckFailure};
+use clap::Parser;
+use database::Database;
+use deregister::{
+    Function, Realm,
+    client::Deletion,
+    event::{Answer, Event},
+    rule::{Facts, Key, Permit, Record},
+    store::{Burial, Fault, Meter, Store},
+};
+use lambda_http::{LambdaEvent, lambda_runtime::Context};
+use platform::Environment;
+use report::{Row, Sample};
+use sample::{APPLICATION, OTHER_APPLICATION, OWNER};
+use serde_json::json;
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use std::{
+    alloc::System,
+    collections::{BTreeSet, HashMap},
+    error::Error,
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+use tokio::{task::JoinSet, time::Instant};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// Measures the function.
+#[derive(Parser)]
+struct Options {
+    /// The folder of the release binaries
+    #[arg(long, default_value = "target/release")]
+    binaries: PathBuf,
+    /// Where to put bench.json, table.md and ratios.svg
+    #[arg(long, default_value = "target/bench")]
+    out: PathBuf,
+    /// A hundredth of the items, a fifth of the repetitions: to see that it works
+    #[arg(long)]
+    quick: bool,
+    /// What `cargo bench` passes
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+#[tokio::main(worker_threads = 2)]
+async fn main() -> Result<()> {
+    let options = Options::parse();
+    let bench = Bench {
+        function: fs::canonicalize(options.binaries.join("deregister"))?,
+        floor: fs::canonicalize(options.binaries.join("floor"))?,
+        times: if options.quick { 1 } else { 5 },
+        items: if options.quick { 10_000 } else { 1_000_000 },
+    };
+
+    let mut rows = Vec::new();
+    rows.extend(bench.start().await?);
+    rows.extend(bench.first_delete().await?);
+    rows.push(bench.warm_delete().await?);
+    rows.extend(bench.instructions().await?);
+    rows.push(bench.memory().await?);
+    rows.push(bench.size()?);
+    rows.extend(bench.other_clients().await?);
+    let table = format!("{}\n{}\n{}", report::table(&rows), bench.counts().await?, bench.load().await?,);
+
+    fs::create_dir_all(&options.out)?;
+    fs::write(options.out.join("bench.json"), serde_json::to_string_pretty(&rows)?)?;
+    fs::write(options.out.join("ratios.svg"), report::picture(&rows))?;
+    fs::write(options.out.join("table.md"), &table)?;
+    println!("{}\n\n{table}", machine());
+    Ok(())
+}
+
+struct Bench {
+    function: PathBuf,
+    floor: PathBuf,
+    /// How often each measurement is repeated, in its own unit of repetitions.
+    times: usize,
+    /// The size of the large table.
+    items: usize,
+}
+
+impl Bench {
+    /// From the start of the process to its first request for work.
+    async fn start(&self) -> Result<Vec<Row>> {
+        let database = Database::start().await?;
+        let (url, certificates) = database.behind_tls().await?;
+        let certificates = certificates.to_str().ok_or("a temporary folder in UTF-8")?;
+        let (mut ours, mut opened, mut floor) = (Vec::new(), Vec::new(), Vec::new());
+        let over_tls = [("AWS_ENDPOINT_URL_DYNAMODB", url.as_str()), ("AWS_CA_BUNDLE", certificates)];
+        for _ in 0..20 * self.times {
+            for (program, variables, into) in [
+                (&self.floor, &[][..], &mut floor),
+                (&self.function, &[("OPENING_TIMEOUT_MS", "0")][..], &mut ours),
+                (&self.function, &over_tls[..], &mut opened),
+            ] {
+                let environment = Environment::start(&[program], variables).await?;
+                into.push(milliseconds(environment.start));
+                environment.end().await?;
+            }
+        }
+        let floor = Sample::of("empty handler", "ms", floor);
+        Ok(vec![
+            Row::new("start, connection not opened", Sample::of("function", "ms", ours), floor.clone(), Some(1.5)),
+            Row::new("start, connection opened over TLS", Sample::of("function", "ms", opened), floor, None),
+        ])
+    }
+
+    /// The first delete of a new environment, beside the later ones, over TLS.
+    async fn first_delete(&self) -> Result<Vec<Row>> {
+        let database = Database::start().await?;
+        let (url, certificates) = database.behind_tls().await?;
+        let certificates = certificates.to_str().ok_or("a temporary folder in UTF-8")?;
+        let (starts, each) = (8 * self.times, 20);
+        database.fill("tls", APPLICATION, 2 * starts * each)?;
+        let mut targets = (0..).map(|n| format!("tls-{n}"));
+        let mut rows = Vec::new();
+        for (figure, opening, to_reach) in [
+            ("first delete, connection opened at the start", "1000", Some(1.5)),
+            ("first delete, connection not opened", "0", None),
+        ] {
+            let (mut first, mut warm) = (Vec::new(), Vec::new());
+            for _ in 0..starts {
+                let variables = [
+                    ("AWS_ENDPOINT_URL_DYNAMODB", url.as_str()),
+                    ("AWS_CA_BUNDLE", certificates),
+                    ("OPENING_TIMEOUT_MS", opening),
+                ];
+                let mut environment = Environment::start(&[&self.function], &variables).await?;
+                first.push(delete(&mut environment, &targets.next().unwrap_or_default()).await?);
+                for _ in 1..each {
+                    warm.push(delete(&mut environment, &targets.next().unwrap_or_default()).await?);
+                }
+                environment.end().await?;
+            }
+            rows.push(Row::new(figure, Sample::of("first", "ms", first), Sample::of("warm", "ms", warm), to_reach));
+        }
+        Ok(rows)
+    }
+
+    /// A delete through the whole function, beside its two SDK calls alone, in one process.
+    async fn warm_delete(&self) -> Result<Row> {
+        let database = Database::start().await?;
+        let pairs = 200 * self.times;
+        database.fill("warm", APPLICATION, 2 * pairs)?;
+        let function = Function::new(database.store.clone(), realm()?, now);
+        let (mut ours, mut bare) = (Vec::new(), Vec::new());
+        for n in 0..pairs {
+            let event = event(&format!("warm-{}", 2 * n));
+            let begun = Instant::now();
+            let event: Event = serde_json::from_str(&event)?;
+            let answer = serde_json::to_vec(&function.call(LambdaEvent::new(event, context(n))).await?)?;
+            ours.push(milliseconds(begun.elapsed()));
+            if !answer.starts_with(br#"{"statusCode":204"#) {
+                return Err(format!("not deleted: {}", String::from_utf8_lossy(&answer)).into());
+            }
+            let target = format!("warm-{}", 2 * n + 1);
+            let begun = Instant::now();
+            two_calls(&database, &target).await?;
+            bare.push(milliseconds(begun.elapsed()));
+        }
+        let beside = Sample::of("its two SDK calls", "ms", bare);
+        Ok(Row::new("warm delete", Sample::of("function", "ms", ours), beside, Some(1.1)))
+    }
+
+    /// Instructions a request, by callgrind, as the difference between two runs of different length.
+    async fn instructions(&self) -> Result<Vec<Row>> {
+        const FEW: usize = 20;
+        const MANY: usize = 120;
+        let database = Database::start().await?;
+        database.fill("few", APPLICATION, FEW)?;
+        database.fill("many", APPLICATION, MANY)?;
+        let refused = |_: &str, _: usize| event("refused").replace("Basic ", "Digest ");
+        let deleted = |run: &str, n: usize| event(&format!("{run}-{n}"));
+        let mut counts = Vec::new();
+        for (program, event_of) in [
+            (&self.floor, &refused as &dyn Fn(&str, usize) -> String),
+            (&self.function, &refused),
+            (&self.function, &deleted),
+        ] {
+            let mut runs = Vec::new();
+            for (run, requests) in [("few", FEW), ("many", MANY)] {
+                let events: Vec<String> = (0..requests).map(|n| event_of(run, n)).collect();
+                runs.push(instructions_of(program, &database.url, events).await?);
+            }
+            let [few, many] = runs.try_into().map_err(|_| "two runs")?;
+            counts.push((many - few) / (MANY - FEW) as f64);
+        }
+        let [floor, refused, deleted] = counts.try_into().map_err(|_| "three counts")?;
+        let sample = |name, count: f64| Sample::of(name, "thousand instructions", vec![count / 1e3]);
+        Ok(vec![
+            Row::new(
+                "instructions, refused at parsing",
+                sample("function", refused),
+                sample("empty handler", floor),
+                None,
+            ),
+            Row::new(
+                "instructions, delete with its SDK calls",
+                sample("function", deleted),
+                sample("empty handler", floor),
+                None,
+            ),
+        ])
+    }
+
+    /// The most memory that a process has had resident, after a thousand requests.
+    async fn memory(&self) -> Result<Row> {
+        let requests = 200 * self.times;
+        let database = Database::start().await?;
+        let (mut ours, mut floor) = (Vec::new(), Vec::new());
+        for run in 0..self.times {
+            let prefix = format!("memory{run}");
+            database.fill(&prefix, APPLICATION, requests)?;
+            for (program, into) in [(&self.floor, &mut floor), (&self.function, &mut ours)] {
+                let variables = [("AWS_ENDPOINT_URL_DYNAMODB", database.url.as_str())];
+                let mut environment = Environment::start(&[program], &variables).await?;
+                for n in 0..requests {
+                    delete(&mut environment, &format!("{prefix}-{n}")).await?;
+                }
+                into.push(environment.peak_memory()? as f64 / 1024.0);
+                environment.end().await?;
+            }
+        }
+        let beside = Sample::of("empty handler", "MiB", floor);
+        Ok(Row::new("peak memory", Sample::of("function", "MiB", ours), beside, Some(1.9)))
+    }
+
+    /// The stripped binaries.
+    fn size(&self) -> Result<Row> {
+        let megabytes = |file: &Path| Ok::<_, Box<dyn Error>>(fs::metadata(file)?.len() as f64 / 1e6);
+        let ours = Sample::of("function", "MB", vec![megabytes(&self.function)?]);
+        Ok(Row::new("stripped binary", ours, Sample::of("empty handler", "MB", vec![megabytes(&self.floor)?]), None))
+    }
+
+    /// A delete in a large table beside one in a small one, and among many clients of others beside none.
+    async fn other_clients(&self) -> Result<Vec<Row>> {
+        let mut rows = Vec::new();
+        for (figure, application, small, large) in [
+            ("delete, by the size of the table", APPLICATION, self.items / 1000, self.items),
+            ("delete, by the clients of others", OTHER_APPLICATION, 0, self.items / 10),
+        ] {
+            let mut sides = Vec::new();
+            for items in [small, large] {
+                let database = Database::start().await?;
+                database.fill("filling", application, items)?;
+                database.fill("target", APPLICATION, 100 * self.times)?;
+                let function = Function::new(database.store.clone(), realm()?, now);
+                sides.push((items, database, function, Vec::new()));
+            }
+            for n in 0..100 * self.times {
+                for (_, _, function, times) in &mut sides {
+                    let event: Event = serde_json::from_str(&event(&format!("target-{n}")))?;
+                    let begun = Instant::now();
+                    function.call(LambdaEvent::new(event, context(n))).await?;
+                    times.push(milliseconds(begun.elapsed()));
+                }
+            }
+            let mut samples =
+                sides.into_iter().map(|(items, _, _, times)| Sample::of(&format!("{items} items"), "ms", times));
+            let (Some(small), Some(large)) = (samples.next(), samples.next()) else { return Err("two sides".into()) };
+            rows.push(Row::new(figure, large, small, Some(1.1)));
+        }
+        Ok(rows)
+    }
+
+    /// What is counted and not timed: round trips, and allocations in the function's own code.
+    async fn counts(&self) -> Result<String> {
+        let function = Function::new(Canned, realm()?, now);
+        let deletes = 1000;
+        let one = async |n| {
+            let event: Event = serde_json::from_str(&event("target"))?;
+            let answer = function.call(LambdaEvent::new(event, context(n))).await?;
+            let answer: Answer = answer;
+            if answer.0.status() == 204 { Ok::<_, Box<dyn Error>>(()) } else { Err(format!("{answer:?}").into()) }
+        };
+        one(0).await?;
+        let region = Region::new(ALLOCATOR);
+        for n in 0..deletes {
+            one(n).await?;
+        }
+        let allocated = region.change();
+        Ok(format!(
+            "Round trips: 2 for a delete, 1 for a refusal, 0 for a request that is refused at parsing (`tests/doors.rs` \
+             holds these). Allocations in the function's own code, from the event's text to the answer, without the \
+             SDK: {} and {} bytes a delete.\n",
+            allocated.allocations / deletes,
+            allocated.bytes_allocated / deletes,
+        ))
+    }
+
+    /// Deletes by several environments at once, from one table.
+    async fn load(&self) -> Result<String> {
+        let each = 100 * self.times;
+        let mut table = String::from("| environments at once | deletes a second | p50 | p99 |\n|---|---|---|---|\n");
+        for environments in [1, 2, 4, 8] {
+            let database = Database::start().await?;
+            database.fill("load", APPLICATION, environments * each)?;
+            let mut running = Vec::new();
+            for _ in 0..environments {
+                let variables = [("AWS_ENDPOINT_URL_DYNAMODB", database.url.as_str())];
+                running.push(Environment::start(&[&self.function], &variables).await?);
+            }
+            let begun = Instant::now();
+            let mut deletes = JoinSet::new();
+            for (run, mut environment) in running.into_iter().enumerate() {
+                deletes.spawn(async move {
+                    let mut times = Vec::new();
+                    for n in run * each..(run + 1) * each {
+                        times.push(delete(&mut environment, &format!("load-{n}")).await.unwrap_or(f64::NAN));
+                    }
+                    times
+                });
+            }
+            let mut times: Vec<f64> = deletes.join_all().await.into_iter().flatten().collect();
+            let rate = times.len() as f64 / begun.elapsed().as_secs_f64();
+            times.sort_by(f64::total_cmp);
+            let at = |hundredths: usize| times.get(times.len() * hundredths / 100).copied().unwrap_or(f64::NAN);
+            writeln!(table, "| {environments} | {rate:.0} | {:.2} ms | {:.2} ms |", at(50), at(99))?;
+        }
+        Ok(table)
+    }
+}
+
+/// A store that answers at once: what remains is the function's own code.
+#[derive(Clone)]
+struct Canned;
+
+impl Store for Canned {
+    async fn load(&self, keys: BTreeSet<Key>, _: &Meter) -> std::result::Result<Facts, Fault> {
+        let record = |key: &Key| match key {
+            Key::Client(id) if id.as_str() == OWNER.0 => sample::owner(),
+            _ => sample::target(),
+        };
+        Ok(keys.into_iter().map(|key| (key.clone(), Record::Client(record(&key)))).collect())
+    }
+
+    async fn bury(&self, _: &Permit<'_>, _: &Deletion, _: &Meter) -> std::result::Result<Burial, Fault> {
+        Ok(Burial::Done)
+    }
+}
+
+/// Has an environment delete this client, and says how many milliseconds that took.
+async fn delete(environment: &mut Environment, target: &str) -> Result<f64> {
+    let (time, answer) = environment.invoke(event(target)).await?;
+    if answer.get("statusCode") == Some(&json!(204)) { Ok(milliseconds(time)) } else { Err(answer.to_string().into()) }
+}
+
+/// The two calls of a delete, as anybody would make them with the SDK.
+async fn two_calls(database: &Database, target: &str) -> Result<()> {
+    let key = |id: &str| HashMap::from([("pk".to_owned(), AttributeValue::S(format!("client#{id}")))]);
+    let wanted = KeysAndAttributes::builder()
+        .keys(key(OWNER.0))
+        .keys(key(target))
+        .consistent_read(true)
+        .projection_expression("pk, client, deleted, service, #token, expires_at")
+        .expression_attribute_names("#token", "token")
+        .build()?;
+    let read = database.client.batch_get_item().request_items("clients", wanted).send().await?;
+    if read.responses.is_none_or(|tables| tables.values().map(Vec::len).sum::<usize>() != 2) {
+        return Err("not both items".into());
+    }
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let record = HashMap::from([
+        ("at".to_owned(), AttributeValue::N("1800000000".to_owned())),
+        ("by".to_owned(), text(OWNER.0)),
+        ("via".to_owned(), text("configuration")),
+        ("source_ip".to_owned(), text("203.0.113.7")),
+        ("request_id".to_owned(), text("bench")),
+    ]);
+    database
+        .client
+        .update_item()
+        .table_name("clients")
+        .set_key(Some(key(target)))
+        .update_expression("SET tombstone = client, deleted = :deleted, expires_at = :until REMOVE client")
+        .condition_expression(
+            "attribute_exists(client) AND (attribute_not_exists(client.protected) OR client.protected = :no) \
+             AND client.kind = :api AND client.app_id = :app AND NOT contains(client.features, :owner)",
+        )
+        .expression_attribute_values(":deleted", AttributeValue::M(record))
+        .expression_attribute_values(":until", AttributeValue::N("1802592000".to_owned()))
+        .expression_attribute_values(":no", AttributeValue::Bool(false))
+        .expression_attribute_values(":api", text("api"))
+        .expression_attribute_values(":app", text(APPLICATION))
+        .expression_attribute_values(":owner", text("owner"))
+        .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+        .send()
+        .await?;
+    Ok(())
+}
+
+/// How many instructions a process has run when it has answered these events.
+async fn instructions_of(program: &Path, database: &str, events: Vec<String>) -> Result<f64> {
+    let out = std::env::temp_dir().join(format!("deregister-callgrind-{}", std::process::id()));
+    let out_option = format!("--callgrind-out-file={}", out.display());
+    let valgrind = ["/usr/bin/env", "valgrind", "--quiet", "--tool=callgrind", &out_option].map(Path::new);
+    let command: Vec<&Path> = valgrind.into_iter().chain([program]).collect();
+    let variables = [("AWS_ENDPOINT_URL_DYNAMODB", database), ("PATH", "/usr/local/bin:/usr/bin:/bin")];
+    let mut environment = Environment::start(&command, &variables).await?;
+    for event in events {
+        environment.invoke(event).await?;
+    }
+    environment.terminate().await?;
+    let counted = fs::read_to_string(&out)?;
+    let total = counted.lines().find_map(|line| line.strip_prefix("totals: ")).ok_or("no totals of callgrind")?;
+    Ok(total.trim().parse()?)
+}
+
+/// The vendor's call, as the platform sends it, for this client.
+fn event(target: &str) -> String {
+    include_str!("../../events/configuration-deleted.2.0.json").replace(sample::TARGET, target)
+}
+
+/// An invocation of its own.
+fn context(n: usize) -> Context {
+    let mut context = Context::default();
+    context.request_id = format!("bench-{n}");
+    context
+}
+
+fn realm() -> Result<Realm> {
+    Realm::new("deregister").ok_or_else(|| "a realm".into())
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place where the benchmark is given its clock")]
+fn now() -> SystemTime {
+    SystemTime::now()
+}
+
+/// On what this was measured.
+fn machine() -> String {
+    let first = |file: &str, start: &str| {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        text.lines()
+            .find_map(|line| line.strip_prefix(start).map(|rest| rest.trim_start_matches([' ', '\t', ':']).to_owned()))
+    };
+    format!(
+        "Measured on {} ({} processors), {}, deregister {}.",
+        first("/proc/cpuinfo", "model name").unwrap_or_else(|| "an unknown processor".to_owned()),
+        std::thread::available_parallelism().map_or(0, usize::from),
+        first("/proc/version", "").unwrap_or_default().split(" (").next().unwrap_or_default(),
+        env!("CARGO_PKG_VERSION"),
+    )
+}
