@@ -37,6 +37,11 @@ deny:
     cargo install --quiet --locked --debug --root {{tools}} cargo-deny@0.20.2
     {{tools}}/bin/cargo-deny check bans licenses sources
 
+# What a request costs, as ratios: a table, and bench.json, table.md and ratios.svg in target/bench
+bench *options:
+    cargo build --release --features floor --bin deregister --bin floor
+    cargo bench --bench bench -- {{options}}
+
 # Formats everything
 fmt:
     cargo fmt

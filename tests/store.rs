@@ -322,6 +322,7 @@ async fn faults_are_passing_or_not_as_the_database_means_them() {
         (400, "RequestLimitExceeded", true),
         (400, "ThrottlingException", true),
         (400, "TransactionConflictException", true),
+        (400, "ReplicatedWriteConflictException", true),
         (500, "InternalServerError", true),
         (503, "ServiceUnavailable", true),
         (400, "ValidationException", false),

@@ -205,14 +205,14 @@ fn only_if(update: UpdateItemFluentBuilder, premises: &[Premise<'_>]) -> UpdateI
 
 /// Whether the call may succeed later, or is wrong in itself. The text is for the log: codes and messages, never items.
 pub(super) fn fault<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<E>) -> Fault {
-    const CONFLICT: &str = "TransactionConflictException";
+    const CONFLICTS: [&str; 2] = ["ReplicatedWriteConflictException", "TransactionConflictException"];
     match error {
         SdkError::ServiceError(refused) => {
             let code = refused.err().code().unwrap_or("no error code");
             let message = refused.err().message().unwrap_or("no message");
             let text = format!("{code}: {message}");
             let status = refused.raw().status();
-            if status.is_server_error() || status.as_u16() == 429 || code == CONFLICT || THROTTLES.contains(&code) {
+            if status.is_server_error() || status.as_u16() == 429 || CONFLICTS.contains(&code) || THROTTLES.contains(&code) {
                 Fault::Unavailable(text)
             } else {
                 Fault::Unexpected(text)
