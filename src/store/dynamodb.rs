@@ -160,47 +160,44 @@ fn read_of(keys: &BTreeSet<Key>) -> Result<KeysAndAttributes, Fault> {
 /// The update, on condition that the client is live, not protected, and as each premise says.
 fn only_if(update: UpdateItemFluentBuilder, premises: &[Premise<'_>]) -> UpdateItemFluentBuilder {
     let text = |text: &str| AttributeValue::S(text.to_owned());
-    let mut condition = String::from(
-        "attribute_exists(#client) AND (attribute_not_exists(#client.#protected) OR #client.#protected = :no)",
+    let live = Condition { update, text: "attribute_exists(#client)".to_owned() }.also(
+        "(attribute_not_exists(#client.#protected) OR #client.#protected = :protected)",
+        "protected",
+        AttributeValue::Bool(false),
     );
-    let mut update = update
-        .expression_attribute_names("#protected", "protected")
-        .expression_attribute_values(":no", AttributeValue::Bool(false));
-    for premise in premises {
-        let (clause, name, value) = match *premise {
-            Premise::Application(application) => {
-                update =
-                    update.expression_attribute_names("#kind", "kind").expression_attribute_values(":api", text("api"));
-                (" AND #client.#kind = :api AND #client.#app = :app", ("#app", "app_id"), (":app", text(application)))
-            }
-            Premise::NotOwner => {
-                (" AND NOT contains(#client.#features, :owner)", ("#features", "features"), (":owner", text(OWNER)))
-            }
-            Premise::RegistrationToken(digest) => (
-                " AND #client.#token = :token",
-                ("#token", "registration_token_digest"),
-                (":token", AttributeValue::B(Blob::new(digest.as_bytes()))),
-            ),
-            Premise::RegisteredAt(service) => {
-                update = update
-                    .expression_attribute_names("#dynamic", "dynamic")
-                    .expression_attribute_values(":yes", AttributeValue::Bool(true));
-                (
-                    " AND #client.#dynamic = :yes AND #client.#service = :service",
-                    ("#service", "service_id"),
-                    (":service", text(service.as_str())),
-                )
-            }
-            Premise::Version(Version(version)) => (
-                " AND #client.#version = :version",
-                ("#version", "version"),
-                (":version", AttributeValue::N(version.to_string())),
-            ),
-        };
-        condition.push_str(clause);
-        update = update.expression_attribute_names(name.0, name.1).expression_attribute_values(value.0, value.1);
+    let Condition { update, text } = premises.iter().fold(live, |condition, premise| match *premise {
+        Premise::Application(application) => condition.equal("kind", text("api")).equal("app_id", text(application)),
+        Premise::NotOwner => condition.also("NOT contains(#client.#features, :features)", "features", text(OWNER)),
+        Premise::RegistrationToken(digest) => {
+            condition.equal("registration_token_digest", AttributeValue::B(Blob::new(digest.as_bytes())))
+        }
+        Premise::RegisteredAt(service) => {
+            condition.equal("dynamic", AttributeValue::Bool(true)).equal("service_id", text(service.as_str()))
+        }
+        Premise::Version(Version(version)) => condition.equal("version", AttributeValue::N(version.to_string())),
+    });
+    update.condition_expression(text)
+}
+
+/// A condition on the members of a live client, as it grows.
+struct Condition {
+    update: UpdateItemFluentBuilder,
+    text: String,
+}
+
+impl Condition {
+    /// The member has this value.
+    fn equal(self, member: &str, value: AttributeValue) -> Self {
+        self.also(&format!("#client.#{member} = :{member}"), member, value)
     }
-    update.condition_expression(condition)
+
+    /// The clause holds, in which `#member` and `:member` stand for the member's name and this value.
+    fn also(self, clause: &str, member: &str, value: AttributeValue) -> Self {
+        let Self { update, mut text } = self;
+        text.extend([" AND ", clause]);
+        let update = update.expression_attribute_names(format!("#{member}"), member);
+        Self { update: update.expression_attribute_values(format!(":{member}"), value), text }
+    }
 }
 
 /// Whether the call may succeed later, or is wrong in itself. The text is for the log: codes and messages, never items.
@@ -212,7 +209,11 @@ pub(super) fn fault<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<
             let message = refused.err().message().unwrap_or("no message");
             let text = format!("{code}: {message}");
             let status = refused.raw().status();
-            if status.is_server_error() || status.as_u16() == 429 || CONFLICTS.contains(&code) || THROTTLES.contains(&code) {
+            if status.is_server_error()
+                || status.as_u16() == 429
+                || CONFLICTS.contains(&code)
+                || THROTTLES.contains(&code)
+            {
                 Fault::Unavailable(text)
             } else {
                 Fault::Unexpected(text)
