@@ -25,8 +25,9 @@ use tokio::time::Instant;
 
 /// What is kept of the time that an invocation has, so that an answer is always given.
 const TO_ANSWER: Duration = Duration::from_millis(250);
-/// How long a request may take where the platform sets no end: longer than the database calls' own time-outs.
-const NO_DEADLINE: Duration = Duration::from_mins(5);
+/// How long a request may take at the most, also where the platform sets no end: longer than the database calls' own
+/// time-outs.
+const LONGEST: Duration = Duration::from_mins(5);
 
 /// The handler, with all that outlives a request.
 #[derive(Debug, Clone)]
@@ -105,7 +106,7 @@ impl<S: Store> Function<S> {
         });
         Circumstances {
             now,
-            deadline: started + left.unwrap_or(NO_DEADLINE),
+            deadline: started + left.unwrap_or(LONGEST).min(LONGEST),
             source_ip,
             request_id: context.map(|context| context.request_id.clone()).unwrap_or_default(),
             meter: Meter::default(),
