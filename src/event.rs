@@ -45,6 +45,13 @@ pub struct Event {
     request_context: Context,
 }
 
+impl Event {
+    /// Whether the answer has a list of cookies: in payload 2.0 alone, since REST APIs refuse members that they do not know.
+    pub(crate) fn has_cookies(&self) -> bool {
+        self.raw_path.is_some()
+    }
+}
+
 /// Says nothing of what is in it: the query and the body may hold tokens.
 impl fmt::Debug for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -158,25 +165,38 @@ impl<'de> Deserialize<'de> for Headers {
     }
 }
 
-/// An answer in the form that both payload versions take back.
+/// An answer in the form that the event's payload version takes back.
 #[derive(Debug)]
-pub struct Answer(pub Response<Body>);
+pub struct Answer {
+    /// What is answered.
+    pub response: Response<Body>,
+    /// None are ever set. AWS can do without the list, which `cargo lambda` cannot.
+    pub cookies: Option<[&'static str; 0]>,
+}
 
 impl Serialize for Answer {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let headers: HashMap<&str, &str> =
-            self.0.headers().iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))).collect();
-        let body = match self.0.body() {
+        let headers: HashMap<&str, &str> = self
+            .response
+            .headers()
+            .iter()
+            .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
+            .collect();
+        let body = match self.response.body() {
             Body::Text(text) => Some(text.as_str()),
             _ => None,
         };
-        let mut answer = serializer.serialize_struct("Answer", 4)?;
-        answer.serialize_field("statusCode", &self.0.status().as_u16())?;
+        let mut answer = serializer.serialize_struct("Answer", 5)?;
+        answer.serialize_field("statusCode", &self.response.status().as_u16())?;
         answer.serialize_field("headers", &headers)?;
         answer.serialize_field("isBase64Encoded", &false)?;
         match body {
             Some(body) => answer.serialize_field("body", body)?,
             None => answer.skip_field("body")?,
+        }
+        match &self.cookies {
+            Some(cookies) => answer.serialize_field("cookies", cookies)?,
+            None => answer.skip_field("cookies")?,
         }
         answer.end()
     }

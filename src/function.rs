@@ -50,8 +50,9 @@ impl<S: Store> Function<S> {
     /// # Errors
     /// Never.
     pub async fn call(&self, LambdaEvent { payload, context }: LambdaEvent<Event>) -> Result<Answer, Infallible> {
+        let cookies = payload.has_cookies().then_some([]);
         let request = Request::from(payload).with_lambda_context(context);
-        Ok(Answer(self.handle(&request).await))
+        Ok(Answer { response: self.handle(&request).await, cookies })
     }
 
     /// Answers a request made from an [`Event`], and writes its line in the log.
@@ -100,9 +101,10 @@ impl<S: Store> Function<S> {
 
     fn circumstances(&self, context: Option<&Context>, source_ip: Option<IpAddr>, started: Instant) -> Circumstances {
         let now = (self.clock)();
-        let left = context.filter(|context| context.deadline > 0).and_then(|context| {
+        let left = context.and_then(|context| {
             let end = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(context.deadline))?;
-            Some(end.duration_since(now).unwrap_or_default().saturating_sub(TO_ANSWER))
+            // An end that has passed is none: emulators tell 0, or a duration in place of a time.
+            Some(end.duration_since(now).ok()?.saturating_sub(TO_ANSWER))
         });
         Circumstances {
             now,

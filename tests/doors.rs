@@ -446,7 +446,7 @@ async fn the_platform_is_given_a_body_only_where_there_is_one() {
     let mut given = Vec::new();
     for _ in 0..2 {
         let event = target().basic(OWNER).event();
-        given.push(serde_json::to_value(event::Answer(lab.invoke(&event).await)).unwrap());
+        given.push(serde_json::to_value(event::Answer { response: lab.invoke(&event).await, cookies: None }).unwrap());
     }
     let headers = json!({ "cache-control": "no-store", "pragma": "no-cache" });
     assert_eq!(given[0], json!({ "statusCode": 204, "headers": headers, "isBase64Encoded": false }));
@@ -1167,4 +1167,17 @@ async fn a_deleted_clients_credentials_are_dead_at_every_door() {
     refused_in(&lab, READ, &[itself()], &invalid_token()).await;
     let unknown = bad_request("A215302", "Client with id '1140735077' not found.");
     refused_in(&lab, READ, &[authlete(CLIENT)], &unknown).await;
+}
+
+#[tokio::test]
+async fn an_answer_has_a_list_of_cookies_in_payload_2_alone() {
+    let lab = Lab::empty().await;
+    for (event, listed) in [
+        (r#"{"version": "2.0", "rawPath": "/nowhere"}"#, Some(json!([]))),
+        (r#"{"resource": "/{proxy+}", "path": "/nowhere", "httpMethod": "GET"}"#, None),
+    ] {
+        let event = LambdaEvent::new(serde_json::from_str(event).unwrap(), support::invocation());
+        let answer = serde_json::to_value(lab.function.call(event).await.unwrap()).unwrap();
+        assert_eq!(answer.get("cookies"), listed.as_ref());
+    }
 }

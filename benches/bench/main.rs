@@ -77,7 +77,7 @@ async fn main() -> Result<()> {
     rows.push(bench.memory().await?);
     rows.push(bench.size()?);
     rows.extend(bench.other_clients().await?);
-    let table = format!("{}\n{}\n{}", report::table(&rows), bench.counts().await?, bench.load().await?,);
+    let table = format!("{}\n{}\n{}", report::table(&rows), bench.counts().await?, bench.load().await?);
 
     fs::create_dir_all(&options.out)?;
     fs::write(options.out.join("bench.json"), serde_json::to_string_pretty(&rows)?)?;
@@ -286,9 +286,12 @@ impl Bench {
         let deletes = 1000;
         let one = async |n| {
             let event: Event = serde_json::from_str(&event("target"))?;
-            let answer = function.call(LambdaEvent::new(event, context(n))).await?;
-            let answer: Answer = answer;
-            if answer.0.status() == 204 { Ok::<_, Box<dyn Error>>(()) } else { Err(format!("{answer:?}").into()) }
+            let answer: Answer = function.call(LambdaEvent::new(event, context(n))).await?;
+            if answer.response.status() == 204 {
+                Ok::<_, Box<dyn Error>>(())
+            } else {
+                Err(format!("{answer:?}").into())
+            }
         };
         one(0).await?;
         let region = Region::new(ALLOCATOR);

@@ -89,7 +89,7 @@ impl Lab {
     /// The same, as this invocation.
     pub async fn invoke_in(&self, invocation: Context, event: &str) -> Response<Body> {
         let event: Event = serde_json::from_str(event).unwrap();
-        self.function.call(LambdaEvent::new(event, invocation)).await.unwrap().0
+        self.function.call(LambdaEvent::new(event, invocation)).await.unwrap().response
     }
 
     /// Answers a request to `path` from 203.0.113.7 with this `Authorization`.

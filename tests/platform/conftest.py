@@ -1,0 +1,126 @@
+"""The function as AWS runs it: its release build in AWS's emulator of Lambda, over the embedded database."""
+
+import contextlib
+import dataclasses
+import itertools
+import json
+import pathlib
+import platform
+import re
+import socket
+import subprocess
+import time
+
+import pytest
+import requests
+import samcli
+
+ROOT = pathlib.Path(__file__).parents[2]
+EVENTS = ROOT / "events"
+LOCAL = ROOT / "target/debug/examples/local"
+BOOTSTRAP = ROOT / "target/lambda/deregister/bootstrap"
+
+# The AWS SAM CLI puts it into its containers.
+PROCESSOR = {"x86_64": "x86_64", "aarch64": "arm64"}[platform.machine()]
+EMULATOR = pathlib.Path(samcli.__file__).parent / f"local/rapid/aws-lambda-rie-{PROCESSOR}"
+
+
+class Database:
+    """The embedded database with the sample data. It keeps its port when it is filled afresh."""
+
+    def __init__(self):
+        self.port = 0
+        self.fill()
+
+    def fill(self):
+        command = [LOCAL, "--port", "0", "--database-port", str(self.port)]
+        self.run = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        ready = (re.match(r"database on http://127\.0\.0\.1:(\d+)", line) for line in self.run.stdout)
+        self.port = next(int(found[1]) for found in ready if found)
+
+    def stop(self):
+        self.run.terminate()
+        self.run.communicate()
+
+    def refill(self):
+        self.stop()
+        self.fill()
+
+
+@pytest.fixture(scope="module")
+def database():
+    database = Database()
+    yield database
+    database.stop()
+
+
+@dataclasses.dataclass
+class Invocation:
+    request_id: str
+    answer: dict
+    log: list[dict]
+
+
+class Function:
+    """The function in the emulator, which starts it with the first invocation."""
+
+    def __init__(self, run, port):
+        self.run = run
+        self.url = f"http://127.0.0.1:{port}/2015-03-31/functions/function/invocations"
+
+    def post(self, event):
+        return requests.post(self.url, data=(EVENTS / event).read_bytes(), timeout=30)
+
+    def invoke(self, event):
+        response = self.post(event)
+        response.raise_for_status()
+        # The emulator's own lines stand around what the function writes: START, END, REPORT.
+        start, *log, _ = itertools.takewhile(lambda line: not line.startswith("REPORT "), self.run.stdout)
+        return Invocation(start.split()[2], response.json(), [json.loads(line) for line in log])
+
+    def stop(self):
+        """Stops it, and gives what it wrote and nobody has read."""
+        self.run.terminate()
+        unread = self.run.stdout.read()
+        self.run.wait()
+        return unread
+
+
+@contextlib.contextmanager
+def emulated(database_port, **variables):
+    """The function, with the environment that Lambda gives it, and these variables."""
+    port = free_port()
+    listen = ["--runtime-interface-emulator-address", f"127.0.0.1:{port}"]
+    listen += ["--runtime-api-address", f"127.0.0.1:{free_port()}"]
+    variables |= aws(database_port) | {"AWS_LAMBDA_FUNCTION_NAME": "deregister"}
+    run = subprocess.Popen([EMULATOR, *listen, BOOTSTRAP], env=variables, stdout=subprocess.PIPE, text=True)
+    function = Function(run, port)
+    try:
+        wait_for(port)
+        yield function
+    finally:
+        function.stop()
+
+
+def aws(database_port):
+    """What leads to the database."""
+    return {
+        "AWS_ENDPOINT_URL_DYNAMODB": f"http://127.0.0.1:{database_port}",
+        "AWS_REGION": "eu-central-1",
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+    }
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def wait_for(port):
+    """Returns once somebody listens on the port."""
+    for _ in range(1000):
+        with contextlib.suppress(ConnectionRefusedError):
+            return socket.create_connection(("127.0.0.1", port)).close()
+        time.sleep(0.05)
+    raise TimeoutError(f"nobody listens on port {port}")

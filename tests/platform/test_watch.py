@@ -1,0 +1,53 @@
+"""`cargo lambda watch`: the function while it is worked on, over HTTP and by `cargo lambda invoke`."""
+
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+import requests
+from conftest import EVENTS, ROOT, aws, free_port, wait_for
+
+# The sample call of the Configuration API.
+PATH = "config/htb8fuhxnf8e38jrzub3c7pfrr/clients/nmub5w3rru9k6rzupqaeb7bbwv6jn658"
+BASIC = "Basic c2dueXZ1czZwYzRqbTdraHIybmVxNWdzODlnYnIyZXE6d3Q0YzN1bjl3a2tjZnZ5a25xeDQ0eW5jNDc2YWZzNjg"
+
+
+@pytest.fixture(scope="module")
+def address(database):
+    """The options that tell where `cargo lambda watch` listens."""
+    port = free_port()
+    address = ["--invoke-address", "127.0.0.1", "--invoke-port", str(port)]
+    command = ["cargo", "lambda", "watch", "--offline", "--ignore-changes", *address]
+    # Its own session, so that what it starts ends with it.
+    run = subprocess.Popen(command, cwd=ROOT, env=os.environ | aws(database.port), start_new_session=True)
+    try:
+        wait_for(port)
+        yield address
+    finally:
+        os.killpg(run.pid, signal.SIGTERM)
+        run.wait()
+
+
+@pytest.fixture(autouse=True)
+def fresh_samples(database):
+    database.refill()
+
+
+def test_an_http_request_reaches_the_function(address):
+    url = f"http://127.0.0.1:{address[-1]}/lambda-url/deregister/{PATH}"
+    # The first request waits for cargo.
+    answers = [requests.delete(url, headers={"authorization": BASIC}, timeout=300) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [204, 404]
+    assert answers[0].content == b""
+    assert answers[1].json() == {"errors": "Client ID not found."}
+
+
+def test_an_event_is_invoked(address):
+    command = ["cargo", "lambda", "invoke", "deregister", *address, "--data-file"]
+    answers = [
+        json.loads(subprocess.check_output([*command, EVENTS / "configuration-deleted.2.0.json"], timeout=300))
+        for _ in range(2)
+    ]
+    assert [answer["statusCode"] for answer in answers] == [204, 404]
