@@ -19,7 +19,7 @@ test:
 
 # The tests of the operator's tool
 test-ctl:
-    cargo test --features cli --test ctl
+    cargo test --features cli --bin deregisterctl --test ctl --test ctl_import
 
 # The official Authlete SDK against the local run
 test-sdk: (venv "sdk" "tests/sdk/requirements.txt")
@@ -37,10 +37,10 @@ deny:
     cargo install --quiet --locked --debug --root {{tools}} cargo-deny@0.20.2
     {{tools}}/bin/cargo-deny check bans licenses sources
 
-# What a request costs, as ratios: a table, and bench.json, table.md and ratios.svg in target/bench
+# What a request costs, as ratios: a table, and bench.json, table.md and ratios.svg in target/bench/results
 bench *options:
     cargo build --release --features floor --bin deregister --bin floor
-    cargo bench --bench bench -- {{options}}
+    cargo bench --bench bench --target-dir target/bench -- {{options}}
 
 # Formats everything
 fmt:
@@ -61,3 +61,15 @@ template: (venv "sam" ".ci/requirements/sam.txt") (venv "checkov" ".ci/requireme
 # What is deployed: for arm64, or for x86_64
 build architecture="arm64": (venv "sam" ".ci/requirements/sam.txt")
     PATH={{tools}}/sam/bin:$PATH SAM_CLI_TELEMETRY=0 sam build --parameter-overrides Architecture={{architecture}}
+
+# The deployed build in AWS's own emulator of Lambda, and the function under `cargo lambda watch`
+test-platform: (venv "sam" "tests/platform/requirements.txt")
+    cargo build --bin deregister --example local
+    PATH={{tools}}/sam/bin:$PATH cargo lambda build --release --bin deregister
+    PATH={{tools}}/sam/bin:$PATH pytest -v -p no:cacheprovider tests/platform
+
+# The OpenAPI document: linted, compared with the events, replayed and fuzzed against the local run
+test-openapi: (venv "openapi" "tests/openapi/requirements.txt")
+    cargo build --example local
+    PATH={{tools}}/openapi/bin:$PATH REDOCLY_TELEMETRY=off npx --yes @redocly/cli@2.77.0 lint --config tests/openapi/redocly.yaml openapi.yaml
+    {{tools}}/openapi/bin/pytest -q -p no:cacheprovider tests/openapi

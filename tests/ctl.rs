@@ -2,36 +2,30 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail so")]
 
 mod support;
+#[path = "ctl/tool.rs"]
+mod tool;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use axum::{Router, response::IntoResponse};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use deregister::{
     Function, Realm,
     allow_list::AllowList,
-    client::{ApiClient, Client, Id, Kind, Metadata, OAuthClient, Service, StoredSecret, Version},
+    client::{ApiClient, Client, Kind, Metadata, OAuthClient, Service, StoredSecret, Version},
     credential::Secret,
     rule::{Key, Record},
-    store::item::Item,
+    store::{DynamoDb, table::definition},
 };
-use hyper_util::{client::legacy, rt::TokioExecutor};
-use lambda_http::{Body, LambdaEvent, Response, http::StatusCode, lambda_runtime::Context};
-use serde_json::{Value, json};
+use lambda_http::{Body, LambdaEvent, Response, lambda_runtime::Context};
+use serde_json::json;
 use std::{
     collections::BTreeSet,
-    fs,
-    future::IntoFuture,
-    io::{self, Write},
+    io,
     path::PathBuf,
-    process::{Command, Stdio},
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
     time::{Duration, SystemTime},
 };
-use support::{Lab, basic, bearer, event, json as body, now};
-use tokio::net::{TcpListener, TcpSocket};
+use support::{Lab, RETENTION, basic, json as body, now};
+use tokio::net::TcpSocket;
+use tool::{Put, authlete, client, ctl, delete_itself, file, front, id, object, objects, only, parse, table, text};
 
 const APPLICATION: &str = "htb8fuhxnf8e38jrzub3c7pfrr";
 const OWN_SECRET: &str = "a secret, of the operator's own";
@@ -255,7 +249,7 @@ async fn a_token_is_not_accepted_after_its_time() {
     // The tool has the real clock: its token has expired in 2084, and had not in 1970.
     let in_2084 = || SystemTime::UNIX_EPOCH + Duration::from_hours(1_000_000);
     assert_eq!(answer_at(&lab, in_2084, &event).await.status(), 401);
-    let in_1970 = || SystemTime::UNIX_EPOCH;
+    let in_1970 = || SystemTime::UNIX_EPOCH + Duration::from_hours(1);
     assert_eq!(answer_at(&lab, in_1970, &event).await.status(), 200);
 }
 
@@ -348,6 +342,133 @@ async fn show_knows_no_client_that_never_was() {
 }
 
 #[tokio::test]
+async fn a_list_has_the_live_clients_of_an_application_or_a_service_as_show_has_them() {
+    let lab = Lab::with_samples().await;
+    for (whose, member) in [("--app", "app_id"), ("--service", "service_id")] {
+        let id = if whose == "--app" { APPLICATION } else { "715948317" };
+        let listed = objects(&lab, &format!("client list {whose} {id}")).await;
+        let listed_ids: BTreeSet<_> = listed.iter().map(|client| text(client, "client_id").to_owned()).collect();
+        let mut expected = BTreeSet::new();
+        for item in table(&lab, "clients").await {
+            let live = item.get("client").and_then(|client| client.as_m().ok());
+            if live.and_then(|client| client.get(member)?.as_s().ok()).is_some_and(|of| of == id) {
+                expected.insert(item["pk"].as_s().unwrap().strip_prefix("client#").unwrap().to_owned());
+            }
+        }
+        assert!(expected.len() > 2);
+        assert_eq!(listed_ids, expected);
+        for client in &listed {
+            assert_eq!(object(&lab, &format!("client show {}", text(client, "client_id"))).await, *client);
+        }
+    }
+    assert_eq!(ctl(&lab, "--json client list --app nobody").run().await.done(), "");
+}
+
+#[tokio::test]
+async fn a_list_of_the_deleted_has_who_deleted_them_and_no_other() {
+    let lab = Lab::empty().await;
+    object(&lab, "service create 1").await;
+    for id in ["7", "8"] {
+        let registered = object(&lab, &format!("client register --service 1 --id {id}")).await;
+        if id == "7" {
+            delete_itself(&lab, id, text(&registered, "registration_access_token")).await;
+        }
+    }
+    let deleted = objects(&lab, "client list --service 1 --deleted").await;
+    assert_eq!(deleted, [object(&lab, "client show 7").await]);
+}
+
+#[tokio::test]
+async fn a_list_is_a_table_for_people() {
+    let lab = Lab::empty().await;
+    object(&lab, "client create --app app --id one --name \u{1b}[2Jane --feature owner --protected").await;
+    let printed = ctl(&lab, "client list --app app").run().await.done();
+    let expected = "\
+client id                         version  protected  features                  name
+one                               1        yes        owner                     \u{FFFD}[2Jane\n";
+    assert_eq!(printed, expected);
+}
+
+#[tokio::test]
+async fn a_list_goes_on_over_every_page_of_the_table_and_no_further_than_the_limit() {
+    let lab = Lab::empty().await;
+    // DynamoDB scans a megabyte at a time: these are three pages.
+    let client = |metadata| Client {
+        kind: Kind::OAuth(OAuthClient {
+            service_id: id("1"),
+            dynamic: true,
+            registration_token_digest: None,
+            metadata,
+        }),
+        protected: false,
+        version: None,
+    };
+    let long = client(Metadata { client_name: Some("x".repeat(300_000)), ..Metadata::default() });
+    for number in 0..8 {
+        lab.quiet_store().create_client(&id(&number.to_string()), &long).await.unwrap();
+    }
+    assert!(lab.client.scan().table_name("clients").send().await.unwrap().last_evaluated_key.is_some());
+    for (line, count) in [("", 8), ("--limit 7", 7), ("--limit 1", 1), ("--limit 9", 8)] {
+        let listed = objects(&lab, &format!("client list --service 1 {line}")).await;
+        let ids: BTreeSet<_> = listed.iter().map(|client| text(client, "client_id")).collect();
+        assert_eq!((listed.len(), ids.len()), (count, count), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_tells_in_the_end_of_a_client_that_cannot_be_read() {
+    let lab = Lab::empty().await;
+    object(&lab, "client create --app app --id good").await;
+    let broken = [("app_id", AttributeValue::S("app".to_owned()))].map(|(name, value)| (name.to_owned(), value));
+    let put = lab.client.put_item().table_name("clients").item("pk", AttributeValue::S("client#broken".to_owned()));
+    put.item("client", AttributeValue::M(broken.into())).send().await.unwrap();
+
+    let ran = ctl(&lab, "--json client list --app app").run().await;
+    assert_eq!((ran.code, text(&only(&ran.stdout), "client_id")), (Some(1), "good"));
+    assert!(ran.stderr.contains("client#broken cannot be read"), "{}", ran.stderr);
+}
+
+#[tokio::test]
+async fn a_client_that_is_protected_is_refused_to_its_owner_until_it_no_longer_is() {
+    let lab = Lab::empty().await;
+    let owner = object(&lab, "client create --app app --id me --feature owner").await;
+    object(&lab, "client create --app app --id target").await;
+    let credentials = basic(("me", text(&owner, "client_secret")));
+    for (command, protected, version, status) in [("protect", true, 2, 403), ("unprotect", false, 3, 204)] {
+        let expected = json!({
+            "client_id": "target",
+            "protected": protected,
+            "version": version,
+            "entity_tag": format!("\"{version}\""),
+        });
+        assert_eq!(object(&lab, &format!("client {command} target")).await, expected);
+        let answer = lab.send("DELETE", "/config/app/clients/target", Some(&credentials), "").await;
+        assert_eq!(answer.status(), status, "{command}");
+    }
+}
+
+#[tokio::test]
+async fn only_a_live_client_is_protected() {
+    let lab = Lab::empty().await;
+    object(&lab, "service create 1").await;
+    let registered = object(&lab, "client register --service 1 --id 7").await;
+    delete_itself(&lab, "7", text(&registered, "registration_access_token")).await;
+    let before = table(&lab, "clients").await;
+    for line in ["client protect 7", "client unprotect 7", "client protect nobody"] {
+        assert!(ctl(&lab, line).run().await.refused().starts_with("there is no live client"), "{line}");
+    }
+    assert_eq!(table(&lab, "clients").await, before);
+}
+
+#[tokio::test]
+async fn a_client_without_a_version_is_given_its_first_by_protecting_it() {
+    let lab = Lab::empty().await;
+    let client = Client { kind: Kind::Api(ApiClient::default()), protected: false, version: None };
+    lab.quiet_store().create_client(&id("old"), &client).await.unwrap();
+    assert_eq!(object(&lab, "client protect old").await["version"], 1);
+}
+
+#[tokio::test]
 async fn no_secret_stands_in_the_table_and_no_digest_is_shown() {
     let lab = Lab::empty().await;
     object(&lab, "service create 1").await;
@@ -397,6 +518,58 @@ async fn the_table_is_created_once_under_the_name_given() {
 }
 
 #[tokio::test]
+async fn a_table_whose_creation_was_interrupted_is_given_its_time_to_live() {
+    let lab = Lab::empty().await;
+    let definition = definition("half").unwrap();
+    let create = lab.client.create_table().table_name("half").set_key_schema(definition.key_schema);
+    let create = create.set_attribute_definitions(definition.attribute_definitions);
+    create.set_billing_mode(definition.billing_mode).send().await.unwrap();
+
+    assert_eq!(object(&lab, "table create --table half").await, json!({ "table": "half", "repaired": true }));
+    let described = lab.client.describe_time_to_live().table_name("half").send().await.unwrap();
+    assert_eq!(described.time_to_live_description.unwrap().attribute_name.as_deref(), Some("expires_at"));
+    assert!(ctl(&lab, "table create --table half").run().await.refused().contains("exists already"));
+}
+
+#[tokio::test]
+async fn a_table_of_another_definition_is_left_as_it_is() {
+    let lab = Lab::empty().await;
+    let definition = definition("foreign").unwrap();
+    let (mut keys, mut attributes) = (definition.key_schema.unwrap(), definition.attribute_definitions.unwrap());
+    for name in keys.iter_mut().map(|key| &mut key.attribute_name) {
+        "id".clone_into(name);
+    }
+    for name in attributes.iter_mut().map(|attribute| &mut attribute.attribute_name) {
+        "id".clone_into(name);
+    }
+    let create = lab.client.create_table().table_name("foreign").set_key_schema(Some(keys));
+    let create = create.set_attribute_definitions(Some(attributes));
+    create.set_billing_mode(definition.billing_mode).send().await.unwrap();
+
+    assert!(ctl(&lab, "table create --table foreign").run().await.refused().contains("exists already"));
+    assert_eq!(DynamoDb::new(lab.client.clone(), "foreign", RETENTION).repair_table().await, Ok(false));
+}
+
+#[tokio::test]
+async fn every_shell_is_given_its_completions_without_a_setting() {
+    let lab = Lab::empty().await;
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let line = format!("completions {shell}");
+        let script = ctl(&lab, &line).with_env("DATABASE_ATTEMPTS", "never").run().await.done();
+        assert!(script.contains("unprotect") && script.contains("deleted"), "{shell}");
+    }
+}
+
+#[tokio::test]
+async fn there_is_no_colour_off_a_terminal() {
+    let lab = Lab::empty().await;
+    for line in ["--help", "client list", "client show nobody"] {
+        let ran = ctl(&lab, line).with_env("TERM", "xterm-256color").run().await;
+        assert!(!ran.stdout.contains('\u{1b}') && !ran.stderr.contains('\u{1b}'), "{line}");
+    }
+}
+
+#[tokio::test]
 async fn the_first_session_in_the_help_works_as_it_stands() {
     let lab = Lab::empty().await;
     let help = ctl(&lab, "--help").run().await.done();
@@ -410,8 +583,19 @@ async fn the_first_session_in_the_help_works_as_it_stands() {
 #[tokio::test]
 async fn every_command_explains_itself() {
     let lab = Lab::empty().await;
-    for command in ["table create", "service create", "token issue", "client create", "client register", "client show"]
-    {
+    for command in [
+        "table create",
+        "service create",
+        "token issue",
+        "client create",
+        "client register",
+        "client show",
+        "client list",
+        "client protect",
+        "client unprotect",
+        "import",
+        "completions",
+    ] {
         let help = ctl(&lab, &format!("{command} --help")).run().await.done();
         assert!(help.contains(&format!("Usage: deregisterctl {command}")), "{help}");
         assert!(help.contains("--json") && help.contains("--table <NAME>"), "{help}");
@@ -434,6 +618,13 @@ async fn a_wrong_command_line_exits_with_2_and_writes_nothing() {
         "client register --service 1 --id 7 --count 2",
         "client register --service 1 --count 0",
         "client register",
+        "client list",
+        "client list --app app --service 1",
+        "client list --app app --limit 0",
+        "client protect",
+        "import --app app",
+        "import list.json",
+        "completions dos",
         "token issue",
         "token issue --service 1 --organization org",
         "token issue --organization org --expires-in soon",
@@ -503,153 +694,11 @@ async fn a_write_that_took_effect_unknown_to_the_tool_is_recognized() {
     assert_eq!(body(&answer)["action"], "DELETED");
 }
 
-// How the tool is run.
-
-/// A run of the tool.
-struct Run {
-    command: Command,
-    stdin: String,
-}
-
-/// A run of the tool on the lab's database, with the arguments in `line`.
-fn ctl(lab: &Lab, line: &str) -> Run {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_deregisterctl"));
-    command
-        .args(line.split_whitespace())
-        .env_clear()
-        .env("AWS_ENDPOINT_URL_DYNAMODB", &lab.endpoint)
-        .env("AWS_REGION", "eu-central-1")
-        .env("AWS_ACCESS_KEY_ID", "test")
-        .env("AWS_SECRET_ACCESS_KEY", "test")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    Run { command, stdin: String::new() }
-}
-
-impl Run {
-    fn with_env(mut self, name: &str, value: &str) -> Self {
-        self.command.env(name, value);
-        self
-    }
-
-    fn with_stdin(self, text: &str) -> Self {
-        Self { stdin: text.to_owned(), ..self }
-    }
-
-    async fn run(mut self) -> Ran {
-        let run = move || {
-            let mut child = self.command.spawn().unwrap();
-            child.stdin.take().unwrap().write_all(self.stdin.as_bytes()).unwrap();
-            let output = child.wait_with_output().unwrap();
-            let text = |bytes| String::from_utf8(bytes).unwrap();
-            Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
-        };
-        tokio::task::spawn_blocking(run).await.unwrap()
-    }
-}
-
-/// What came of a run.
-struct Ran {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
-impl Ran {
-    /// The output of a run that did what it was told.
-    fn done(self) -> String {
-        assert_eq!((self.code, self.stderr.as_str()), (Some(0), ""));
-        self.stdout
-    }
-
-    /// The one sentence of a run that was refused or failed.
-    fn refused(self) -> String {
-        assert_eq!((self.code, self.stdout.as_str(), self.stderr.lines().count()), (Some(1), "", 1), "{}", self.stderr);
-        self.stderr.trim_end().strip_prefix("deregisterctl: ").unwrap().to_owned()
-    }
-}
-
-/// The objects that a run prints, one a line.
-async fn objects(lab: &Lab, line: &str) -> Vec<Value> {
-    let printed = ctl(lab, &format!("--json {line}")).run().await.done();
-    printed.lines().map(parse).collect()
-}
-
-/// The one object that a run prints.
-async fn object(lab: &Lab, line: &str) -> Value {
-    only(&ctl(lab, &format!("--json {line}")).run().await.done())
-}
-
-fn only(printed: &str) -> Value {
-    assert_eq!(printed.lines().count(), 1, "{printed}");
-    parse(printed)
-}
-
-fn parse(line: &str) -> Value {
-    serde_json::from_str(line).unwrap()
-}
-
-fn text<'o>(object: &'o Value, name: &str) -> &'o str {
-    object[name].as_str().unwrap_or_else(|| panic!("no {name} in {object}"))
-}
-
-/// A file with this text.
-fn file(name: &str, text: &str) -> PathBuf {
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("ctl-{name}"));
-    fs::write(&path, text).unwrap();
-    path
-}
+// What is looked at.
 
 /// An instant in RFC 3339's words.
 fn humantime(instant: SystemTime) -> String {
     humantime::format_rfc3339_seconds(instant).to_string()
-}
-
-/// What becomes of a `PutItem`.
-enum Put {
-    Done,
-    /// It takes effect, and the answer says that it failed.
-    DoneUnknown,
-    Refused,
-}
-
-/// An endpoint in front of the database, at which this becomes of each `PutItem`, counted from 0.
-async fn front(lab: &Lab, becomes: fn(u32) -> Put) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let client = legacy::Client::builder(TokioExecutor::new()).build_http::<axum::body::Body>();
-    let (database, puts) = (lab.endpoint.clone(), Arc::new(AtomicU32::new(0)));
-    let forward = async move |mut request: axum::extract::Request| {
-        *request.uri_mut() = database.parse().unwrap();
-        let is_put = request.headers()["x-amz-target"].to_str().unwrap().ends_with(".PutItem");
-        match if is_put { becomes(puts.fetch_add(1, Ordering::Relaxed)) } else { Put::Done } {
-            Put::Done => client.request(request).await.unwrap().into_response(),
-            Put::DoneUnknown => {
-                client.request(request).await.unwrap();
-                StatusCode::INTERNAL_SERVER_ERROR.into_response()
-            }
-            Put::Refused => StatusCode::BAD_REQUEST.into_response(),
-        }
-    };
-    tokio::spawn(axum::serve(listener, Router::new().fallback(forward)).into_future());
-    endpoint
-}
-
-// What is looked at.
-
-fn id(id: &str) -> Id {
-    Id::new(id).unwrap()
-}
-
-/// What stands under a client's id.
-async fn client(lab: &Lab, client_id: &str) -> Option<Record> {
-    lab.quiet_store().find(&Key::Client(id(client_id))).await.unwrap()
-}
-
-/// Every item of a table.
-async fn table(lab: &Lab, name: &str) -> Vec<Item> {
-    lab.client.scan().table_name(name).send().await.unwrap().items.unwrap()
 }
 
 /// The bytes of every key and value.
@@ -670,21 +719,9 @@ fn holds(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
 }
 
-/// The status with which the client configuration endpoint answers.
-async fn delete_itself(lab: &Lab, client_id: &str, token: &str) -> u16 {
-    lab.send("DELETE", &format!("/register/{client_id}"), Some(&bearer(token)), "").await.status().as_u16()
-}
-
-/// The call of the Authlete API that deletes a registered client.
-fn authlete(service: &str, access_token: &str, registered: &Value) -> String {
-    let path = format!("/api/{service}/client/registration/delete");
-    let body = json!({ "clientId": registered["client_id"], "token": registered["registration_access_token"] });
-    event("POST", &path, "", &[("authorization", &bearer(access_token))], &body.to_string())
-}
-
 /// What the function answers when its clock says so.
 async fn answer_at(lab: &Lab, clock: fn() -> SystemTime, event: &str) -> Response<Body> {
     let function = Function::new(lab.store.clone(), Realm::new("deregister").unwrap(), clock);
     let event = LambdaEvent::new(serde_json::from_str(event).unwrap(), Context::default());
-    function.call(event).await.unwrap().0
+    function.call(event).await.unwrap().response
 }

@@ -47,7 +47,7 @@ struct Options {
     #[arg(long, default_value = "target/release")]
     binaries: PathBuf,
     /// Where to put bench.json, table.md and ratios.svg
-    #[arg(long, default_value = "target/bench")]
+    #[arg(long, default_value = "target/bench/results")]
     out: PathBuf,
     /// A hundredth of the items, a fifth of the repetitions: to see that it works
     #[arg(long)]

@@ -9,7 +9,7 @@ pub mod table;
 
 pub use dynamodb::DynamoDb;
 pub use meter::Meter;
-pub use registrar::Creation;
+pub use registrar::{Creation, Page};
 
 use crate::{
     client::Deletion,

@@ -1,5 +1,5 @@
-//! What an operator does: create the table, clients, services and access tokens, and look one up. The function calls
-//! none of this.
+//! What an operator does: create the table, clients, services and access tokens, look one up, list clients, and protect
+//! them. The function calls none of this.
 
 use super::{
     DynamoDb, Fault,
@@ -13,14 +13,20 @@ use crate::{
     rule::{Key, Record, Unreadable},
 };
 use aws_sdk_dynamodb::{
-    operation::{create_table::CreateTableError, put_item::PutItemError},
-    types::TableStatus,
+    operation::{create_table::CreateTableError, put_item::PutItemError, update_item::UpdateItemError},
+    types::{
+        AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure, TableDescription, TableStatus,
+        TimeToLiveStatus,
+    },
 };
 use std::time::Duration;
 
 /// How long a new table may take to become active, in polls and the time between them.
 const POLLS: u32 = 120;
 const BETWEEN_POLLS: Duration = Duration::from_millis(500);
+
+/// How many items a page of a scan looks at: few enough that it comes well within the time that a call may take.
+const ITEMS_A_PAGE: i32 = 500;
 
 /// What came of creating something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +35,22 @@ pub enum Creation {
     Done,
     /// Nothing was written: there is already one of that name, or was until it was deleted.
     Taken,
+}
+
+/// From what stands in its place.
+impl From<Option<Record>> for Creation {
+    fn from(instead: Option<Record>) -> Self {
+        if instead.is_none() { Self::Done } else { Self::Taken }
+    }
+}
+
+/// Some of the clients that were asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// Each with its id.
+    pub clients: Vec<(Id, Record)>,
+    /// Where the next page begins; `None`: this was the last.
+    pub next: Option<Item>,
 }
 
 impl DynamoDb {
@@ -55,23 +77,43 @@ impl DynamoDb {
             Err(error) => return Err(fault(&error)),
         }
         self.wait_until_active().await?;
-        let time_to_live = table::time_to_live().map_err(|error| Fault::Unexpected(error.to_string()))?;
-        self.client()
-            .update_time_to_live()
-            .table_name(self.table())
-            .time_to_live_specification(time_to_live)
-            .send()
-            .await
-            .map_err(|error| fault(&error))?;
+        self.switch_time_to_live_on().await?;
         Ok(Creation::Done)
     }
 
-    async fn wait_until_active(&self) -> Result<(), Fault> {
+    /// Switches the time to live on where it is off, as it is when the creation of the table was interrupted. Whether
+    /// this was so: a table of another definition is not ours to change.
+    ///
+    /// # Errors
+    /// [`Fault`], where DynamoDB refuses or cannot be reached.
+    pub async fn repair_table(&self) -> Result<bool, Fault> {
+        let definition = table::definition(self.table()).map_err(|error| Fault::Unexpected(error.to_string()))?;
+        if self.wait_until_active().await?.key_schema != definition.key_schema {
+            return Ok(false);
+        }
+        let described = self.client().describe_time_to_live().table_name(self.table()).send().await;
+        let described = described.map_err(|error| fault(&error))?.time_to_live_description;
+        let status = described.and_then(|description| description.time_to_live_status);
+        let is_off = status.is_none_or(|status| status == TimeToLiveStatus::Disabled);
+        if is_off {
+            self.switch_time_to_live_on().await?;
+        }
+        Ok(is_off)
+    }
+
+    async fn switch_time_to_live_on(&self) -> Result<(), Fault> {
+        let time_to_live = table::time_to_live().map_err(|error| Fault::Unexpected(error.to_string()))?;
+        let update =
+            self.client().update_time_to_live().table_name(self.table()).time_to_live_specification(time_to_live);
+        update.send().await.map(drop).map_err(|error| fault(&error))
+    }
+
+    async fn wait_until_active(&self) -> Result<TableDescription, Fault> {
         for _ in 0..POLLS {
             let described = self.client().describe_table().table_name(self.table()).send().await;
             let table = described.map_err(|error| fault(&error))?.table;
-            if table.and_then(|table| table.table_status) == Some(TableStatus::Active) {
-                return Ok(());
+            if let Some(table) = table.filter(|table| table.table_status == Some(TableStatus::Active)) {
+                return Ok(table);
             }
             tokio::time::sleep(BETWEEN_POLLS).await;
         }
@@ -83,6 +125,15 @@ impl DynamoDb {
     /// # Errors
     /// [`Fault`], where DynamoDB refuses or cannot be reached.
     pub async fn create_client(&self, id: &Id, client: &Client) -> Result<Creation, Fault> {
+        self.take_over_client(id, client).await.map(Creation::from)
+    }
+
+    /// Creates a client that comes from elsewhere. What stands under its id, where that is taken: be it unreadable, or
+    /// the very same client.
+    ///
+    /// # Errors
+    /// [`Fault`], where DynamoDB refuses or cannot be reached.
+    pub async fn take_over_client(&self, id: &Id, client: &Client) -> Result<Option<Record>, Fault> {
         self.put_new(item::of_client(&Key::Client(id.clone()), client)).await
     }
 
@@ -91,7 +142,7 @@ impl DynamoDb {
     /// # Errors
     /// [`Fault`], where DynamoDB refuses or cannot be reached.
     pub async fn create_service(&self, id: &Id, service: &Service) -> Result<Creation, Fault> {
-        self.put_new(item::of_service(&Key::Service(id.clone()), service)).await
+        self.put_new(item::of_service(&Key::Service(id.clone()), service)).await.map(Creation::from)
     }
 
     /// Adds an access token, of which this is the digest.
@@ -99,7 +150,7 @@ impl DynamoDb {
     /// # Errors
     /// [`Fault`], where DynamoDB refuses or cannot be reached.
     pub async fn add_token(&self, digest: &Digest, token: &AccessToken) -> Result<Creation, Fault> {
-        self.put_new(item::of_token(&Key::of_token(digest), token)).await
+        self.put_new(item::of_token(&Key::of_token(digest), token)).await.map(Creation::from)
     }
 
     /// What stands under `key`, in a strongly consistent read; `None`, where nothing does.
@@ -109,13 +160,89 @@ impl DynamoDb {
     pub async fn find(&self, key: &Key) -> Result<Option<Record>, Fault> {
         let get = self.client().get_item().table_name(self.table()).key(table::KEY, item::key(key));
         let found = get.consistent_read(true).send().await.map_err(|error| fault(&error))?;
-        match found.item.map(item::read) {
-            Some(Record::Unreadable(why)) => Err(Unreadable { key: key.clone(), why }.into()),
-            record => Ok(record),
+        Ok(found.item.map(|item| readable(key, item)).transpose()?)
+    }
+
+    /// One page of an application's API clients, live or deleted, in no order, with those whose item is not of the
+    /// table's form. It starts `after` where the page before ended. All pages together read the whole table, since its
+    /// key only tells one client from another.
+    ///
+    /// # Errors
+    /// [`Fault`], where DynamoDB refuses or cannot be reached.
+    pub async fn clients_of_application(&self, id: &str, deleted: bool, after: Option<Item>) -> Result<Page, Fault> {
+        self.scan("app_id", id, deleted, after).await
+    }
+
+    /// The same of a service's OAuth clients.
+    ///
+    /// # Errors
+    /// [`Fault`], where DynamoDB refuses or cannot be reached.
+    pub async fn clients_of_service(&self, id: &Id, deleted: bool, after: Option<Item>) -> Result<Page, Fault> {
+        self.scan("service_id", id.as_str(), deleted, after).await
+    }
+
+    async fn scan(&self, name: &str, value: &str, deleted: bool, after: Option<Item>) -> Result<Page, Fault> {
+        let scan = self.client().scan().table_name(self.table()).consistent_read(true).set_exclusive_start_key(after);
+        let page = scan
+            .limit(ITEMS_A_PAGE)
+            .filter_expression("#holder.#name = :value")
+            .projection_expression("#key, #client, #deleted")
+            .expression_attribute_names("#holder", if deleted { table::TOMBSTONE } else { table::CLIENT })
+            .expression_attribute_names("#name", name)
+            .expression_attribute_names("#key", table::KEY)
+            .expression_attribute_names("#client", table::CLIENT)
+            .expression_attribute_names("#deleted", table::DELETED)
+            .expression_attribute_values(":value", AttributeValue::S(value.to_owned()))
+            .send()
+            .await
+            .map_err(|error| fault(&error))?;
+        let client = |item: Item| {
+            let id = item.get(table::KEY)?.as_s().ok()?.strip_prefix("client#").and_then(Id::new)?;
+            Some((id, item::read(item)))
+        };
+        let clients = page.items.unwrap_or_default().into_iter().filter_map(client).collect();
+        Ok(Page { clients, next: page.last_evaluated_key })
+    }
+
+    /// Protects a live client from deletion, or no longer, and gives it its next version. The client as it is now; `None`,
+    /// where no live client has this id.
+    ///
+    /// # Errors
+    /// [`Fault`], where DynamoDB refuses or cannot be reached, or where the item is not of the table's form.
+    pub async fn set_protected(&self, id: &Id, protected: bool) -> Result<Option<Client>, Fault> {
+        let key = Key::Client(id.clone());
+        let updated = self
+            .client()
+            .update_item()
+            .table_name(self.table())
+            .key(table::KEY, item::key(&key))
+            .update_expression(
+                "SET #client.#protected = :protected, #client.#version = if_not_exists(#client.#version, :none) + :one",
+            )
+            .condition_expression("attribute_exists(#client)")
+            .expression_attribute_names("#client", table::CLIENT)
+            .expression_attribute_names("#protected", "protected")
+            .expression_attribute_names("#version", "version")
+            .expression_attribute_values(":protected", AttributeValue::Bool(protected))
+            .expression_attribute_values(":none", AttributeValue::N("0".to_owned()))
+            .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
+            .return_values(ReturnValue::AllNew)
+            .send()
+            .await;
+        match updated {
+            Ok(updated) => match updated.attributes.map(|item| readable(&key, item)).transpose()? {
+                Some(Record::Client(client)) => Ok(Some(client)),
+                _ => Err(Fault::Unexpected("the update did not return the client".to_owned())),
+            },
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(None),
+                _ => Err(fault(&error)),
+            },
         }
     }
 
-    async fn put_new(&self, item: serde_dynamo::Result<Item>) -> Result<Creation, Fault> {
+    /// Puts an item. What stands in its place, where that is taken.
+    async fn put_new(&self, item: serde_dynamo::Result<Item>) -> Result<Option<Record>, Fault> {
         let item = item.map_err(|error| Fault::Unexpected(error.to_string()))?;
         let put = self
             .client()
@@ -124,14 +251,24 @@ impl DynamoDb {
             .set_item(Some(item))
             .condition_expression("attribute_not_exists(#key)")
             .expression_attribute_names("#key", table::KEY)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
         match put {
-            Ok(_) => Ok(Creation::Done),
+            Ok(_) => Ok(None),
             Err(error) => match error.as_service_error() {
-                Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(Creation::Taken),
+                Some(PutItemError::ConditionalCheckFailedException(failed)) => {
+                    Ok(Some(item::read(failed.item.clone().unwrap_or_default())))
+                }
                 _ => Err(fault(&error)),
             },
         }
+    }
+}
+
+fn readable(key: &Key, item: Item) -> Result<Record, Unreadable> {
+    match item::read(item) {
+        Record::Unreadable(why) => Err(Unreadable { key: key.clone(), why }),
+        record => Ok(record),
     }
 }

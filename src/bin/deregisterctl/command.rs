@@ -2,8 +2,8 @@
 
 use crate::{
     generate::{self, Randomness},
-    options::{self, Command, Covers, NewApiClient, NewOAuthClients, NewService, NewToken},
-    report::{Report, timestamp},
+    options::{self, Command, Covers, NewApiClient, NewOAuthClients, NewService, NewToken, Whose},
+    report::{self, Columns, Report, timestamp},
 };
 use deregister::{
     allow_list::AllowList,
@@ -12,7 +12,7 @@ use deregister::{
         Version,
     },
     credential::{Digest, Secret},
-    rule::{Key, Record},
+    rule::{Key, Record, Unreadable},
     settings::WrongSetting,
     store::{Creation, DynamoDb, Fault, connection::UnusableCertificates},
 };
@@ -22,17 +22,24 @@ use serde_json::{Value, json};
 use std::{
     fs,
     io::{self, BufRead},
+    num::NonZeroUsize,
     path::{Path, PathBuf},
     time::SystemTime,
 };
 use tokio::task::{JoinError, JoinSet};
 
 /// The version of a client that has never been changed.
-const FIRST_VERSION: Version = Version(1);
-/// The shortest secret that is taken from the standard input, in bytes: what 128 bits take at the least.
-const SHORTEST_SECRET: usize = 16;
-/// How many clients are registered at once.
-const AT_ONCE: usize = 16;
+pub const FIRST_VERSION: Version = Version(1);
+/// The shortest secret that is taken over from elsewhere, in bytes: what 128 bits take at the least.
+pub const SHORTEST_SECRET: usize = 16;
+/// How many clients are written at once.
+pub const AT_ONCE: usize = 16;
+
+/// The tables that lists are printed as, for people.
+const API_CLIENTS: Columns = &[("client_id", 32), ("version", 7), ("protected", 9), ("features", 24), ("name", 0)];
+const OAUTH_CLIENTS: Columns =
+    &[("client_id", 32), ("version", 7), ("protected", 9), ("dynamic", 7), ("client_name", 0)];
+const DELETED_CLIENTS: Columns = &[("client_id", 32), ("deleted_at", 20), ("via", 13), ("deleted_by", 0)];
 
 /// Why a command was not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -55,19 +62,29 @@ pub enum Failure {
     NoClient(Id),
     #[error("the service {0} has dynamic registration switched off, so that only --static clients can be registered")]
     RegistrationOff(Id),
+    #[error("there is no live client {0}")]
+    NoLiveClient(Id),
     #[error("an access token covers a service or an organization")]
     CoversNothing,
+    #[error("a client belongs to an application or to a service")]
+    BelongsToNobody,
     #[error("the secret must have at least {SHORTEST_SECRET} bytes, and the first line of the standard input has {0}")]
     ShortSecret(usize),
     #[error("the secret cannot be read from the standard input: {0}")]
     UnreadableSecret(io::Error),
     #[error("{0} cannot be read: {1}")]
-    UnreadableMetadata(PathBuf, io::Error),
+    UnreadableFile(PathBuf, io::Error),
     #[error("{0} is no RFC 7591 client metadata: {1}")]
     WrongMetadata(PathBuf, serde_json::Error),
+    #[error("{file} is not {list}: line {line}, column {column}")]
+    WrongList { file: PathBuf, list: &'static str, line: usize, column: usize },
+    #[error("clients skipped: {0}")]
+    Skipped(usize),
+    #[error("interrupted: the same command imports the rest")]
+    Interrupted,
     #[error("the operating system gives no randomness: {0}")]
     NoRandomness(#[from] getrandom::Error),
-    #[error("a registration was abandoned: {0}")]
+    #[error("a write was abandoned: {0}")]
     Abandoned(#[from] JoinError),
     #[error("what was done cannot be printed: {0}")]
     Unprintable(io::Error),
@@ -93,11 +110,17 @@ impl Tool {
             Command::Client(options::Client::Create(new)) => self.create_api_client(new).await?,
             Command::Client(options::Client::Register(new)) => return self.register_clients(new).await,
             Command::Client(options::Client::Show { id }) => self.show_client(&id).await?,
+            Command::Client(options::Client::List(list)) => return self.list_clients(list).await,
+            Command::Client(options::Client::Protect { id }) => self.protect_client(id, true).await?,
+            Command::Client(options::Client::Unprotect { id }) => self.protect_client(id, false).await?,
+            Command::Import(import) => return self.import(import).await,
+            // Told before the tool was made, since they need neither settings nor a database.
+            Command::Completions { .. } => return Ok(()),
         };
         self.print(&report)
     }
 
-    fn print(&self, report: &Report) -> Result<(), Failure> {
+    pub fn print(&self, report: &Report) -> Result<(), Failure> {
         report.write(io::stdout().lock(), self.json).map_err(Failure::Unprintable)
     }
 
@@ -105,6 +128,11 @@ impl Tool {
         let name = self.store.table();
         match self.store.create_table().await? {
             Creation::Done => Ok(Report::new("Created the table.").with("table", name)),
+            Creation::Taken if self.store.repair_table().await? => {
+                Ok(Report::new("The table existed already. Its time to live was off, and is on now.")
+                    .with("table", name)
+                    .with("repaired", true))
+            }
             Creation::Taken => Err(Failure::TableTaken(name.to_owned())),
         }
     }
@@ -243,7 +271,7 @@ impl Tool {
         Ok(found == Some(Record::Client(client.clone())))
     }
 
-    async fn service(&self, id: &Id) -> Result<Service, Failure> {
+    pub async fn service(&self, id: &Id) -> Result<Service, Failure> {
         match self.store.find(&Key::Service(id.clone())).await? {
             Some(Record::Service(service)) => Ok(service),
             _ => Err(Failure::NoService(id.clone())),
@@ -257,6 +285,66 @@ impl Tool {
             _ => Err(Failure::NoClient(id.clone())),
         }
     }
+
+    /// Lists clients as they are found. One that cannot be read is told in the end, so that it does not hide the others.
+    async fn list_clients(&self, options::List { whose, limit, deleted }: options::List) -> Result<(), Failure> {
+        let columns = match (deleted, &whose.app) {
+            (true, _) => DELETED_CLIENTS,
+            (false, Some(_)) => API_CLIENTS,
+            (false, None) => OAUTH_CLIENTS,
+        };
+        if !self.json {
+            report::write_heading(io::stdout().lock(), columns).map_err(Failure::Unprintable)?;
+        }
+        let mut left = limit.map_or(usize::MAX, NonZeroUsize::get);
+        let mut after = None;
+        let mut result = Ok(());
+        loop {
+            let page = match &whose {
+                Whose { app: Some(app), .. } => self.store.clients_of_application(app, deleted, after).await?,
+                Whose { service: Some(id), .. } => self.store.clients_of_service(id, deleted, after).await?,
+                Whose { app: None, service: None } => return Err(Failure::BelongsToNobody),
+            };
+            for (id, record) in page.clients {
+                let report = match record {
+                    Record::Client(client) => show_live(&id, client),
+                    Record::Deleted(deletion) => show_deleted(&id, deletion),
+                    other => {
+                        let why = match other {
+                            Record::Unreadable(why) => why,
+                            _ => "it is an item of another kind".to_owned(),
+                        };
+                        let unreadable = Unreadable { key: Key::Client(id), why };
+                        result = result.and(Err(Fault::from(unreadable).into()));
+                        continue;
+                    }
+                };
+                if left == 0 {
+                    return result;
+                }
+                left -= 1;
+                if self.json {
+                    self.print(&report)?;
+                } else {
+                    report.write_row(io::stdout().lock(), columns).map_err(Failure::Unprintable)?;
+                }
+            }
+            after = page.next;
+            if after.is_none() || left == 0 {
+                return result;
+            }
+        }
+    }
+
+    async fn protect_client(&self, id: Id, protected: bool) -> Result<Report, Failure> {
+        let headline = if protected { "The client is protected from deletion." } else { "The client can be deleted." };
+        match self.store.set_protected(&id, protected).await? {
+            Some(Client { protected, version, .. }) => {
+                Ok(with_version(Report::new(headline).with("client_id", id.as_str()), protected, version))
+            }
+            None => Err(Failure::NoLiveClient(id)),
+        }
+    }
 }
 
 fn show_live(id: &Id, client: Client) -> Report {
@@ -265,10 +353,14 @@ fn show_live(id: &Id, client: Client) -> Report {
         Kind::Api(api) => show_api_client(report, api),
         Kind::OAuth(oauth) => show_oauth_client(report, oauth),
     };
+    with_version(report, client.protected, client.version)
+}
+
+fn with_version(report: Report, protected: bool, version: Option<Version>) -> Report {
     report
-        .with("protected", client.protected)
-        .with("version", client.version.map(|Version(version)| version))
-        .with("entity_tag", client.version.map(|version| version.to_string()))
+        .with("protected", protected)
+        .with("version", version.map(|Version(version)| version))
+        .with("entity_tag", version.map(|version| version.to_string()))
 }
 
 fn show_api_client(report: Report, api: ApiClient) -> Report {
@@ -327,7 +419,7 @@ fn read_secret(mut input: impl BufRead) -> Result<SecretString, Failure> {
 }
 
 fn read_metadata(file: &Path) -> Result<Metadata, Failure> {
-    let text = fs::read(file).map_err(|error| Failure::UnreadableMetadata(file.to_owned(), error))?;
+    let text = fs::read(file).map_err(|error| Failure::UnreadableFile(file.to_owned(), error))?;
     // By way of an object, since a list of values would pass for the metadata too.
     serde_json::from_slice(&text)
         .and_then(|object| Metadata::deserialize(Value::Object(object)))

@@ -59,6 +59,7 @@ mod tests {
     use secrecy::ExposeSecret;
 
     /// The bytes 0, 1, 2 and so on.
+    #[expect(clippy::unnecessary_wraps, reason = "it stands for a source of randomness, which may fail")]
     fn counting(bytes: &mut [u8]) -> Result<(), Error> {
         for (byte, n) in bytes.iter_mut().zip(0..) {
             *byte = n;

@@ -1,17 +1,19 @@
 //! The operator's tool: it creates what the function deletes. It works on the same table, with the same settings.
 
 mod command;
+mod export;
 mod generate;
+mod import;
 mod options;
 mod report;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use command::{Failure, Tool};
 use deregister::{
     settings::Settings,
     store::{DynamoDb, connection},
 };
-use options::Options;
+use options::{Command, Options};
 use std::{
     io::{self, Write},
     process::ExitCode,
@@ -23,15 +25,18 @@ async fn main() -> ExitCode {
     match run(Options::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            let sentence = failure.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-            // Where this cannot be written either, nobody is left to tell.
-            let _ = writeln!(io::stderr(), "deregisterctl: {}", report::printable(&sentence));
+            report::complain(&failure.to_string());
             ExitCode::FAILURE
         }
     }
 }
 
 async fn run(Options { json, table, command }: Options) -> Result<(), Failure> {
+    if let Command::Completions { shell } = command {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut Options::command(), "deregisterctl", &mut script);
+        return io::stdout().write_all(&script).map_err(Failure::Unprintable);
+    }
     let environment = |name: &str| std::env::var(name).ok();
     let settings = Settings::read(|name| match name {
         "CLIENTS_TABLE" => table.clone().or_else(|| environment(name)),

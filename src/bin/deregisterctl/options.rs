@@ -2,8 +2,9 @@
 #![expect(clippy::doc_markdown, reason = "the comments here are the help, which is plain text")]
 
 use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
+use clap_complete::Shell;
 use deregister::{allow_list::AllowList, client::Id};
-use std::{path::PathBuf, time::Duration};
+use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 /// The longest that an access token can be given to live.
 const CENTURY: Duration = Duration::from_hours(24 * 36_500);
@@ -27,7 +28,7 @@ A first session, with a DynamoDB on this machine:
 
 The owner may now delete the other API client, and each registered client itself.";
 
-/// Creates what deregister deletes: the table, API clients, services, their access tokens, and OAuth clients
+/// Creates, lists and takes over what deregister deletes: API clients and OAuth clients, with all that they need
 ///
 /// The usual AWS environment variables name the DynamoDB, its region and the credentials. The function's own settings
 /// apply: CLIENTS_TABLE, DATABASE_ATTEMPTS, DATABASE_ATTEMPT_TIMEOUT_MS and DATABASE_CALL_TIMEOUT_MS.
@@ -62,6 +63,20 @@ pub enum Command {
     /// API clients and OAuth clients
     #[command(subcommand)]
     Client(Client),
+    /// Take over the clients that a vendor's API lists
+    ///
+    /// With --app, the answer of Identity Cloud's GET /config/{appId}/clients; with --service, those of Authlete's
+    /// /client/get/list, one page after the other.
+    ///
+    /// An import can be interrupted at any time, with Ctrl-C too, and run again: what is there already is left as it is.
+    /// Told are the clients that were skipped, by their index in the list from 0, and in the end how many there were of
+    /// each kind. The exit code is 1 if any was skipped for another reason than that it was there already.
+    Import(Import),
+    /// Print the completions for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
 }
 
 #[derive(Subcommand)]
@@ -94,6 +109,54 @@ pub enum Client {
         #[arg(value_parser = id)]
         id: Id,
     },
+    /// List the clients of an application or a service; never their secrets
+    ///
+    /// This reads the whole table, whatever is listed, and DynamoDB charges for all of it: the table's key only tells one
+    /// client from another. Clients are printed as they are found, in no order.
+    List(List),
+    /// Protect a live client from deletion, and print its new entity tag
+    Protect {
+        /// The client's id
+        #[arg(value_parser = id)]
+        id: Id,
+    },
+    /// Let a live client be deleted again, and print its new entity tag
+    Unprotect {
+        /// The client's id
+        #[arg(value_parser = id)]
+        id: Id,
+    },
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+pub struct Whose {
+    /// The API clients of this application
+    #[arg(long, value_name = "APP", value_parser = NonEmptyStringValueParser::new())]
+    pub app: Option<String>,
+    /// The OAuth clients of this service
+    #[arg(long, value_name = "ID", value_parser = id)]
+    pub service: Option<Id>,
+}
+
+#[derive(Args)]
+pub struct List {
+    #[command(flatten)]
+    pub whose: Whose,
+    /// How many clients to list at most [default: all]
+    #[arg(long, value_name = "N")]
+    pub limit: Option<NonZeroUsize>,
+    /// List those that were deleted, not those that live
+    #[arg(long)]
+    pub deleted: bool,
+}
+
+#[derive(Args)]
+pub struct Import {
+    #[command(flatten)]
+    pub whose: Whose,
+    /// The file with the list; - is the standard input
+    pub file: PathBuf,
 }
 
 #[derive(Args)]
@@ -198,7 +261,7 @@ fn id(text: &str) -> Result<Id, &'static str> {
     Id::try_from(text.to_owned())
 }
 
-fn api_client_id(text: &str) -> Result<Id, &'static str> {
+pub fn api_client_id(text: &str) -> Result<Id, &'static str> {
     if text.contains(':') { Err("in Basic credentials the id ends at the first colon") } else { id(text) }
 }
 

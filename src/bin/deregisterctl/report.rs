@@ -9,6 +9,21 @@ use std::{
     time::SystemTime,
 };
 
+/// The columns of a table: members, and how wide each is at least. A table is printed as it comes, so that no column can
+/// be as wide as its widest value.
+pub type Columns = &'static [(&'static str, usize)];
+
+/// The line above a table.
+pub fn write_heading(mut out: impl Write, columns: Columns) -> io::Result<()> {
+    write_line(&mut out, columns.iter().map(|&(name, width)| (name.replace('_', " "), width)))
+}
+
+fn write_line(out: &mut impl Write, cells: impl Iterator<Item = (String, usize)>) -> io::Result<()> {
+    let line: Vec<_> = cells.map(|(text, width)| format!("{text:width$}")).collect();
+    writeln!(out, "{}", line.join("  ").trim_end())?;
+    out.flush()
+}
+
 /// What came of a command.
 pub struct Report {
     headline: &'static str,
@@ -75,6 +90,15 @@ impl Report {
         }
         out.flush()
     }
+
+    /// Prints it as one line of a table. What it does not say of a column is left blank, and a secret too.
+    pub fn write_row(&self, mut out: impl Write, columns: Columns) -> io::Result<()> {
+        let cell = |name| match self.members.iter().find(|(member, _)| *member == name) {
+            Some((_, Shown::Plain(_, words))) => printable(words),
+            Some((_, Shown::Secret(_))) | None => String::new(),
+        };
+        write_line(&mut out, columns.iter().map(|&(name, width)| (cell(name), width)))
+    }
 }
 
 impl Serialize for Report {
@@ -90,6 +114,13 @@ impl Serialize for Shown {
             Self::Secret(secret) => serializer.serialize_str(secret.expose_secret()),
         }
     }
+}
+
+/// Tells a person what is wrong, in one line.
+pub fn complain(sentence: &str) {
+    let sentence = sentence.split_whitespace().collect::<Vec<_>>().join(" ");
+    // Where this cannot be written either, nobody is left to tell.
+    let _ = writeln!(io::stderr(), "deregisterctl: {}", printable(&sentence));
 }
 
 /// Text that cannot command a terminal: clients choose their names.
@@ -144,7 +175,7 @@ mod tests {
     #[test]
     fn any_instant_can_be_told() {
         assert_eq!(timestamp(SystemTime::UNIX_EPOCH), "1970-01-01T00:00:00Z");
-        let far = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_800);
+        let far = SystemTime::UNIX_EPOCH + Duration::from_hours(70_389_528);
         assert_eq!(timestamp(far), "after the year 9999");
     }
 }
