@@ -24,7 +24,7 @@ test-ctl:
 # The official Authlete SDK against the local run
 test-sdk: (venv "sdk" "tests/sdk/requirements.txt")
     cargo build --example local
-    {{tools}}/sdk/bin/pytest -q -p no:cacheprovider tests/sdk
+    {{tools}}/sdk/bin/pytest -q -p no:cacheprovider --confcutdir tests tests/sdk
 
 # Formatting, lints and documentation, all without a warning
 lint:
@@ -72,4 +72,4 @@ test-platform: (venv "sam" "tests/platform/requirements.txt")
 test-openapi: (venv "openapi" "tests/openapi/requirements.txt")
     cargo build --example local
     PATH={{tools}}/openapi/bin:$PATH REDOCLY_TELEMETRY=off npx --yes @redocly/cli@2.77.0 lint --config tests/openapi/redocly.yaml openapi.yaml
-    {{tools}}/openapi/bin/pytest -q -p no:cacheprovider tests/openapi
+    {{tools}}/openapi/bin/pytest -q -p no:cacheprovider --confcutdir tests tests/openapi

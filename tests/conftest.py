@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-LOCAL = pathlib.Path(__file__).parents[2] / "target/debug/examples/local"
+LOCAL = pathlib.Path(__file__).parents[1] / "target/debug/examples/local"
 
 
 @pytest.fixture
