@@ -28,13 +28,13 @@ async fn run() -> Result<(), Error> {
     let variable = |name: &str| std::env::var(name).ok();
     let settings = Settings::read(variable)?;
     let client = connection::connect(&settings, variable).await?;
-    let store = DynamoDb::new(client, settings.table, settings.retention);
+    let store = DynamoDb::new(&client, settings.table, settings.retention);
     store.open(settings.opening).await;
     let function = Arc::new(Function::new(store, settings.realm, now));
 
     let handler = service_fn(move |event| {
         let function = Arc::clone(&function);
-        // Boxed, since the compiler does not lay out a future that is nested as deeply as the SDK's.
+        // Boxed, since the SDK's futures are large, and the runtime nests what it is given.
         Box::pin(async move { function.call(event).await })
     });
     lambda_runtime::run_concurrent(handler).await

@@ -347,8 +347,8 @@ proptest! {
                 let read: HashMap<_, _> = Settings::TABLE.iter().map(|setting| (setting.name, value(setting))).collect();
                 prop_assert_eq!(&settings.table, &read["CLIENTS_TABLE"]);
                 prop_assert_eq!(Some(settings.realm), Realm::new(&read["REALM"]));
-                prop_assert_eq!((settings.retention.as_secs() / 86_400).to_string(), &*read["RETENTION_DAYS"]);
-                prop_assert_eq!(settings.attempts.to_string(), &*read["DATABASE_ATTEMPTS"]);
+                prop_assert_eq!(Ok(settings.retention.as_secs() / 86_400), read["RETENTION_DAYS"].parse());
+                prop_assert_eq!(Ok(settings.attempts), read["DATABASE_ATTEMPTS"].parse());
             }
             (Err(error), Some(Setting { name, must_be, .. })) => {
                 prop_assert!(error.to_string().starts_with(&format!("{name} must be {must_be}, ")), "{error}");

@@ -40,7 +40,7 @@ impl Database {
             .region(Region::from_static("eu-central-1"))
             .credentials_provider(Credentials::new("bench", "bench", None, None, "bench"));
         let client = Client::from_conf(config.build());
-        let store = DynamoDb::new(client.clone(), "clients", Duration::from_hours(24));
+        let store = DynamoDb::new(&client, "clients", Duration::from_hours(24));
         store.create_table().await?;
         sample::write(&store, crate::now()).await?;
         Ok(Self { embedded, url, client, store })

@@ -70,7 +70,7 @@ async fn run(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
 
     let settings = Settings::read(|name| std::env::var(name).ok())?;
     let client = client(&database_url);
-    let store = DynamoDb::new(client.clone(), settings.table, settings.retention);
+    let store = DynamoDb::new(&client, settings.table, settings.retention);
     tokio::spawn(front::serve(front_listener, Function::new(store.clone(), settings.realm, now)));
 
     let is_new = store.create_table().await? == Creation::Done;

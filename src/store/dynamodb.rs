@@ -3,7 +3,7 @@
 use super::{
     Burial, Fault, Meter, Store,
     item::{self, Item, READ},
-    meter::THROTTLES,
+    meter::{CountTries, THROTTLES},
     table::{CLIENT, DELETED, EXPIRES_AT, KEY, TOMBSTONE},
 };
 use crate::{
@@ -39,7 +39,8 @@ impl DynamoDb {
     const FIRST_WAIT: Duration = Duration::from_millis(25);
 
     /// The table with this name; what is deleted in it can be restored for as long as `retention`.
-    pub fn new(client: Client, table: impl Into<String>, retention: Duration) -> Self {
+    pub fn new(client: &Client, table: impl Into<String>, retention: Duration) -> Self {
+        let client = Client::from_conf(client.config().to_builder().interceptor(CountTries).build());
         Self { client, table: table.into(), retention }
     }
 
@@ -55,8 +56,11 @@ impl DynamoDb {
     }
 
     /// Opens the connection ahead of the first request, by asking for an item that nobody has. What goes wrong is left to
-    /// that request; nothing takes longer than `limit`.
+    /// that request; nothing takes longer than `limit`, and a limit of zero leaves all to that request.
     pub async fn open(&self, limit: Duration) {
+        if limit.is_zero() {
+            return;
+        }
         let nobodys = BTreeSet::from([Key::Token("none".to_owned())]);
         let _ = tokio::time::timeout(limit, self.load(nobodys, &Meter::default())).await;
     }
@@ -68,8 +72,7 @@ impl DynamoDb {
         meter: &Meter,
     ) -> Result<(Vec<Item>, Option<KeysAndAttributes>), Fault> {
         let call = self.client.batch_get_item().request_items(&self.table, wanted);
-        let call = call.customize().interceptor(meter.clone()).send();
-        let answer = meter.time(call).await.map_err(|error| fault(&error))?;
+        let answer = meter.time(call.send()).await.map_err(|error| fault(&error))?;
         let found = answer.responses.and_then(|mut tables| tables.remove(&self.table)).unwrap_or_default();
         let left = answer.unprocessed_keys.and_then(|mut tables| tables.remove(&self.table));
         Ok((found, left.filter(|left| !left.keys.is_empty())))
@@ -123,7 +126,7 @@ impl Store for DynamoDb {
             .expression_attribute_values(":deleted", deleted)
             .expression_attribute_values(":expires_at", AttributeValue::N(expires_at.to_string()))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let call = only_if(update, &permit.premises).customize().interceptor(meter.clone()).send();
+        let call = only_if(update, &permit.premises).send();
         let Err(error) = meter.time(call).await else {
             return Ok(Burial::Done);
         };

@@ -18,6 +18,11 @@ use std::{
 };
 use tokio::time::Instant;
 
+tokio::task_local! {
+    /// The meter of the call under way, for [`CountTries`]: an interceptor a call would cost more than all that it counts.
+    static RUNNING: Meter;
+}
+
 /// Counts the calls of one request. Clones count together.
 #[derive(Debug, Clone, Default)]
 pub struct Meter(Arc<Counts>);
@@ -59,16 +64,21 @@ impl Meter {
     pub(super) async fn time<T>(&self, call: impl Future<Output = T>) -> T {
         self.0.calls.fetch_add(1, Relaxed);
         let start = Instant::now();
-        let answer = call.await;
+        // Boxed, since the SDK's futures are large, and would be nested in all that wait for them.
+        let answer = RUNNING.scope(self.clone(), Box::pin(call)).await;
         let micros = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.0.micros.fetch_add(micros, Relaxed);
         answer
     }
 }
 
-impl Intercept for Meter {
+/// The SDK's hook: it counts every try on the meter of the call.
+#[derive(Debug)]
+pub(super) struct CountTries;
+
+impl Intercept for CountTries {
     fn name(&self) -> &'static str {
-        "Meter"
+        "CountTries"
     }
 
     fn read_before_transmit(
@@ -77,7 +87,8 @@ impl Intercept for Meter {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        self.0.tries.fetch_add(1, Relaxed);
+        // A call without a meter is an operator's.
+        let _ = RUNNING.try_with(|meter| meter.0.tries.fetch_add(1, Relaxed));
         Ok(())
     }
 
@@ -93,7 +104,7 @@ impl Intercept for Meter {
             read.or_else(|| error.downcast_ref::<UpdateItemError>().and_then(ProvideErrorMetadata::code))
         });
         if code.is_some_and(|code| THROTTLES.contains(&code)) {
-            self.0.throttles.fetch_add(1, Relaxed);
+            let _ = RUNNING.try_with(|meter| meter.0.throttles.fetch_add(1, Relaxed));
         }
         Ok(())
     }

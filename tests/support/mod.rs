@@ -63,8 +63,8 @@ impl Lab {
         let client = Client::from_conf(config.clone().http_client(wire::http()).build());
         let wired = Client::from_conf(config.http_client(wire.clone()).build());
 
-        DynamoDb::new(client.clone(), "clients", RETENTION).create_table().await.unwrap();
-        let store = DynamoDb::new(wired, "clients", RETENTION);
+        DynamoDb::new(&client, "clients", RETENTION).create_table().await.unwrap();
+        let store = DynamoDb::new(&wired, "clients", RETENTION);
         let function = Function::new(store.clone(), Realm::new("deregister").unwrap(), now);
         Self { client, store, function, wire, endpoint }
     }
@@ -78,7 +78,7 @@ impl Lab {
 
     /// The store, past the wire.
     pub fn quiet_store(&self) -> DynamoDb {
-        DynamoDb::new(self.client.clone(), "clients", RETENTION)
+        DynamoDb::new(&self.client, "clients", RETENTION)
     }
 
     /// Answers an event as the platform hands it over: through the public parser, as an invocation of its own.
@@ -89,7 +89,7 @@ impl Lab {
     /// The same, as this invocation.
     pub async fn invoke_in(&self, invocation: Context, event: &str) -> Response<Body> {
         let event: Event = serde_json::from_str(event).unwrap();
-        self.function.call(LambdaEvent::new(event, invocation)).await.unwrap().response
+        Box::pin(self.function.call(LambdaEvent::new(event, invocation))).await.unwrap().response
     }
 
     /// Answers a request to `path` from 203.0.113.7 with this `Authorization`.

@@ -45,6 +45,6 @@ async fn run(Options { json, table, command }: Options) -> Result<(), Failure> {
     let client = connection::connect(&settings, environment).await?;
     #[expect(clippy::disallowed_methods, reason = "the one place where the tool is given its clock")]
     let now = SystemTime::now();
-    let store = DynamoDb::new(client, settings.table, settings.retention);
+    let store = DynamoDb::new(&client, settings.table, settings.retention);
     Tool { store, now, randomness: getrandom::fill, json }.run(command).await
 }
