@@ -27,8 +27,8 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), Error> {
     let variable = |name: &str| std::env::var(name).ok();
     let settings = Settings::read(variable)?;
-    let client = connection::connect(&settings, variable).await?;
-    let store = DynamoDb::new(&client, settings.table, settings.retention);
+    let config = connection::configure(&settings, variable).await?;
+    let store = DynamoDb::new(config, settings.table, settings.retention);
     store.open(settings.opening).await;
     let function = Arc::new(Function::new(store, settings.realm, now));
 

@@ -547,7 +547,7 @@ async fn a_table_of_another_definition_is_left_as_it_is() {
     create.set_billing_mode(definition.billing_mode).send().await.unwrap();
 
     assert!(ctl(&lab, "table create --table foreign").run().await.refused().contains("exists already"));
-    assert_eq!(DynamoDb::new(&lab.client, "foreign", RETENTION).repair_table().await, Ok(false));
+    assert_eq!(DynamoDb::new(lab.client.config().to_builder(), "foreign", RETENTION).repair_table().await, Ok(false));
 }
 
 #[tokio::test]

@@ -39,8 +39,8 @@ impl Database {
             .endpoint_url(&url)
             .region(Region::from_static("eu-central-1"))
             .credentials_provider(Credentials::new("bench", "bench", None, None, "bench"));
-        let client = Client::from_conf(config.build());
-        let store = DynamoDb::new(&client, "clients", Duration::from_hours(24));
+        let client = Client::from_conf(config.clone().build());
+        let store = DynamoDb::new(config, "clients", Duration::from_hours(24));
         store.create_table().await?;
         sample::write(&store, crate::now()).await?;
         Ok(Self { embedded, url, client, store })

@@ -8,7 +8,10 @@ mod front;
 mod sample;
 mod transcript;
 
-use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_dynamodb::{
+    Client, Config,
+    config::{self, BehaviorVersion, Credentials, Region},
+};
 use clap::Parser;
 use deregister::{
     Function,
@@ -69,8 +72,9 @@ async fn run(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
     tokio::spawn(dynoxide::server::serve_on(database_listener, database));
 
     let settings = Settings::read(|name| std::env::var(name).ok())?;
-    let client = client(&database_url);
-    let store = DynamoDb::new(&client, settings.table, settings.retention);
+    let config = config(&database_url);
+    let client = Client::from_conf(config.clone().build());
+    let store = DynamoDb::new(config, settings.table, settings.retention);
     tokio::spawn(front::serve(front_listener, Function::new(store.clone(), settings.realm, now)));
 
     let is_new = store.create_table().await? == Creation::Done;
@@ -105,15 +109,14 @@ async fn listen(what: &str, port: u16, option: &str) -> Result<(TcpListener, Str
     Ok((listener, format!("http://{address}")))
 }
 
-/// The SDK's client for the embedded database, whatever the environment says.
-fn client(endpoint: &str) -> aws_sdk_dynamodb::Client {
-    let config = aws_sdk_dynamodb::Config::builder()
+/// The SDK's configuration for the embedded database, whatever the environment says.
+fn config(endpoint: &str) -> config::Builder {
+    Config::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .http_client(aws_smithy_http_client::Builder::new().build_http())
         .endpoint_url(endpoint)
         .region(Region::from_static("eu-central-1"))
-        .credentials_provider(Credentials::new("local", "local", None, None, "local"));
-    aws_sdk_dynamodb::Client::from_conf(config.build())
+        .credentials_provider(Credentials::new("local", "local", None, None, "local"))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place where the local run is given its clock")]

@@ -204,7 +204,9 @@ pub struct Unreadable {
 }
 
 impl Unreadable {
-    fn new(key: Key, record: &Record) -> Self {
+    /// What stands under `key` instead of what was looked for.
+    #[must_use]
+    pub fn new(key: Key, record: &Record) -> Self {
         let why = match record {
             Record::Unreadable(why) => why.clone(),
             _ => "it is an item of another kind".to_owned(),

@@ -1,4 +1,4 @@
-//! The connection to DynamoDB: the SDK's client, made for a short start.
+//! The connection to DynamoDB: how the SDK's client is configured, for a short start.
 //!
 //! On Lambda everything that the client needs stands in the environment, and DynamoDB's certificates are issued under
 //! Amazon's own roots. Taking both from there, instead of asking the SDK's chain of sources and reading every
@@ -8,7 +8,7 @@
 use crate::settings::Settings;
 use aws_config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_dynamodb::{
-    Client, Config,
+    Config,
     config::{self, Credentials, SharedHttpClient},
 };
 use aws_smithy_http_client::{Builder, tls};
@@ -37,15 +37,15 @@ pub struct UnusableCertificates {
     why: String,
 }
 
-/// A client for the endpoint, region and credentials that the usual AWS environment names; `variable` gives an
+/// The configuration for the endpoint, region and credentials that the usual AWS environment names; `variable` gives an
 /// environment variable's value.
 ///
 /// # Errors
 /// [`UnusableCertificates`], where `AWS_CA_BUNDLE` or `SSL_CERT_FILE` names a file without a usable certificate.
-pub async fn connect(
+pub async fn configure(
     settings: &Settings,
     variable: impl Fn(&str) -> Option<String>,
-) -> Result<Client, UnusableCertificates> {
+) -> Result<config::Builder, UnusableCertificates> {
     let http = https(trusted(&variable)?);
     let retries = RetryConfig::standard()
         .with_max_attempts(settings.attempts)
@@ -61,7 +61,7 @@ pub async fn connect(
         let sources = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http.clone());
         (&Box::pin(sources.load()).await).into()
     };
-    Ok(Client::from_conf(config.http_client(http).retry_config(retries).timeout_config(timeouts).build()))
+    Ok(config.http_client(http).retry_config(retries).timeout_config(timeouts))
 }
 
 /// The configuration that stands in Lambda's environment, or nothing where it is not all there is to know.

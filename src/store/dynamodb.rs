@@ -11,7 +11,7 @@ use crate::{
     rule::{Facts, Key, Permit, Premise, Record},
 };
 use aws_sdk_dynamodb::{
-    Client,
+    Client, config,
     error::{ProvideErrorMetadata, SdkError},
     operation::update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
     primitives::Blob,
@@ -38,9 +38,10 @@ impl DynamoDb {
     /// How long to wait before the first of these rounds; the wait doubles with each.
     const FIRST_WAIT: Duration = Duration::from_millis(25);
 
-    /// The table with this name; what is deleted in it can be restored for as long as `retention`.
-    pub fn new(client: &Client, table: impl Into<String>, retention: Duration) -> Self {
-        let client = Client::from_conf(client.config().to_builder().interceptor(CountTries).build());
+    /// The table with this name, at the database that `config` leads to; what is deleted in it can be restored for as long
+    /// as `retention`.
+    pub fn new(config: config::Builder, table: impl Into<String>, retention: Duration) -> Self {
+        let client = Client::from_conf(config.interceptor(CountTries).build());
         Self { client, table: table.into(), retention }
     }
 

@@ -268,7 +268,7 @@ impl DynamoDb {
 
 fn readable(key: &Key, item: Item) -> Result<Record, Unreadable> {
     match item::read(item) {
-        Record::Unreadable(why) => Err(Unreadable { key: key.clone(), why }),
+        unreadable @ Record::Unreadable(_) => Err(Unreadable::new(key.clone(), &unreadable)),
         record => Ok(record),
     }
 }

@@ -61,12 +61,11 @@ impl Lab {
             .credentials_provider(Credentials::new("test", "test", None, None, "test"))
             .retry_config(RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(1)));
         let client = Client::from_conf(config.clone().http_client(wire::http()).build());
-        let wired = Client::from_conf(config.http_client(wire.clone()).build());
-
-        DynamoDb::new(&client, "clients", RETENTION).create_table().await.unwrap();
-        let store = DynamoDb::new(&wired, "clients", RETENTION);
+        let store = DynamoDb::new(config.http_client(wire.clone()), "clients", RETENTION);
         let function = Function::new(store.clone(), Realm::new("deregister").unwrap(), now);
-        Self { client, store, function, wire, endpoint }
+        let lab = Self { client, store, function, wire, endpoint };
+        lab.quiet_store().create_table().await.unwrap();
+        lab
     }
 
     /// The table with the sample data.
@@ -78,7 +77,7 @@ impl Lab {
 
     /// The store, past the wire.
     pub fn quiet_store(&self) -> DynamoDb {
-        DynamoDb::new(&self.client, "clients", RETENTION)
+        DynamoDb::new(self.client.config().to_builder(), "clients", RETENTION)
     }
 
     /// Answers an event as the platform hands it over: through the public parser, as an invocation of its own.

@@ -310,11 +310,7 @@ impl Tool {
                     Record::Client(client) => show_live(&id, client),
                     Record::Deleted(deletion) => show_deleted(&id, deletion),
                     other => {
-                        let why = match other {
-                            Record::Unreadable(why) => why,
-                            _ => "it is an item of another kind".to_owned(),
-                        };
-                        let unreadable = Unreadable { key: Key::Client(id), why };
+                        let unreadable = Unreadable::new(Key::Client(id), &other);
                         result = result.and(Err(Fault::from(unreadable).into()));
                         continue;
                     }

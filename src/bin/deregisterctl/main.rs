@@ -42,9 +42,9 @@ async fn run(Options { json, table, command }: Options) -> Result<(), Failure> {
         "CLIENTS_TABLE" => table.clone().or_else(|| environment(name)),
         _ => environment(name),
     })?;
-    let client = connection::connect(&settings, environment).await?;
+    let config = connection::configure(&settings, environment).await?;
     #[expect(clippy::disallowed_methods, reason = "the one place where the tool is given its clock")]
     let now = SystemTime::now();
-    let store = DynamoDb::new(&client, settings.table, settings.retention);
+    let store = DynamoDb::new(config, settings.table, settings.retention);
     Tool { store, now, randomness: getrandom::fill, json }.run(command).await
 }
