@@ -5,7 +5,7 @@
 
 use crate::{allow_list::AllowList, credential::Digest};
 use serde::{Deserialize, Serialize};
-use std::{fmt, time::SystemTime};
+use std::{fmt, sync::Arc, time::SystemTime};
 
 /// The feature that opens the Configuration API, and that protects its holder from deletion.
 pub const OWNER: &str = "owner";
@@ -13,17 +13,17 @@ pub const OWNER: &str = "owner";
 /// The identifier of a client or of a service: an opaque string, compared byte for byte.
 ///
 /// Its shape is never validated, since documented samples break every pattern. What is excluded is only what cannot be
-/// a key in DynamoDB, so that such an id is "not found" without asking the database.
+/// a key in DynamoDB, so that such an id is "not found" without asking the database. Clones share the text.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Id(String);
+pub struct Id(Arc<str>);
 
 impl Id {
     /// DynamoDB's limit for a partition key is 2,048 bytes; the longest prefix in the table, `service#`, takes 8.
     pub const MAX_BYTES: usize = 2048 - "service#".len();
 
     /// The id, unless it is empty or longer than [`MAX_BYTES`](Self::MAX_BYTES).
-    pub fn new(id: impl Into<String>) -> Option<Self> {
+    pub fn new(id: impl Into<Arc<str>>) -> Option<Self> {
         let id = id.into();
         (1..=Self::MAX_BYTES).contains(&id.len()).then_some(Self(id))
     }
@@ -37,7 +37,7 @@ impl Id {
     /// The id as the integer that some vendors' clients expect; `None` unless the id is that integer's only spelling.
     #[must_use]
     pub fn as_number(&self) -> Option<i64> {
-        self.0.parse().ok().filter(|number: &i64| *number >= 0 && number.to_string() == self.0)
+        self.0.parse().ok().filter(|number: &i64| *number >= 0 && number.to_string() == *self.0)
     }
 }
 
@@ -51,7 +51,7 @@ impl TryFrom<String> for Id {
 
 impl From<Id> for String {
     fn from(id: Id) -> Self {
-        id.0
+        id.0.as_ref().to_owned()
     }
 }
 

@@ -8,10 +8,17 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use lambda_http::{
     Body, Request, RequestExt, Response,
     aws_lambda_events::query_map::QueryMap,
-    http::{HeaderMap, HeaderName, HeaderValue, Method, header::AUTHORIZATION},
+    http::{
+        HeaderMap, HeaderName, HeaderValue, Method,
+        header::{AUTHORIZATION, CONTENT_TYPE, IF_MATCH},
+    },
 };
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeStruct};
-use std::{borrow::Cow, collections::HashMap, fmt, net::IpAddr};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{self, IgnoredAny},
+    ser::SerializeStruct,
+};
+use std::{borrow::Cow, collections::HashMap, fmt, net::IpAddr, str::FromStr};
 
 /// Where a request comes from, as the platform says. A request made from an [`Event`] carries it as an extension.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,7 +29,8 @@ pub struct Origin {
     pub stage: Option<String>,
 }
 
-/// An event of API Gateway or of a function URL. What it leaves out counts as empty.
+/// An event of API Gateway or of a function URL. What it leaves out counts as empty, and of its header fields those are
+/// kept that a door reads.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Event {
@@ -31,7 +39,8 @@ pub struct Event {
     /// Payload 2.0.
     raw_query_string: Option<String>,
     /// Payload 1.0.
-    http_method: Option<String>,
+    #[serde(deserialize_with = "parsed")]
+    http_method: Option<Method>,
     /// Payload 1.0.
     path: Option<String>,
     /// Payload 1.0.
@@ -72,15 +81,28 @@ struct Context {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Http {
-    method: Option<String>,
-    source_ip: Option<String>,
+    #[serde(deserialize_with = "parsed")]
+    method: Option<Method>,
+    #[serde(deserialize_with = "parsed")]
+    source_ip: Option<IpAddr>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Identity {
-    source_ip: Option<String>,
+    #[serde(deserialize_with = "parsed")]
+    source_ip: Option<IpAddr>,
 }
+
+/// What a text says; `None` where it says nothing that can be understood.
+fn parsed<'de, D: Deserializer<'de>, T: FromStr>(deserializer: D) -> Result<Option<T>, D::Error> {
+    let text = Option::<Text<'_>>::deserialize(deserializer)?;
+    Ok(text.and_then(|Text(text)| text.parse().ok()))
+}
+
+/// A text that is copied only if it is escaped.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl From<Event> for Request {
     fn from(event: Event) -> Self {
@@ -95,9 +117,9 @@ impl From<Event> for Request {
         };
 
         let mut request = Request::new(body(event.body, event.is_base64_encoded));
-        *request.method_mut() = method.and_then(|name| Method::from_bytes(name.as_bytes()).ok()).unwrap_or_default();
+        *request.method_mut() = method.unwrap_or_default();
         *request.headers_mut() = event.multi_value_headers.or(event.headers).unwrap_or_default().0;
-        request.extensions_mut().insert(Origin { source_ip: source_ip.and_then(|ip| ip.parse().ok()), stage });
+        request.extensions_mut().insert(Origin { source_ip, stage });
         request
             .with_raw_http_path(event.raw_path.or(event.path).unwrap_or_default())
             .with_query_string_parameters(query)
@@ -113,18 +135,21 @@ fn body(body: Option<String>, is_base64: bool) -> Body {
     }
 }
 
+/// The header fields that a door reads.
+const READ: [HeaderName; 3] = [AUTHORIZATION, CONTENT_TYPE, IF_MATCH];
+
 /// Header fields, each value by itself.
 #[derive(Debug, Default)]
 struct Headers(HeaderMap);
 
 impl Headers {
-    /// Adds a field line. A name that no header can have is dropped; a character that no value can have is replaced by
-    /// one that no credential can have.
-    fn append(&mut self, name: &str, value: &str) {
-        let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else { return };
-        let bytes: Vec<u8> =
-            value.bytes().map(|b| if b == b'\t' || !b.is_ascii_control() { b } else { 0xFF }).collect();
-        if let Ok(mut value) = HeaderValue::from_bytes(&bytes) {
+    /// Adds a field line. A character that no value can have is replaced by one that no credential can have.
+    fn append(&mut self, name: HeaderName, value: &str) {
+        let value = HeaderValue::from_str(value).or_else(|_| {
+            let fit = |b: u8| if b == b'\t' || !b.is_ascii_control() { b } else { 0xFF };
+            HeaderValue::from_bytes(&value.bytes().map(fit).collect::<Vec<_>>())
+        });
+        if let Ok(mut value) = value {
             value.set_sensitive(name == AUTHORIZATION);
             self.0.append(name, value);
         }
@@ -138,7 +163,8 @@ impl<'de> Deserialize<'de> for Headers {
         #[derive(Deserialize)]
         #[serde(untagged)]
         enum Values<'a> {
-            One(#[serde(borrow)] Cow<'a, str>),
+            #[serde(borrow)]
+            One(Text<'a>),
             Many(Vec<String>),
         }
 
@@ -151,10 +177,14 @@ impl<'de> Deserialize<'de> for Headers {
 
             fn visit_map<M: de::MapAccess<'de>>(self, mut fields: M) -> Result<Headers, M::Error> {
                 let mut headers = Headers::default();
-                while let Some((name, values)) = fields.next_entry::<Cow<'de, str>, Values<'de>>()? {
-                    match values {
-                        Values::One(value) => headers.append(&name, &value),
-                        Values::Many(values) => values.iter().for_each(|value| headers.append(&name, value)),
+                while let Some(Text(name)) = fields.next_key()? {
+                    let Some(name) = READ.into_iter().find(|read| name.eq_ignore_ascii_case(read.as_str())) else {
+                        fields.next_value::<IgnoredAny>()?;
+                        continue;
+                    };
+                    match fields.next_value()? {
+                        Values::One(Text(value)) => headers.append(name, &value),
+                        Values::Many(values) => values.iter().for_each(|value| headers.append(name.clone(), value)),
                     }
                 }
                 Ok(headers)
@@ -174,21 +204,24 @@ pub struct Answer {
     pub cookies: Option<[&'static str; 0]>,
 }
 
+/// The header fields of an answer, none of which is repeated.
+struct Fields<'r>(&'r HeaderMap);
+
+impl Serialize for Fields<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))))
+    }
+}
+
 impl Serialize for Answer {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let headers: HashMap<&str, &str> = self
-            .response
-            .headers()
-            .iter()
-            .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
-            .collect();
         let body = match self.response.body() {
             Body::Text(text) => Some(text.as_str()),
             _ => None,
         };
         let mut answer = serializer.serialize_struct("Answer", 5)?;
         answer.serialize_field("statusCode", &self.response.status().as_u16())?;
-        answer.serialize_field("headers", &headers)?;
+        answer.serialize_field("headers", &Fields(self.response.headers()))?;
         answer.serialize_field("isBase64Encoded", &false)?;
         match body {
             Some(body) => answer.serialize_field("body", body)?,

@@ -4,6 +4,7 @@
 //! the caller is not told, and CloudWatch's embedded metric format, so that no second line and no agent is needed.
 
 use crate::{
+    client::Id,
     deletion::{Ended, NotDeleted},
     rule::RequestToDelete,
     store::Meter,
@@ -67,7 +68,7 @@ pub(crate) struct Story {
     door: &'static str,
     outcome: Outcome,
     reason: Option<String>,
-    client_id: Option<String>,
+    client_id: Option<Id>,
     caller: Option<String>,
 }
 
@@ -90,7 +91,7 @@ impl Story {
             door: R::DOOR,
             outcome,
             reason,
-            client_id: ended.request.as_ref().and_then(|request| ended.facts.known(request.target()?)),
+            client_id: ended.request.as_ref().and_then(|request| ended.facts.known(request.target()?)).cloned(),
             caller: ended.request.as_ref().and_then(|request| request.caller(&ended.facts)),
         }
     }
@@ -123,7 +124,7 @@ impl Line<'_> {
                     door = story.door,
                     outcome = $outcome,
                     reason = story.reason,
-                    client_id = story.client_id,
+                    client_id = story.client_id.as_ref().map(Id::as_str),
                     caller = story.caller,
                     source_ip = self.source_ip.map(display),
                     status = self.status.as_u16(),

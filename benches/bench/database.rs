@@ -1,19 +1,15 @@
 //! The database's part: the embedded DynamoDB, in the clear and behind TLS.
 
-use crate::sample;
+use crate::{sample, tls};
 use aws_sdk_dynamodb::{
     Client,
     config::{BehaviorVersion, Credentials, Region},
 };
-use deregister::store::DynamoDb;
+use deregister::store::{DynamoDb, https};
 use dynoxide::{AttributeValue, ImportOptions};
-use rcgen::{CertifiedKey, generate_simple_self_signed};
-use std::{collections::HashMap, error::Error, net::Ipv4Addr, path::PathBuf, sync::Arc, time::Duration};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::{
-    TlsAcceptor,
-    rustls::{ServerConfig, crypto::ring},
-};
+use rustls::RootCertStore;
+use std::{collections::HashMap, error::Error, net::Ipv4Addr, path::PathBuf, time::Duration};
+use tokio::net::TcpListener;
 
 /// A running database with the sample data.
 pub(crate) struct Database {
@@ -35,7 +31,7 @@ impl Database {
         tokio::spawn(dynoxide::server::serve_on(listener, embedded.clone()));
         let config = aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
-            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .http_client(https::client(RootCertStore::empty())?)
             .endpoint_url(&url)
             .region(Region::from_static("eu-central-1"))
             .credentials_provider(Credentials::new("bench", "bench", None, None, "bench"));
@@ -74,29 +70,8 @@ impl Database {
 
     /// Puts TLS in front of it, and says at which address, and with whose certificate.
     pub(crate) async fn behind_tls(&self) -> Result<(String, PathBuf), Box<dyn Error>> {
-        let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()])?;
         let certificates = std::env::temp_dir().join(format!("deregister-bench-{}.pem", std::process::id()));
-        std::fs::write(&certificates, cert.pem())?;
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_single_cert(vec![cert.der().clone()], signing_key.into())?;
-        let acceptor = TlsAcceptor::from(Arc::new(config));
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let url = format!("https://localhost:{}", listener.local_addr()?.port());
-        let plain = self.url.trim_start_matches("http://").to_owned();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let (acceptor, plain) = (acceptor.clone(), plain.clone());
-                tokio::spawn(async move {
-                    stream.set_nodelay(true)?;
-                    let mut client = acceptor.accept(stream).await?;
-                    let mut server = TcpStream::connect(plain).await?;
-                    server.set_nodelay(true)?;
-                    tokio::io::copy_bidirectional(&mut client, &mut server).await
-                });
-            }
-        });
-        Ok((url, certificates))
+        let front = tls::front(&self.url, &certificates).await?;
+        Ok((front.url, certificates))
     }
 }

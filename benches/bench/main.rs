@@ -5,17 +5,23 @@
 #![expect(clippy::cast_precision_loss, reason = "what is counted here stays far below 2^52")]
 
 mod database;
+#[path = "../../examples/local/front.rs"]
+mod front;
+mod peer;
 mod platform;
 mod report;
 #[path = "../../examples/local/sample.rs"]
 mod sample;
+mod timing;
+#[path = "../../tests/support/tls.rs"]
+mod tls;
 
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValuesOnConditionCheckFailure};
 use clap::Parser;
 use database::Database;
 use deregister::{
     Function, Realm,
-    client::Deletion,
+    client::{Deletion, Id},
     event::{Answer, Event},
     rule::{Facts, Key, Permit, Record},
     store::{Burial, Fault, Meter, Store},
@@ -52,6 +58,9 @@ struct Options {
     /// A hundredth of the items, a fifth of the repetitions: to see that it works
     #[arg(long)]
     quick: bool,
+    /// Only serve this many clients, beside the peer
+    #[arg(long, hide = true)]
+    serve: Option<usize>,
     /// What `cargo bench` passes
     #[arg(long, hide = true)]
     bench: bool,
@@ -62,6 +71,9 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 #[tokio::main(worker_threads = 2)]
 async fn main() -> Result<()> {
     let options = Options::parse();
+    if let Some(clients) = options.serve {
+        return peer::serve(clients).await;
+    }
     let bench = Bench {
         function: fs::canonicalize(options.binaries.join("deregister"))?,
         floor: fs::canonicalize(options.binaries.join("floor"))?,
@@ -74,10 +86,12 @@ async fn main() -> Result<()> {
     rows.extend(bench.first_delete().await?);
     rows.push(bench.warm_delete().await?);
     rows.extend(bench.instructions().await?);
-    rows.push(bench.memory().await?);
-    rows.push(bench.size()?);
+    rows.extend(bench.memory().await?);
+    rows.extend(bench.size()?);
     rows.extend(bench.other_clients().await?);
     let table = format!("{}\n{}\n{}", report::table(&rows), bench.counts().await?, bench.load().await?);
+    let table = format!("{table}\n{}", peer::compare(2 * bench.times).await);
+    let table = format!("{table}\n{}", timing::compare(1000 * bench.times).await?);
 
     fs::create_dir_all(&options.out)?;
     fs::write(options.out.join("bench.json"), serde_json::to_string_pretty(&rows)?)?;
@@ -186,6 +200,11 @@ impl Bench {
         let database = Database::start().await?;
         database.fill("few", APPLICATION, FEW)?;
         database.fill("many", APPLICATION, MANY)?;
+        let mut starts = Vec::new();
+        for program in [&self.function, &self.floor] {
+            starts.push(instructions_of(program, &database.url, Vec::new()).await?);
+        }
+        let [ours, floors] = starts.try_into().map_err(|_| "two starts")?;
         let refused = |_: &str, _: usize| event("refused").replace("Basic ", "Digest ");
         let deleted = |run: &str, n: usize| event(&format!("{run}-{n}"));
         let mut counts = Vec::new();
@@ -205,6 +224,7 @@ impl Bench {
         let [floor, refused, deleted] = counts.try_into().map_err(|_| "three counts")?;
         let sample = |name, count: f64| Sample::of(name, "thousand instructions", vec![count / 1e3]);
         Ok(vec![
+            Row::new("instructions, start", sample("function", ours), sample("empty handler", floors), None),
             Row::new(
                 "instructions, refused at parsing",
                 sample("function", refused),
@@ -221,16 +241,23 @@ impl Bench {
     }
 
     /// The most memory that a process has had resident, after a thousand requests.
-    async fn memory(&self) -> Result<Row> {
+    async fn memory(&self) -> Result<Vec<Row>> {
         let requests = 200 * self.times;
         let database = Database::start().await?;
-        let (mut ours, mut floor) = (Vec::new(), Vec::new());
-        for run in 0..self.times {
-            let prefix = format!("memory{run}");
-            database.fill(&prefix, APPLICATION, requests)?;
-            for (program, into) in [(&self.floor, &mut floor), (&self.function, &mut ours)] {
-                let variables = [("AWS_ENDPOINT_URL_DYNAMODB", database.url.as_str())];
-                let mut environment = Environment::start(&[program], &variables).await?;
+        let (url, certificates) = database.behind_tls().await?;
+        let certificates = certificates.to_str().ok_or("a temporary folder in UTF-8")?;
+        let in_the_clear = [("AWS_ENDPOINT_URL_DYNAMODB", database.url.as_str())];
+        let over_tls = [("AWS_ENDPOINT_URL_DYNAMODB", url.as_str()), ("AWS_CA_BUNDLE", certificates)];
+        let (mut ours, mut with_tls, mut floor) = (Vec::new(), Vec::new(), Vec::new());
+        for run in 0..2 * self.times {
+            for (side, program, variables, into) in [
+                ("floor", &self.floor, &[][..], &mut floor),
+                ("clear", &self.function, &in_the_clear[..], &mut ours),
+                ("tls", &self.function, &over_tls[..], &mut with_tls),
+            ] {
+                let prefix = format!("memory-{side}-{run}");
+                database.fill(&prefix, APPLICATION, requests)?;
+                let mut environment = Environment::start(&[program], variables).await?;
                 for n in 0..requests {
                     delete(&mut environment, &format!("{prefix}-{n}")).await?;
                 }
@@ -238,15 +265,24 @@ impl Bench {
                 environment.end().await?;
             }
         }
-        let beside = Sample::of("empty handler", "MiB", floor);
-        Ok(Row::new("peak memory", Sample::of("function", "MiB", ours), beside, Some(1.9)))
+        let floor = Sample::of("empty handler", "MiB", floor);
+        Ok(vec![
+            Row::new("peak memory", Sample::of("function", "MiB", ours), floor.clone(), Some(1.9)),
+            Row::new("peak memory, over TLS", Sample::of("function", "MiB", with_tls), floor, Some(1.9)),
+        ])
     }
 
-    /// The stripped binaries.
-    fn size(&self) -> Result<Row> {
-        let megabytes = |file: &Path| Ok::<_, Box<dyn Error>>(fs::metadata(file)?.len() as f64 / 1e6);
-        let ours = Sample::of("function", "MB", vec![megabytes(&self.function)?]);
-        Ok(Row::new("stripped binary", ours, Sample::of("empty handler", "MB", vec![megabytes(&self.floor)?]), None))
+    /// The stripped binary, beside what was to be reached.
+    fn size(&self) -> Result<Vec<Row>> {
+        let deflated = std::process::Command::new("gzip").args(["-9", "-c"]).arg(&self.function).output()?;
+        let megabytes = |name: &str, bytes: f64| Sample::of(name, "MB", vec![bytes / 1e6]);
+        let row = |figure, bytes: u64, limit| {
+            Row::new(figure, megabytes("function", bytes as f64), megabytes("to reach", limit), Some(1.0))
+        };
+        Ok(vec![
+            row("stripped binary", fs::metadata(&self.function)?.len(), 6.5e6),
+            row("stripped binary, deflated", deflated.stdout.len() as u64, 2.9e6),
+        ])
     }
 
     /// A delete in a large table beside one in a small one, and among many clients of others beside none.
@@ -298,13 +334,23 @@ impl Bench {
         for n in 0..deletes {
             one(n).await?;
         }
-        let allocated = region.change();
+        let all = region.change();
+
+        // What the store and the invocation's context take is not the function's.
+        let id = |id: &str| Id::new(id).map(Key::Client).ok_or("an id");
+        let keys = vec![BTreeSet::from([id(OWNER.0)?, id(sample::TARGET)?]); deletes];
+        let region = Region::new(ALLOCATOR);
+        for (n, keys) in keys.into_iter().enumerate() {
+            context(n);
+            Canned.load(keys, &Meter::default()).await?;
+        }
+        let others = region.change();
         Ok(format!(
             "Round trips: 2 for a delete, 1 for a refusal, 0 for a request that is refused at parsing (`tests/doors.rs` \
              holds these). Allocations in the function's own code, from the event's text to the answer, without the \
              SDK: {} and {} bytes a delete.\n",
-            allocated.allocations / deletes,
-            allocated.bytes_allocated / deletes,
+            (all.allocations - others.allocations) / deletes,
+            (all.bytes_allocated - others.bytes_allocated) / deletes,
         ))
     }
 
@@ -415,7 +461,11 @@ async fn instructions_of(program: &Path, database: &str, events: Vec<String>) ->
     let out_option = format!("--callgrind-out-file={}", out.display());
     let valgrind = ["/usr/bin/env", "valgrind", "--quiet", "--tool=callgrind", &out_option].map(Path::new);
     let command: Vec<&Path> = valgrind.into_iter().chain([program]).collect();
-    let variables = [("AWS_ENDPOINT_URL_DYNAMODB", database), ("PATH", "/usr/local/bin:/usr/bin:/bin")];
+    let variables = [
+        ("AWS_ENDPOINT_URL_DYNAMODB", database),
+        ("OPENING_TIMEOUT_MS", "0"),
+        ("PATH", "/usr/local/bin:/usr/bin:/bin"),
+    ];
     let mut environment = Environment::start(&command, &variables).await?;
     for event in events {
         environment.invoke(event).await?;

@@ -16,8 +16,9 @@ use clap::Parser;
 use deregister::{
     Function,
     settings::Settings,
-    store::{Creation, DynamoDb},
+    store::{Creation, DynamoDb, https},
 };
+use rustls::RootCertStore;
 use std::{
     error::Error,
     io::{self, Write},
@@ -72,7 +73,7 @@ async fn run(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
     tokio::spawn(dynoxide::server::serve_on(database_listener, database));
 
     let settings = Settings::read(|name| std::env::var(name).ok())?;
-    let config = config(&database_url);
+    let config = config(&database_url)?;
     let client = Client::from_conf(config.clone().build());
     let store = DynamoDb::new(config, settings.table, settings.retention);
     tokio::spawn(front::serve(front_listener, Function::new(store.clone(), settings.realm, now)));
@@ -110,13 +111,13 @@ async fn listen(what: &str, port: u16, option: &str) -> Result<(TcpListener, Str
 }
 
 /// The SDK's configuration for the embedded database, whatever the environment says.
-fn config(endpoint: &str) -> config::Builder {
-    Config::builder()
+fn config(endpoint: &str) -> Result<config::Builder, rustls::Error> {
+    Ok(Config::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
-        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .http_client(https::client(RootCertStore::empty())?)
         .endpoint_url(endpoint)
         .region(Region::from_static("eu-central-1"))
-        .credentials_provider(Credentials::new("local", "local", None, None, "local"))
+        .credentials_provider(Credentials::new("local", "local", None, None, "local")))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place where the local run is given its clock")]

@@ -69,7 +69,7 @@ impl RequestToDelete for Request {
     }
 
     fn caller(&self, facts: &Facts) -> Option<String> {
-        facts.known(&self.caller).map(|id| format!("client#{id}"))
+        facts.known(&self.caller).map(|id| ["client#", id.as_str()].concat())
     }
 
     fn reads(&self) -> BTreeSet<Key> {

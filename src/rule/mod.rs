@@ -139,10 +139,10 @@ impl Facts {
         }
     }
 
-    /// The client's id as text, if the table knows it, be it a deleted client's.
+    /// The client's id, if the table knows it, be it a deleted client's.
     #[must_use]
-    pub fn known(&self, id: &Id) -> Option<String> {
-        self.get(&Key::Client(id.clone())).map(|_| id.to_string())
+    pub fn known<'i>(&self, id: &'i Id) -> Option<&'i Id> {
+        self.get(&Key::Client(id.clone())).map(|_| id)
     }
 
     /// The service with this id.

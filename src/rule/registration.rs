@@ -58,7 +58,7 @@ impl RequestToDelete for Request {
     }
 
     fn caller(&self, facts: &Facts) -> Option<String> {
-        facts.known(&self.target).map(|id| format!("client#{id}"))
+        facts.known(&self.target).map(|id| ["client#", id.as_str()].concat())
     }
 
     fn reads(&self) -> BTreeSet<Key> {

@@ -5,19 +5,21 @@
 //! certificate on the machine, is most of what a start can save (`docs/adr/0006-a-lean-client.md`). Elsewhere, and
 //! wherever the environment asks for more, the SDK's own ways are taken.
 
+use super::https;
 use crate::settings::Settings;
 use aws_config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_dynamodb::{
     Config,
-    config::{self, Credentials, SharedHttpClient},
+    config::{self, Credentials, retry::ReconnectMode},
 };
-use aws_smithy_http_client::{Builder, tls};
-use base64::{Engine, prelude::BASE64_STANDARD};
 use rustls::{
     RootCertStore,
-    pki_types::{CertificateDer, pem::PemObject},
+    pki_types::{
+        CertificateDer,
+        pem::{self, PemObject},
+    },
 };
-use std::{fs, time::Duration};
+use std::time::Duration;
 
 /// The wait before the second try of a call, at the most. The SDK's own is a second, which is the time that most callers
 /// are willing to wait in all.
@@ -25,37 +27,63 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(25);
 /// The longest wait between two tries.
 const LONGEST_BACKOFF: Duration = Duration::from_millis(500);
 
-/// The roots under which Amazon's certificates are issued: Amazon Root CA 1 to 4, and Starfield Services Root G2.
-const AMAZON_ROOTS: &str = include_str!("amazon-roots.pem");
+/// The roots under which Amazon's certificates are issued, as <https://www.amazontrust.com/repository/> has them.
+const AMAZON_ROOTS: [&[u8]; 5] = [
+    include_bytes!("roots/AmazonRootCA1.cer"),
+    include_bytes!("roots/AmazonRootCA2.cer"),
+    include_bytes!("roots/AmazonRootCA3.cer"),
+    include_bytes!("roots/AmazonRootCA4.cer"),
+    include_bytes!("roots/SFSRootCAG2.cer"),
+];
 
-/// A certificate file that the environment names and that is of no use.
+/// Why there is no HTTPS client.
 #[derive(Debug, thiserror::Error)]
-#[error("{variable} names {path}, {why}")]
-pub struct UnusableCertificates {
-    variable: &'static str,
-    path: String,
-    why: String,
+pub enum NoHttps {
+    /// A certificate file that the environment names cannot be read.
+    #[error("{variable} names {path}, which cannot be read: {why}")]
+    Unreadable {
+        /// The environment variable.
+        variable: &'static str,
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        why: pem::Error,
+    },
+    /// A certificate file that the environment names holds none that can be a root.
+    #[error("{variable} names {path}, which holds no usable certificate")]
+    NoCertificate {
+        /// The environment variable.
+        variable: &'static str,
+        /// The file.
+        path: String,
+    },
+    /// TLS cannot be configured.
+    #[error(transparent)]
+    Tls(#[from] rustls::Error),
 }
 
 /// The configuration for the endpoint, region and credentials that the usual AWS environment names; `variable` gives an
 /// environment variable's value.
 ///
 /// # Errors
-/// [`UnusableCertificates`], where `AWS_CA_BUNDLE` or `SSL_CERT_FILE` names a file without a usable certificate.
+/// [`NoHttps`], where `AWS_CA_BUNDLE` or `SSL_CERT_FILE` names a file without a usable certificate.
 pub async fn configure(
     settings: &Settings,
     variable: impl Fn(&str) -> Option<String>,
-) -> Result<config::Builder, UnusableCertificates> {
-    let http = https(trusted(&variable)?);
+) -> Result<config::Builder, NoHttps> {
+    let of_lambda = of_lambda(&variable);
+    let http = https::client(trusted(of_lambda.is_some(), &variable)?)?;
     let retries = RetryConfig::standard()
         .with_max_attempts(settings.attempts)
         .with_initial_backoff(FIRST_BACKOFF)
-        .with_max_backoff(LONGEST_BACKOFF);
+        .with_max_backoff(LONGEST_BACKOFF)
+        // What breaks a connection closes it; an answer that says no to a call says nothing against the connection.
+        .with_reconnect_mode(ReconnectMode::ReuseAllConnections);
     let timeouts = TimeoutConfig::builder()
         .operation_attempt_timeout(settings.attempt_timeout)
         .operation_timeout(settings.call_timeout)
         .build();
-    let config = if let Some(config) = of_lambda(&variable) {
+    let config = if let Some(config) = of_lambda {
         config
     } else {
         let sources = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http.clone());
@@ -93,38 +121,29 @@ fn endpoint(variable: impl Fn(&str) -> Option<String>) -> Option<String> {
 }
 
 /// Whose certificates are trusted: Amazon's, and those of the file that the environment names. The machine's own roots
-/// count where neither would do: at another endpoint, and in partitions that other authorities serve.
-fn trusted(variable: impl Fn(&str) -> Option<String>) -> Result<tls::TrustStore, UnusableCertificates> {
-    let amazon = tls::TrustStore::empty().with_pem_certificate(AMAZON_ROOTS);
+/// count where neither would do: off Lambda, at another endpoint, and in partitions that other authorities serve.
+fn trusted(on_lambda: bool, variable: impl Fn(&str) -> Option<String>) -> Result<RootCertStore, NoHttps> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(AMAZON_ROOTS.map(CertificateDer::from));
     for name in ["AWS_CA_BUNDLE", "SSL_CERT_FILE"] {
         if let Some(path) = variable(name) {
-            return match certificates(&path) {
-                Ok(pem) => Ok(amazon.with_pem_certificate(pem)),
-                Err(why) => Err(UnusableCertificates { variable: name, path, why }),
-            };
+            return add_file(&mut roots, name, path).map(|()| roots);
         }
     }
-    let elsewhere = variable("AWS_REGION").is_none_or(|region| region.starts_with("cn-") || region.contains("-iso"));
-    Ok(if elsewhere || endpoint(variable).is_some() { tls::TrustStore::default() } else { amazon })
-}
-
-/// The certificates of a file, as PEM. Those that rustls cannot use are left out, since the SDK panics on them.
-fn certificates(path: &str) -> Result<String, String> {
-    let pem = fs::read(path).map_err(|error| format!("which cannot be read: {error}"))?;
-    let usable = |der: &CertificateDer<'_>| RootCertStore::empty().add(der.clone().into_owned()).is_ok();
-    let mut blocks = String::new();
-    for der in CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok).filter(usable) {
-        let base64 = BASE64_STANDARD.encode(der);
-        blocks.extend(["-----BEGIN CERTIFICATE-----\n", &base64, "\n-----END CERTIFICATE-----\n"]);
+    let others_serve = |region: String| region.starts_with("cn-") || region.contains("-iso");
+    let plain = |endpoint: String| endpoint.starts_with("http://");
+    if !on_lambda || variable("AWS_REGION").is_none_or(others_serve) || !endpoint(variable).is_none_or(plain) {
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     }
-    if blocks.is_empty() { Err("which holds no usable certificate".to_owned()) } else { Ok(blocks) }
+    Ok(roots)
 }
 
-/// An HTTPS client with rustls and ring.
-fn https(trusted: tls::TrustStore) -> SharedHttpClient {
-    let builder = Builder::new().tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring));
-    match tls::TlsContext::builder().with_trust_store(trusted).build() {
-        Ok(context) => builder.tls_context(context).build_https(),
-        Err(_) => builder.build_https(),
+/// Adds the certificates of a file, save those that cannot be roots.
+fn add_file(roots: &mut RootCertStore, variable: &'static str, path: String) -> Result<(), NoHttps> {
+    let read = CertificateDer::pem_file_iter(&path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    match read.map(|certificates| roots.add_parsable_certificates(certificates)) {
+        Ok((0, _)) => Err(NoHttps::NoCertificate { variable, path }),
+        Ok(_) => Ok(()),
+        Err(why) => Err(NoHttps::Unreadable { variable, path, why }),
     }
 }

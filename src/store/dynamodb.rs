@@ -1,10 +1,12 @@
 //! The store on DynamoDB: one `BatchGetItem`, one conditional `UpdateItem`.
+//!
+//! Of the names in the expressions, `token` and `dynamic` are words that DynamoDB reserves, and stand behind a `#`.
 
 use super::{
     Burial, Fault, Meter, Store,
-    item::{self, Item, READ},
+    item::{self, Item},
     meter::{CountTries, THROTTLES},
-    table::{CLIENT, DELETED, EXPIRES_AT, KEY, TOMBSTONE},
+    table::KEY,
 };
 use crate::{
     client::{self, Deletion, Kind, OWNER, Version, epoch_seconds},
@@ -117,13 +119,7 @@ impl Store for DynamoDb {
             .update_item()
             .table_name(&self.table)
             .key(KEY, item::key(&Key::Client(permit.target.clone())))
-            .update_expression(
-                "SET #tombstone = #client, #deleted = :deleted, #expires_at = :expires_at REMOVE #client",
-            )
-            .expression_attribute_names("#tombstone", TOMBSTONE)
-            .expression_attribute_names("#client", CLIENT)
-            .expression_attribute_names("#deleted", DELETED)
-            .expression_attribute_names("#expires_at", EXPIRES_AT)
+            .update_expression("SET tombstone = client, deleted = :deleted, expires_at = :expires_at REMOVE client")
             .expression_attribute_values(":deleted", deleted)
             .expression_attribute_values(":expires_at", AttributeValue::N(expires_at.to_string()))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
@@ -149,14 +145,14 @@ fn report_unreadable_entries(key: &Key, record: &Record) {
     }
 }
 
-/// The read of these keys: strongly consistent, of the attributes that matter.
+/// The read of these keys: strongly consistent, of the attributes that matter. What else an item holds, a tombstone's
+/// client above all, stays in the table.
 fn read_of(keys: &BTreeSet<Key>) -> Result<KeysAndAttributes, Fault> {
-    let names: Vec<String> = (0..READ.len()).map(|n| format!("#{n}")).collect();
     KeysAndAttributes::builder()
         .set_keys(Some(keys.iter().map(|key| HashMap::from([(KEY.to_owned(), item::key(key))])).collect()))
         .consistent_read(true)
-        .projection_expression(names.join(","))
-        .set_expression_attribute_names(Some(names.into_iter().zip(READ.map(str::to_owned)).collect()))
+        .projection_expression("pk, client, deleted, service, #token, expires_at")
+        .expression_attribute_names("#token", "token")
         .build()
         .map_err(|error| Fault::Unexpected(error.to_string()))
 }
@@ -164,21 +160,30 @@ fn read_of(keys: &BTreeSet<Key>) -> Result<KeysAndAttributes, Fault> {
 /// The update, on condition that the client is live, not protected, and as each premise says.
 fn only_if(update: UpdateItemFluentBuilder, premises: &[Premise<'_>]) -> UpdateItemFluentBuilder {
     let text = |text: &str| AttributeValue::S(text.to_owned());
-    let live = Condition { update, text: "attribute_exists(#client)".to_owned() }.also(
-        "(attribute_not_exists(#client.#protected) OR #client.#protected = :protected)",
-        "protected",
+    let live = Condition { update, text: "attribute_exists(client)".to_owned() }.also(
+        "(attribute_not_exists(client.protected) OR client.protected = :no)",
+        ":no",
         AttributeValue::Bool(false),
     );
     let Condition { update, text } = premises.iter().fold(live, |condition, premise| match *premise {
-        Premise::Application(application) => condition.equal("kind", text("api")).equal("app_id", text(application)),
-        Premise::NotOwner => condition.also("NOT contains(#client.#features, :features)", "features", text(OWNER)),
-        Premise::RegistrationToken(digest) => {
-            condition.equal("registration_token_digest", AttributeValue::B(Blob::new(digest.as_bytes())))
+        Premise::Application(application) => condition.also("client.kind = :kind", ":kind", text("api")).also(
+            "client.app_id = :application",
+            ":application",
+            text(application),
+        ),
+        Premise::NotOwner => condition.also("NOT contains(client.features, :owner)", ":owner", text(OWNER)),
+        Premise::RegistrationToken(digest) => condition.also(
+            "client.registration_token_digest = :digest",
+            ":digest",
+            AttributeValue::B(Blob::new(digest.as_bytes())),
+        ),
+        Premise::RegisteredAt(service) => condition
+            .with_name("#dynamic", "dynamic")
+            .also("client.#dynamic = :yes", ":yes", AttributeValue::Bool(true))
+            .also("client.service_id = :service", ":service", text(service.as_str())),
+        Premise::Version(Version(version)) => {
+            condition.also("client.version = :version", ":version", AttributeValue::N(version.to_string()))
         }
-        Premise::RegisteredAt(service) => {
-            condition.equal("dynamic", AttributeValue::Bool(true)).equal("service_id", text(service.as_str()))
-        }
-        Premise::Version(Version(version)) => condition.equal("version", AttributeValue::N(version.to_string())),
     });
     update.condition_expression(text)
 }
@@ -190,17 +195,16 @@ struct Condition {
 }
 
 impl Condition {
-    /// The member has this value.
-    fn equal(self, member: &str, value: AttributeValue) -> Self {
-        self.also(&format!("#client.#{member} = :{member}"), member, value)
-    }
-
-    /// The clause holds, in which `#member` and `:member` stand for the member's name and this value.
-    fn also(self, clause: &str, member: &str, value: AttributeValue) -> Self {
+    /// The clause holds too, in which `placeholder` stands for this value.
+    fn also(self, clause: &str, placeholder: &str, value: AttributeValue) -> Self {
         let Self { update, mut text } = self;
         text.extend([" AND ", clause]);
-        let update = update.expression_attribute_names(format!("#{member}"), member);
-        Self { update: update.expression_attribute_values(format!(":{member}"), value), text }
+        Self { update: update.expression_attribute_values(placeholder, value), text }
+    }
+
+    /// `placeholder` stands for this name, in the clauses that follow.
+    fn with_name(self, placeholder: &str, name: &str) -> Self {
+        Self { update: self.update.expression_attribute_names(placeholder, name), ..self }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Items: what stands in the table, to and from the model.
 
-use super::table::{CLIENT, DELETED, EXPIRES_AT, KEY, SERVICE, TOKEN};
+use super::table::KEY;
 use crate::{
     client::{AccessToken, Client, Coverage, Deletion, Service, epoch_seconds},
     rule::{Key, Record},
@@ -12,9 +12,6 @@ use std::{collections::HashMap, time::SystemTime};
 
 /// An item as the SDK has it.
 pub type Item = HashMap<String, AttributeValue>;
-
-/// The attributes that are read. What else an item holds, a tombstone's client above all, stays in the table.
-pub const READ: [&str; 6] = [KEY, CLIENT, DELETED, SERVICE, TOKEN, EXPIRES_AT];
 
 #[derive(Default, Serialize, Deserialize)]
 struct Attributes {

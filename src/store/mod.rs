@@ -2,6 +2,7 @@
 
 pub mod connection;
 pub mod dynamodb;
+pub mod https;
 pub mod item;
 mod meter;
 mod registrar;
@@ -41,7 +42,6 @@ pub trait Store: Send + Sync {
 
 /// What came of [`Store::bury`].
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "there is one a request, matched where it is made")]
 pub enum Burial {
     /// The client is a tombstone.
     Done,

@@ -27,10 +27,6 @@ pub const CLIENT: &str = "client";
 pub const TOMBSTONE: &str = "tombstone";
 /// The record of a deletion.
 pub const DELETED: &str = "deleted";
-/// A service.
-pub const SERVICE: &str = "service";
-/// What an access token covers.
-pub const TOKEN: &str = "token";
 
 /// The table's definition, under this name.
 ///

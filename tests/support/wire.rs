@@ -1,7 +1,6 @@
 //! The wire between the SDK and the database: it counts the calls, and does to the next ones what it is told to.
 
 use aws_sdk_dynamodb::config::{HttpClient, RuntimeComponents, SharedHttpClient};
-use aws_smithy_http_client::Builder;
 use aws_smithy_runtime_api::{
     client::{
         http::{HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector},
@@ -11,6 +10,8 @@ use aws_smithy_runtime_api::{
     http::StatusCode,
 };
 use aws_smithy_types::body::SdkBody;
+use deregister::store::https;
+use rustls::RootCertStore;
 use std::{
     collections::{HashMap, VecDeque},
     fmt,
@@ -65,12 +66,17 @@ pub struct Wire {
 
 /// The HTTP client without a wire around it.
 pub fn http() -> SharedHttpClient {
-    Builder::new().build_http()
+    https::client(RootCertStore::empty()).unwrap()
 }
 
 impl Wire {
     pub fn new() -> Self {
-        Self { inner: http(), state: Arc::default() }
+        Self::over(http())
+    }
+
+    /// A wire around this HTTP client.
+    pub fn over(inner: SharedHttpClient) -> Self {
+        Self { inner, state: Arc::default() }
     }
 
     /// Does this to the next call of the operation for which nothing is planned yet.

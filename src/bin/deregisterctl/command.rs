@@ -14,7 +14,7 @@ use deregister::{
     credential::{Digest, Secret},
     rule::{Key, Record, Unreadable},
     settings::WrongSetting,
-    store::{Creation, DynamoDb, Fault, connection::UnusableCertificates},
+    store::{Creation, DynamoDb, Fault, connection::NoHttps},
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -47,7 +47,7 @@ pub enum Failure {
     #[error(transparent)]
     Setting(#[from] WrongSetting),
     #[error(transparent)]
-    Certificates(#[from] UnusableCertificates),
+    Certificates(#[from] NoHttps),
     #[error(transparent)]
     Database(#[from] Fault),
     #[error("the table {0} exists already")]

@@ -1,0 +1,116 @@
+//! Whether time tells a caller more than the answer does: requests that get the same answer for different reasons, in
+//! random order, compared by Welch's t-test, as dudect does.
+
+use crate::{Result, context, database::Database, event, milliseconds, now, realm, sample};
+use deregister::{Function, event::Event};
+use lambda_http::LambdaEvent;
+use std::{
+    fmt::Write,
+    hash::{BuildHasher, RandomState},
+};
+use tokio::time::Instant;
+
+/// What |t| is called a difference, by dudect.
+const DIFFERENT: f64 = 4.5;
+
+/// Requests that a caller must not be able to tell apart: the door, and each reason with its event.
+fn indistinguishable() -> Vec<(&'static str, Vec<(&'static str, String)>)> {
+    let configuration = |id: &str, secret: &str| {
+        let authorization = basic(id, secret);
+        event(sample::TARGET).replace(&basic(sample::OWNER.0, sample::OWNER.1), &authorization)
+    };
+    let registration = |id: &str| {
+        let event = include_str!("../../events/registration-deleted.2.0.json");
+        event.replace(sample::RFC_CLIENT.0, id).replace(sample::RFC_CLIENT.1, "reg-00000000-wrong.000000")
+    };
+    let unknown = "0".repeat(sample::OWNER.0.len());
+    vec![
+        (
+            "`/config`, the caller (401)",
+            vec![
+                ("wrong secret", configuration(sample::OWNER.0, "wrong")),
+                ("unknown id", configuration(&unknown, "wrong")),
+                ("deleted client", configuration(sample::DELETED_OWNER.0, "wrong")),
+            ],
+        ),
+        (
+            "`/config`, the client to delete (404)",
+            vec![
+                ("another application's", event(sample::TARGET_ELSEWHERE)),
+                ("unknown id", event(&unknown)),
+                ("deleted client", event(sample::DELETED_OWNER.0)),
+            ],
+        ),
+        (
+            "`/register` (401)",
+            vec![
+                ("wrong token", registration(sample::RFC_CLIENT.0)),
+                ("unknown id", registration("s6BhdRkqt0")),
+                ("API client", registration(sample::TARGET)),
+                ("deleted client", registration(sample::DELETED_OWNER.0)),
+            ],
+        ),
+    ]
+}
+
+/// A Markdown table of the differences in time, each beside the first reason.
+pub(crate) async fn compare(requests: usize) -> Result<String> {
+    let database = Database::start().await?;
+    let function = Function::new(database.store.clone(), realm()?, now);
+    let mut table =
+        String::from("| answer | reason | median | beside | differs by | Welch's t |\n|---|---|---|---|---|---|\n");
+    for (door, classes) in indistinguishable() {
+        let mut times = vec![Vec::new(); classes.len()];
+        let random = RandomState::new();
+        for n in 0..requests * classes.len() {
+            let class = usize::try_from(random.hash_one(n) % classes.len() as u64)?;
+            let (Some((_, event)), Some(times)) = (classes.get(class), times.get_mut(class)) else { continue };
+            let event: Event = serde_json::from_str(event)?;
+            let begun = Instant::now();
+            function.call(LambdaEvent::new(event, context(n))).await?;
+            times.push(1e3 * milliseconds(begun.elapsed()));
+        }
+        let mut samples = classes.iter().zip(times).map(|((reason, _), times)| (reason, Times::of(times)));
+        let Some((first, beside)) = samples.next() else { continue };
+        for (reason, times) in samples {
+            let t = times.welch(&beside);
+            let verdict = if t.abs() > DIFFERENT { " **different**" } else { "" };
+            let differs = times.median - beside.median;
+            writeln!(
+                table,
+                "| {door} | {reason} | {:.0} µs | {first}: {:.0} µs | {differs:+.0} µs | {t:.1}{verdict} |",
+                times.median, beside.median
+            )?;
+        }
+    }
+    Ok(table)
+}
+
+/// Times of one class, without the slowest tenth, in which the machine is heard more than the function.
+struct Times {
+    median: f64,
+    mean: f64,
+    variance: f64,
+    count: f64,
+}
+
+impl Times {
+    fn of(mut times: Vec<f64>) -> Self {
+        times.sort_by(f64::total_cmp);
+        times.truncate(times.len() * 9 / 10);
+        let count = times.len() as f64;
+        let mean = times.iter().sum::<f64>() / count;
+        let variance = times.iter().map(|time| (time - mean).powi(2)).sum::<f64>() / (count - 1.0);
+        Self { median: times.get(times.len() / 2).copied().unwrap_or(f64::NAN), mean, variance, count }
+    }
+
+    /// Welch's t.
+    fn welch(&self, other: &Self) -> f64 {
+        (self.mean - other.mean) / (self.variance / self.count + other.variance / other.count).sqrt()
+    }
+}
+
+fn basic(id: &str, secret: &str) -> String {
+    use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
+    format!("Basic {}", BASE64_STANDARD_NO_PAD.encode(format!("{id}:{secret}")))
+}

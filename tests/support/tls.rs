@@ -1,0 +1,55 @@
+//! TLS in front of a database, with a certificate of its own making.
+
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use std::{
+    error::Error,
+    net::Ipv4Addr,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{ServerConfig, crypto::ring},
+};
+
+/// A running front.
+pub struct Front {
+    /// Its address.
+    pub url: String,
+    /// How many handshakes it has completed.
+    pub handshakes: Arc<AtomicUsize>,
+}
+
+/// Puts TLS in front of the server at `plain`, and writes the certificate to `certificates`.
+pub async fn front(plain: &str, certificates: &Path) -> Result<Front, Box<dyn Error>> {
+    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()])?;
+    std::fs::write(certificates, cert.pem())?;
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(vec![cert.der().clone()], signing_key.into())?;
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let url = format!("https://localhost:{}", listener.local_addr()?.port());
+    let plain = plain.trim_start_matches("http://").to_owned();
+    let handshakes = Arc::<AtomicUsize>::default();
+    let completed = Arc::clone(&handshakes);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (acceptor, plain, completed) = (acceptor.clone(), plain.clone(), Arc::clone(&completed));
+            tokio::spawn(async move {
+                stream.set_nodelay(true)?;
+                let mut client = acceptor.accept(stream).await?;
+                completed.fetch_add(1, Ordering::Relaxed);
+                let mut server = TcpStream::connect(plain).await?;
+                server.set_nodelay(true)?;
+                tokio::io::copy_bidirectional(&mut client, &mut server).await
+            });
+        }
+    });
+    Ok(Front { url, handshakes })
+}
