@@ -12,7 +12,7 @@ use crate::{
 use aws_smithy_types::date_time::{DateTime, Format};
 use lambda_http::{Context, http::StatusCode};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::{
     fmt,
     net::IpAddr,
@@ -168,7 +168,7 @@ struct JsonLine<'e> {
     #[serde(skip_serializing_if = "Option::is_none")]
     location: Option<&'e str>,
     #[serde(rename = "_aws", skip_serializing_if = "Option::is_none")]
-    metrics: Option<Value>,
+    metrics: Option<Metrics>,
 }
 
 impl<S, N> FormatEvent<S, N> for Lines
@@ -194,35 +194,60 @@ where
             service: "deregister",
             fields,
             location: (!is_request).then_some(metadata.target()),
-            metrics: is_request.then(|| metrics(now)),
+            metrics: is_request.then(|| Metrics::at(now)),
         };
         writeln!(writer, "{}", serde_json::to_string(&line).map_err(|_| fmt::Error)?)
     }
 }
 
-/// The metrics of a request's line. Doors and outcomes are few, so that callers cannot multiply them.
-fn metrics(now: SystemTime) -> Value {
-    let milliseconds = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
-    json!({
-        "Timestamp": u64::try_from(milliseconds).unwrap_or(u64::MAX),
-        "CloudWatchMetrics": [
-            {
-                "Namespace": "deregister",
-                "Dimensions": [["door", "outcome"]],
-                "Metrics": [{ "Name": "requests", "Unit": "Count" }],
-            },
-            {
-                "Namespace": "deregister",
-                "Dimensions": [["door"]],
-                "Metrics": [
-                    { "Name": "duration_ms", "Unit": "Milliseconds" },
-                    { "Name": "database_ms", "Unit": "Milliseconds" },
-                    { "Name": "throttles", "Unit": "Count" },
-                    { "Name": "cold_starts", "Unit": "Count" },
-                ],
-            },
-        ],
-    })
+/// What makes metrics of a request's line (CloudWatch's embedded metric format).
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Metrics {
+    /// Milliseconds since the epoch.
+    timestamp: u64,
+    cloud_watch_metrics: &'static [Directive],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Directive {
+    namespace: &'static str,
+    dimensions: &'static [&'static [&'static str]],
+    metrics: &'static [Metric],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Metric {
+    name: &'static str,
+    unit: &'static str,
+}
+
+impl Metrics {
+    /// Doors and outcomes are few, so that callers cannot multiply them.
+    const ALL: [Directive; 2] = [
+        Directive {
+            namespace: "deregister",
+            dimensions: &[&["door", "outcome"]],
+            metrics: &[Metric { name: "requests", unit: "Count" }],
+        },
+        Directive {
+            namespace: "deregister",
+            dimensions: &[&["door"]],
+            metrics: &[
+                Metric { name: "duration_ms", unit: "Milliseconds" },
+                Metric { name: "database_ms", unit: "Milliseconds" },
+                Metric { name: "throttles", unit: "Count" },
+                Metric { name: "cold_starts", unit: "Count" },
+            ],
+        },
+    ];
+
+    fn at(now: SystemTime) -> Self {
+        let milliseconds = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
+        Self { timestamp: u64::try_from(milliseconds).unwrap_or(u64::MAX), cloud_watch_metrics: &Self::ALL }
+    }
 }
 
 /// The fields of an event.
