@@ -304,7 +304,7 @@ fn unreadable_body() -> Answer {
 
 /// Every item of the table, by its key.
 async fn items(lab: &Lab) -> BTreeMap<String, Item> {
-    let found = lab.client.scan().table_name("clients").consistent_read(true).send().await.unwrap().items.unwrap();
+    let found = lab.client.scan().table_name(&lab.table).consistent_read(true).send().await.unwrap().items.unwrap();
     found.into_iter().map(|item| (item.get(KEY).unwrap().as_s().unwrap().clone(), item)).collect()
 }
 

@@ -77,7 +77,7 @@ async fn set(lab: &Lab, client_id: &str, member: &str, value: AttributeValue) {
     let update = lab
         .client
         .update_item()
-        .table_name("clients")
+        .table_name(&lab.table)
         .key("pk", AttributeValue::S(format!("client#{client_id}")))
         .update_expression("SET client.#member = :value")
         .condition_expression("attribute_exists(client)")
@@ -249,7 +249,7 @@ async fn bury(lab: &Lab, client_id: &str) {
     ]);
     lab.client
         .update_item()
-        .table_name("clients")
+        .table_name(&lab.table)
         .key("pk", AttributeValue::S(format!("client#{client_id}")))
         .update_expression("SET tombstone = client, deleted = :record REMOVE client")
         .expression_attribute_values(":record", AttributeValue::M(record))

@@ -1,4 +1,4 @@
-//! The store's contract, against the embedded DynamoDB through the real SDK.
+//! The store's contract, against a database through the real SDK.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod support;
@@ -120,9 +120,10 @@ async fn keys_that_were_left_unprocessed_are_asked_for_again() {
     lab.store.create_client(&id("a"), &api(&[])).await.unwrap();
     lab.store.create_client(&id("b"), &api(&[])).await.unwrap();
     lab.wire.take_calls();
+    let table = &lab.table;
     let left = serde_json::json!({
-        "Responses": { "clients": [] },
-        "UnprocessedKeys": { "clients": { "ConsistentRead": true, "Keys": [{"pk": {"S": "client#a"}}, {"pk": {"S": "client#b"}}] } },
+        "Responses": { table: [] },
+        "UnprocessedKeys": { table: { "ConsistentRead": true, "Keys": [{"pk": {"S": "client#a"}}, {"pk": {"S": "client#b"}}] } },
     });
     lab.wire.plan("BatchGetItem", Mishap::Answer(200, left.to_string()));
 
@@ -138,7 +139,7 @@ async fn keys_that_are_always_left_unprocessed_are_a_passing_fault() {
     let lab = Lab::empty().await;
     let left = serde_json::json!({
         "Responses": {},
-        "UnprocessedKeys": { "clients": { "Keys": [{"pk": {"S": "client#a"}}] } },
+        "UnprocessedKeys": { &lab.table: { "Keys": [{"pk": {"S": "client#a"}}] } },
     });
     for _ in 0..4 {
         lab.wire.plan("BatchGetItem", Mishap::Answer(200, left.to_string()));
@@ -252,7 +253,7 @@ async fn each_premise_lets_through_what_it_says_and_nothing_else() {
         let name = format!("{client:?} {premise:?}");
         lab.client
             .delete_item()
-            .table_name("clients")
+            .table_name(&lab.table)
             .key("pk", AttributeValue::S("client#a".to_owned()))
             .send()
             .await
@@ -356,12 +357,12 @@ async fn a_database_out_of_reach_is_a_passing_fault() {
 async fn the_table_is_created_once() {
     let lab = Lab::empty().await;
     assert_eq!(lab.store.create_table().await, Ok(Creation::Taken));
-    let described = lab.client.describe_time_to_live().table_name("clients").send().await.unwrap();
+    let described = lab.client.describe_time_to_live().table_name(&lab.table).send().await.unwrap();
     assert_eq!(described.time_to_live_description.unwrap().attribute_name.unwrap(), "expires_at");
 }
 
 async fn put(lab: &Lab, key: &str, attributes: &[(&str, AttributeValue)]) {
-    let mut put = lab.client.put_item().table_name("clients").item("pk", AttributeValue::S(key.to_owned()));
+    let mut put = lab.client.put_item().table_name(&lab.table).item("pk", AttributeValue::S(key.to_owned()));
     for (name, value) in attributes {
         put = put.item(*name, value.clone());
     }

@@ -76,9 +76,13 @@ impl DynamoDb {
     ) -> Result<(Vec<Item>, Option<KeysAndAttributes>), Fault> {
         let call = self.client.batch_get_item().request_items(&self.table, wanted);
         let answer = meter.time(call.send()).await.map_err(|error| fault(&error))?;
-        let found = answer.responses.and_then(|mut tables| tables.remove(&self.table)).unwrap_or_default();
+        let found = answer.responses.and_then(|mut tables| tables.remove(&self.table));
         let left = answer.unprocessed_keys.and_then(|mut tables| tables.remove(&self.table));
-        Ok((found, left.filter(|left| !left.keys.is_empty())))
+        if found.is_none() && left.is_none() {
+            // No items is an empty list of them. To take silence for it would refuse who may be known.
+            return Err(Fault::Unavailable("the answer does not speak of the table".to_owned()));
+        }
+        Ok((found.unwrap_or_default(), left.filter(|left| !left.keys.is_empty())))
     }
 }
 
@@ -217,7 +221,9 @@ pub(super) fn fault<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<
             let message = refused.err().message().unwrap_or("no message");
             let text = format!("{code}: {message}");
             let status = refused.raw().status();
-            if status.is_server_error()
+            // A success that cannot be read is nobody's refusal: the call may have taken effect.
+            if status.is_success()
+                || status.is_server_error()
                 || status.as_u16() == 429
                 || CONFLICTS.contains(&code)
                 || THROTTLES.contains(&code)

@@ -1,16 +1,18 @@
-//! What the tests share: the function over the embedded DynamoDB, spoken to by the real SDK over HTTP, with a wire that
+//! What the tests share: the function over a [database](database), spoken to by the real SDK over HTTP, with a wire that
 //! counts the calls and can be told to misbehave.
 #![allow(dead_code, clippy::allow_attributes, reason = "each test file uses its own part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::missing_panics_doc, reason = "tests fail so")]
 
+pub mod database;
 #[path = "../../examples/local/sample.rs"]
 pub mod sample;
 pub mod wire;
 
 use aws_sdk_dynamodb::{
     Client,
-    config::{BehaviorVersion, Credentials, Region, retry::RetryConfig},
+    config::{retry::RetryConfig, timeout::TimeoutConfig},
 };
+use database::{CleanUp, Database};
 use deregister::{
     Function, Realm,
     event::{Event, Origin},
@@ -18,7 +20,10 @@ use deregister::{
 };
 use lambda_http::{Body, LambdaEvent, Request, Response, lambda_runtime::Context};
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 use wire::Wire;
@@ -30,7 +35,7 @@ pub fn now() -> SystemTime {
 /// How long a deleted client can be restored in the tests.
 pub const RETENTION: Duration = Duration::from_hours(30 * 24);
 
-/// The function over a database of its own.
+/// The function over a table of its own.
 #[derive(Clone)]
 pub struct Lab {
     /// The SDK's client, past the wire: for looking at the table, uncounted.
@@ -43,27 +48,24 @@ pub struct Lab {
     pub wire: Wire,
     /// The database's endpoint, for those who bring a client of their own.
     pub endpoint: String,
+    /// The table's name.
+    pub table: String,
+    clean_up: Arc<Option<CleanUp>>,
 }
 
 impl Lab {
     /// An empty table.
     pub async fn empty() -> Self {
-        let database = dynoxide::Database::memory().unwrap();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(dynoxide::server::serve_on(listener, database));
-
-        let wire = Wire::new();
-        let config = aws_sdk_dynamodb::Config::builder()
-            .behavior_version(BehaviorVersion::v2026_01_12())
-            .endpoint_url(&endpoint)
-            .region(Region::from_static("eu-central-1"))
-            .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-            .retry_config(RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(1)));
-        let client = Client::from_conf(config.clone().http_client(wire::http()).build());
-        let store = DynamoDb::new(config.http_client(wire.clone()), "clients", RETENTION);
+        let Database { config, endpoint, table, clean_up } = Database::open().await;
+        let http = config.clone().build().http_client().unwrap();
+        let wire = Wire::over(http.clone());
+        let config = config
+            .retry_config(RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(1)))
+            .timeout_config(TimeoutConfig::builder().build());
+        let client = Client::from_conf(config.clone().http_client(http).build());
+        let store = DynamoDb::new(config.http_client(wire.clone()), &table, RETENTION);
         let function = Function::new(store.clone(), Realm::new("deregister").unwrap(), now);
-        let lab = Self { client, store, function, wire, endpoint };
+        let lab = Self { client, store, function, wire, endpoint, table, clean_up: Arc::new(clean_up) };
         lab.quiet_store().create_table().await.unwrap();
         lab
     }
@@ -77,7 +79,7 @@ impl Lab {
 
     /// The store, past the wire.
     pub fn quiet_store(&self) -> DynamoDb {
-        DynamoDb::new(self.client.config().to_builder(), "clients", RETENTION)
+        DynamoDb::new(self.client.config().to_builder(), &self.table, RETENTION)
     }
 
     /// Answers an event as the platform hands it over: through the public parser, as an invocation of its own.
@@ -100,7 +102,7 @@ impl Lab {
     /// The item under this key, whole.
     pub async fn item(&self, key: &str) -> Option<deregister::store::item::Item> {
         let key = aws_sdk_dynamodb::types::AttributeValue::S(key.to_owned());
-        let get = self.client.get_item().table_name("clients").key("pk", key).consistent_read(true);
+        let get = self.client.get_item().table_name(&self.table).key("pk", key).consistent_read(true);
         get.send().await.unwrap().item
     }
 

@@ -30,6 +30,14 @@ pub enum Mishap {
     Answer(u16, String),
     /// Something else happens first; then the call goes through.
     Meanwhile(Pin<Box<dyn Future<Output = ()> + Send>>),
+    /// Something else is the case while the call goes through, until what the future gives is dropped.
+    While(Pin<Box<dyn Future<Output = Box<dyn Send>> + Send>>),
+    /// The database does as it is told, and this status and text take the place of its answer.
+    Replaced(u16, &'static str),
+    /// The database leaves all keys of a read unprocessed.
+    Unprocessed,
+    /// The database refuses the signature, since its clock is far away from the caller's.
+    Skewed,
     /// There is never an answer.
     Silence,
 }
@@ -47,6 +55,11 @@ impl Mishap {
     /// Something else that happens first.
     pub fn meanwhile(event: impl Future<Output = ()> + Send + 'static) -> Self {
         Self::Meanwhile(Box::pin(event))
+    }
+
+    /// Something else that is the case while the call goes through.
+    pub fn during<G: Send + 'static>(event: impl Future<Output = G> + Send + 'static) -> Self {
+        Self::While(Box::pin(async { Box::new(event.await) as Box<dyn Send> }))
     }
 }
 
@@ -136,18 +149,40 @@ impl HttpConnector for WiredConnector {
                     event.await;
                     inner.call(request).await
                 }
+                Some(Mishap::While(event)) => {
+                    let _guard = event.await;
+                    inner.call(request).await
+                }
                 Some(Mishap::AnswerLost) => {
                     inner.call(request).await?;
                     Err(lost())
                 }
                 Some(Mishap::Reset) => Err(lost()),
                 Some(Mishap::Silence) => std::future::pending().await,
-                Some(Mishap::Answer(status, body)) => {
-                    let mut response = HttpResponse::new(StatusCode::try_from(status).unwrap(), SdkBody::from(body));
-                    response.headers_mut().insert("content-type", "application/x-amz-json-1.0");
-                    Ok(response)
+                Some(Mishap::Answer(status, body)) => Ok(answer(status, &body)),
+                Some(Mishap::Replaced(status, body)) => {
+                    inner.call(request).await?;
+                    Ok(answer(status, body))
+                }
+                Some(Mishap::Unprocessed) => Ok(answer(200, &unprocessed(&request))),
+                Some(Mishap::Skewed) => {
+                    let mut refused =
+                        answer(400, r#"{ "__type": "com.amazon.coral.service#InvalidSignatureException" }"#);
+                    refused.headers_mut().insert("date", "Thu, 01 Jan 2026 00:00:00 GMT");
+                    Ok(refused)
                 }
             }
         })
     }
+}
+
+fn answer(status: u16, body: &str) -> HttpResponse {
+    let mut response = HttpResponse::new(StatusCode::try_from(status).unwrap(), SdkBody::from(body));
+    response.headers_mut().insert("content-type", "application/x-amz-json-1.0");
+    response
+}
+
+fn unprocessed(read: &HttpRequest) -> String {
+    let read: serde_json::Value = serde_json::from_slice(read.body().bytes().unwrap()).unwrap();
+    serde_json::json!({ "Responses": {}, "UnprocessedKeys": read.get("RequestItems") }).to_string()
 }
