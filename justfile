@@ -21,6 +21,10 @@ test:
 test-ctl:
     cargo test --features cli --bin deregisterctl --test ctl --test ctl_import
 
+# The suites of the store, the doors and the races against moto, a second emulator of DynamoDB
+test-moto: (venv "moto" "tests/moto/requirements.txt")
+    {{tools}}/moto/bin/python tests/moto/run.py cargo test --test store --test doors --test races
+
 # The official Authlete SDK against the local run
 test-sdk: (venv "sdk" "tests/sdk/requirements.txt")
     cargo build --example local
@@ -36,6 +40,12 @@ lint:
 deny:
     cargo install --quiet --locked --debug --root {{tools}} cargo-deny@0.20.2
     {{tools}}/bin/cargo-deny check bans licenses sources
+
+# The software bill of materials of the deployed function, in target/deregister.cdx.json (CycloneDX)
+sbom:
+    cargo install --quiet --locked --debug --root {{tools}} cargo-cyclonedx@0.5.9
+    PATH={{tools}}/bin:$PATH cargo cyclonedx --format json --spec-version 1.5 --target aarch64-unknown-linux-gnu --override-filename deregister.cdx
+    mv deregister.cdx.json target/
 
 # What a request costs, as ratios: a table, and bench.json, table.md and ratios.svg in target/bench/results
 bench *options:

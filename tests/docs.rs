@@ -1,6 +1,8 @@
 //! What the documentation lists is what the code has.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use deregister::settings::{Setting, Settings};
+use std::fs;
 
 #[test]
 fn the_readme_lists_every_setting_with_its_default_and_meaning() {
@@ -21,4 +23,18 @@ fn a_wrong_setting_says_which_it_is_what_it_must_be_and_what_it_is() {
     let wrong = Settings::read(|name| (name == "RETENTION_DAYS").then(|| "a month".to_owned())).err();
     let sentence = "RETENTION_DAYS must be a whole number of days from 0 to 36500, and is \"a month\"";
     assert_eq!(wrong.map(|wrong| wrong.to_string()).as_deref(), Some(sentence));
+}
+
+#[test]
+fn every_test_that_the_threat_model_names_exists() {
+    let files = fs::read_dir("tests").unwrap().map(|entry| entry.unwrap().path());
+    let sources: String = files
+        .filter(|path| path.extension().is_some_and(|rs| rs == "rs"))
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
+    let named = include_str!("../SECURITY.md").split('`').skip(1).step_by(2);
+    let tests: Vec<&str> = named.filter(|name| name.matches('_').count() > 2 && !name.contains(['/', ' '])).collect();
+    assert!(tests.len() > 20, "{tests:?}");
+    let missing: Vec<_> = tests.iter().filter(|name| !sources.contains(&format!("fn {name}("))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }
