@@ -260,7 +260,7 @@ pub struct Deletion {
     /// When.
     #[serde(with = "epoch_seconds")]
     pub at: SystemTime,
-    /// Who: `client#…`, `service#…` or `organization#…`.
+    /// Who: `client#…`, `service#…`, `organization#…` or `operator#…`.
     pub by: String,
     /// Through which door.
     pub via: String,
@@ -269,6 +269,26 @@ pub struct Deletion {
     pub source_ip: Option<String>,
     /// By which invocation of the function.
     pub request_id: String,
+}
+
+/// The record of a restoration: the end of a deletion.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restoration {
+    /// When.
+    #[serde(with = "epoch_seconds")]
+    pub at: SystemTime,
+    /// Who: `operator#…`.
+    pub by: String,
+}
+
+/// A deletion that was undone, as the client's history has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undone {
+    /// The deletion.
+    #[serde(flatten)]
+    pub deletion: Deletion,
+    /// How it ended.
+    pub restored: Restoration,
 }
 
 /// Instants as whole seconds since the epoch, DynamoDB's own form for a time to live.

@@ -4,14 +4,24 @@
 mod support;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use deregister::{
+    client::Id,
+    deletion::{self, Circumstances, NotDeleted},
+    rule::operator,
+    store::Meter,
+};
 use lambda_http::{Body, Response};
-use std::{collections::HashMap, sync::Arc, time::SystemTime};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 use support::{
     Lab, basic, bearer, json, now,
     sample::{APPLICATION, CLIENT, OWNER, RFC_CLIENT, SERVICE, SERVICE_TOKEN, TARGET},
     wire::Mishap,
 };
-use tokio::{sync::Barrier, task::JoinSet};
+use tokio::{sync::Barrier, task::JoinSet, time::Instant};
 
 /// A request that deletes a client: one a door.
 #[derive(Clone, Copy, Debug)]
@@ -157,6 +167,29 @@ async fn a_client_protected_between_read_and_write_is_not_deleted_at_any_door() 
             Authlete => assert_eq!(json(&answer)["resultCode"], "D001001"),
         }
         assert!(lab.lives(door.client()).await, "{door:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_operator_does_not_delete_what_becomes_an_owner_or_protected_between_read_and_write() {
+    for (member, value, refusal) in [
+        ("features", features(&["owner"]), operator::Refusal::TargetIsOwner),
+        ("protected", AttributeValue::Bool(true), operator::Refusal::Protected),
+    ] {
+        let lab = Lab::with_samples().await;
+        meanwhile(&lab, TARGET, member, value);
+        let target = Id::new(TARGET).unwrap();
+        let request = operator::Request { operator: "operator".to_owned(), target };
+        let circumstances = Circumstances {
+            now: now(),
+            deadline: Instant::now() + Duration::from_secs(10),
+            source_ip: None,
+            request_id: "this".to_owned(),
+            meter: Meter::default(),
+        };
+        let ended = deletion::delete(&lab.store, request, &circumstances).await;
+        assert_eq!(ended.result, Err(NotDeleted::Refused(refusal)));
+        assert!(lab.lives(TARGET).await);
     }
 }
 

@@ -82,7 +82,7 @@ async fn run(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
     let mut as_promised = true;
     if is_new && !options.empty {
         sample::write(&store, now()).await?;
-        as_promised = transcript::play(&front_url).await?;
+        as_promised = transcript::play(&front_url, &store, now()).await?;
         // The transcript has deleted some of the samples: they are put back for whoever comes next.
         client.delete_table().table_name(store.table()).send().await?;
         store.create_table().await?;

@@ -6,10 +6,14 @@ use axum::{
     http::{Request, header},
 };
 use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
+use deregister::{
+    client::{Id, Restoration},
+    store::{DynamoDb, Restored},
+};
 use http_body_util::{BodyExt, Full};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use serde_json::{Value, json};
-use std::error::Error;
+use std::{error::Error, time::SystemTime};
 
 /// One request, and the answer that the contract promises.
 struct Step {
@@ -32,12 +36,19 @@ enum Promise {
     With(Value),
 }
 
-/// Plays every step against the front at `url`, prints it, and says whether all were as promised.
-pub(crate) async fn play(url: &str) -> Result<bool, Box<dyn Error>> {
+/// Plays every step against the front at `url`, prints it, and says whether all were as promised. Then an operator
+/// restores a client, at the time `now`, and the client plays its own step again.
+pub(crate) async fn play(url: &str, store: &DynamoDb, now: SystemTime) -> Result<bool, Box<dyn Error>> {
     let mut as_promised = true;
     for step in steps() {
         as_promised &= step.play(url).await?;
     }
+    println!("\n# an operator undoes the deletion\n$ deregisterctl client restore {}", RFC_CLIENT.0);
+    let id = Id::try_from(RFC_CLIENT.0.to_owned())?;
+    let restored = store.restore(&id, &Restoration { at: now, by: "operator#demo".to_owned() }).await?;
+    as_promised &= matches!(restored, Restored::Done(_));
+    as_promised &=
+        registration("and the token that died with it is good again", 204, Promise::Nothing).play(url).await?;
     println!();
     println!(
         "{}",
@@ -52,15 +63,6 @@ fn steps() -> Vec<Step> {
         method: "DELETE",
         path: format!("/config/{APPLICATION}/clients/{target}"),
         authorization: basic(caller),
-        body: None,
-        status,
-        promise,
-    };
-    let registration = |title, status, promise| Step {
-        title,
-        method: "DELETE",
-        path: format!("/register/{}", RFC_CLIENT.0),
-        authorization: format!("Bearer {}", RFC_CLIENT.1),
         body: None,
         status,
         promise,
@@ -114,6 +116,19 @@ fn steps() -> Vec<Step> {
             Promise::With(json!({ "resultCode": "A215302", "action": "BAD_REQUEST" })),
         ),
     ]
+}
+
+/// The client of RFC 7592's examples deletes itself.
+fn registration(title: &'static str, status: u16, promise: Promise) -> Step {
+    Step {
+        title,
+        method: "DELETE",
+        path: format!("/register/{}", RFC_CLIENT.0),
+        authorization: format!("Bearer {}", RFC_CLIENT.1),
+        body: None,
+        status,
+        promise,
+    }
 }
 
 impl Step {

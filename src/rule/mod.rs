@@ -1,12 +1,13 @@
 //! The permission rules, pure: facts in, a permit or a reason to refuse out.
 //!
-//! Each door has one rule, a file here, whose conditions stand in the order in which they are decided. A rule reads no
-//! clock and does no I/O. It names what it wants to know ([`RequestToDelete::reads`]), is given it ([`Facts`]), and
-//! where it permits the deletion it says what about the client that rests on ([`Premise`]), so that the write can
-//! assert it again.
+//! Each door has one rule, a file here, and so has the operator. Its conditions stand in the order in which they are
+//! decided. A rule reads no clock and does no I/O. It names what it wants to know ([`RequestToDelete::reads`]), is given
+//! it ([`Facts`]), and where it permits the deletion it says what about the client that rests on ([`Premise`]), so that
+//! the write can assert it again.
 
 pub mod authlete;
 pub mod configuration;
+pub mod operator;
 pub mod registration;
 
 use crate::{
@@ -27,7 +28,7 @@ pub trait RequestToDelete {
     /// The client to delete; `None` where what was named cannot be one.
     fn target(&self) -> Option<&Id>;
 
-    /// Who asks: `client#…`, `service#…` or `organization#…`. As claimed, unless the request was permitted; `None` where
+    /// Who asks: `client#…`, `service#…`, `organization#…` or `operator#…`. As claimed, unless the request was permitted; `None` where
     /// the table does not know of such a caller.
     fn caller(&self, facts: &Facts) -> Option<String>;
 

@@ -7,10 +7,12 @@ pub mod item;
 mod meter;
 mod registrar;
 pub mod table;
+mod undo;
 
 pub use dynamodb::DynamoDb;
 pub use meter::Meter;
 pub use registrar::{Creation, Page};
+pub use undo::{Deletions, Restored};
 
 use crate::{
     client::Deletion,

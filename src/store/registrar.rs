@@ -8,7 +8,7 @@ use super::{
     table,
 };
 use crate::{
-    client::{AccessToken, Client, Id, Service},
+    client::{AccessToken, Client, Id, Service, epoch_seconds},
     credential::Digest,
     rule::{Key, Record, Unreadable},
 };
@@ -19,7 +19,7 @@ use aws_sdk_dynamodb::{
         TimeToLiveStatus,
     },
 };
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// How long a new table may take to become active, in polls and the time between them.
 const POLLS: u32 = 120;
@@ -46,11 +46,23 @@ impl From<Option<Record>> for Creation {
 
 /// Some of the clients that were asked for.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Page {
+pub struct Page<T = Record> {
     /// Each with its id.
-    pub clients: Vec<(Id, Record)>,
+    pub clients: Vec<(Id, T)>,
     /// Where the next page begins; `None`: this was the last.
     pub next: Option<Item>,
+}
+
+/// Which items a scan is to find.
+pub(super) struct Wanted<'w> {
+    /// The attribute that the client is in.
+    pub holder: &'static str,
+    /// The member of it that says whose it is.
+    pub member: &'static str,
+    /// Whose it must be.
+    pub value: &'w str,
+    /// Since when it must have been deleted.
+    pub since: Option<SystemTime>,
 }
 
 impl DynamoDb {
@@ -158,9 +170,13 @@ impl DynamoDb {
     /// # Errors
     /// [`Fault`], where DynamoDB refuses or cannot be reached, or where the item is not of the table's form.
     pub async fn find(&self, key: &Key) -> Result<Option<Record>, Fault> {
+        Ok(self.item(key).await?.map(|item| readable(key, item)).transpose()?)
+    }
+
+    /// The item under `key`, whole.
+    pub(super) async fn item(&self, key: &Key) -> Result<Option<Item>, Fault> {
         let get = self.client().get_item().table_name(self.table()).key(table::KEY, item::key(key));
-        let found = get.consistent_read(true).send().await.map_err(|error| fault(&error))?;
-        Ok(found.item.map(|item| readable(key, item)).transpose()?)
+        get.consistent_read(true).send().await.map(|found| found.item).map_err(|error| fault(&error))
     }
 
     /// One page of an application's API clients, live or deleted, in no order, with those whose item is not of the
@@ -170,7 +186,7 @@ impl DynamoDb {
     /// # Errors
     /// [`Fault`], where DynamoDB refuses or cannot be reached.
     pub async fn clients_of_application(&self, id: &str, deleted: bool, after: Option<Item>) -> Result<Page, Fault> {
-        self.scan("app_id", id, deleted, after).await
+        self.clients(id, "app_id", deleted, after).await
     }
 
     /// The same of a service's OAuth clients.
@@ -178,27 +194,55 @@ impl DynamoDb {
     /// # Errors
     /// [`Fault`], where DynamoDB refuses or cannot be reached.
     pub async fn clients_of_service(&self, id: &Id, deleted: bool, after: Option<Item>) -> Result<Page, Fault> {
-        self.scan("service_id", id.as_str(), deleted, after).await
+        self.clients(id.as_str(), "service_id", deleted, after).await
     }
 
-    async fn scan(&self, name: &str, value: &str, deleted: bool, after: Option<Item>) -> Result<Page, Fault> {
-        let scan = self.client().scan().table_name(self.table()).consistent_read(true).set_exclusive_start_key(after);
-        let page = scan
+    async fn clients(
+        &self,
+        value: &str,
+        member: &'static str,
+        deleted: bool,
+        after: Option<Item>,
+    ) -> Result<Page, Fault> {
+        let holder = if deleted { table::TOMBSTONE } else { table::CLIENT };
+        self.scan(Wanted { holder, member, value, since: None }, after, |_, item| item::read(item)).await
+    }
+
+    /// One page of what is wanted, each item as `read` has it.
+    pub(super) async fn scan<T>(
+        &self,
+        Wanted { holder, member, value, since }: Wanted<'_>,
+        after: Option<Item>,
+        read: impl Fn(&Id, Item) -> T,
+    ) -> Result<Page<T>, Fault> {
+        let mut filter = "#holder.#member = :value".to_owned();
+        let mut scan = self
+            .client()
+            .scan()
+            .table_name(self.table())
+            .consistent_read(true)
+            .set_exclusive_start_key(after)
             .limit(ITEMS_A_PAGE)
-            .filter_expression("#holder.#name = :value")
-            .projection_expression("#key, #client, #deleted")
-            .expression_attribute_names("#holder", if deleted { table::TOMBSTONE } else { table::CLIENT })
-            .expression_attribute_names("#name", name)
+            .projection_expression("#key, #client, #deleted, #expires_at, #history")
+            .expression_attribute_names("#holder", holder)
+            .expression_attribute_names("#member", member)
             .expression_attribute_names("#key", table::KEY)
             .expression_attribute_names("#client", table::CLIENT)
             .expression_attribute_names("#deleted", table::DELETED)
-            .expression_attribute_values(":value", AttributeValue::S(value.to_owned()))
-            .send()
-            .await
-            .map_err(|error| fault(&error))?;
+            .expression_attribute_names("#expires_at", table::EXPIRES_AT)
+            .expression_attribute_names("#history", table::HISTORY)
+            .expression_attribute_values(":value", AttributeValue::S(value.to_owned()));
+        if let Some(since) = since {
+            filter += " AND #deleted.#at >= :since";
+            scan = scan
+                .expression_attribute_names("#at", "at")
+                .expression_attribute_values(":since", AttributeValue::N(epoch_seconds::of(since).to_string()));
+        }
+        let page = scan.filter_expression(filter).send().await.map_err(|error| fault(&error))?;
         let client = |item: Item| {
             let id = item.get(table::KEY)?.as_s().ok()?.strip_prefix("client#").and_then(Id::new)?;
-            Some((id, item::read(item)))
+            let client = read(&id, item);
+            Some((id, client))
         };
         let clients = page.items.unwrap_or_default().into_iter().filter_map(client).collect();
         Ok(Page { clients, next: page.last_evaluated_key })

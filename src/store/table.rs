@@ -2,8 +2,8 @@
 //!
 //! | item | attributes |
 //! |---|---|
-//! | `client#<client id>`, live | `client` |
-//! | `client#<client id>`, deleted | `tombstone` (the `client` that was), `deleted` (the record of it), `expires_at` |
+//! | `client#<client id>`, live | `client`; `history` (its deletions that were undone) where there were any |
+//! | `client#<client id>`, deleted | `tombstone` (the `client` that was), `deleted` (the record of it), `expires_at`; `history` |
 //! | `service#<service id>` | `service` |
 //! | `token#<SHA-256 digest in hexadecimal digits>` | `token`, `expires_at` where it expires |
 //!
@@ -27,6 +27,8 @@ pub const CLIENT: &str = "client";
 pub const TOMBSTONE: &str = "tombstone";
 /// The record of a deletion.
 pub const DELETED: &str = "deleted";
+/// The deletions of a client that were undone, a list with the latest at its end. Only an operator reads it.
+pub const HISTORY: &str = "history";
 
 /// The table's definition, under this name.
 ///

@@ -21,7 +21,7 @@ use std::{
 use tokio::runtime;
 
 /// The suites that can run against any database. The others are about something else, and name tables as they please.
-const SUITES: [&str; 3] = ["store", "doors", "races"];
+const SUITES: [&str; 4] = ["store", "doors", "races", "restore"];
 
 /// Where a lab's table is.
 pub struct Database {

@@ -64,6 +64,12 @@ pub enum Failure {
     RegistrationOff(Id),
     #[error("there is no live client {0}")]
     NoLiveClient(Id),
+    #[error("the client {0} is live: there is no deletion to undo")]
+    NotDeleted(Id),
+    #[error("the client {0} could be restored until {1}")]
+    TooLate(Id, String),
+    #[error("the client {0} has changed meanwhile: look at it again")]
+    Changed(Id),
     #[error("an access token covers a service or an organization")]
     CoversNothing,
     #[error("a client belongs to an application or to a service")]
@@ -82,6 +88,16 @@ pub enum Failure {
     Skipped(usize),
     #[error("interrupted: the same command imports the rest")]
     Interrupted,
+    #[error("without a terminal to ask at, clients are deleted only with --yes (or --dry-run, which deletes none)")]
+    NotConfirmed,
+    #[error("not confirmed: nothing was deleted")]
+    Declined,
+    #[error("{0}: line {1} is no client id: {2}")]
+    WrongId(PathBuf, usize, &'static str),
+    #[error("clients left: {0}")]
+    Left(usize),
+    #[error("interrupted: the same command deletes the rest")]
+    DeletionInterrupted,
     #[error("the operating system gives no randomness: {0}")]
     NoRandomness(#[from] getrandom::Error),
     #[error("a write was abandoned: {0}")]
@@ -94,8 +110,10 @@ pub enum Failure {
 #[derive(Clone)]
 pub struct Tool {
     pub store: DynamoDb,
-    pub now: SystemTime,
+    pub now: fn() -> SystemTime,
     pub randomness: Randomness,
+    /// The operating system's name for who runs it.
+    pub user: Option<String>,
     /// Whether to print JSON.
     pub json: bool,
 }
@@ -113,6 +131,10 @@ impl Tool {
             Command::Client(options::Client::List(list)) => return self.list_clients(list).await,
             Command::Client(options::Client::Protect { id }) => self.protect_client(id, true).await?,
             Command::Client(options::Client::Unprotect { id }) => self.protect_client(id, false).await?,
+            Command::Client(options::Client::Delete(delete)) => return self.delete_clients(delete).await,
+            Command::Client(options::Client::Restore { id, by }) => self.restore_client(id, by.by).await?,
+            Command::Deletion(options::Deletion::Show { id }) => self.show_deletion(id).await?,
+            Command::Deletion(options::Deletion::List(list)) => return self.list_deletions(list).await,
             Command::Import(import) => return self.import(import).await,
             // Told before the tool was made, since they need neither settings nor a database.
             Command::Completions { .. } => return Ok(()),
@@ -122,6 +144,28 @@ impl Tool {
 
     pub fn print(&self, report: &Report) -> Result<(), Failure> {
         report.write(io::stdout().lock(), self.json).map_err(Failure::Unprintable)
+    }
+
+    /// Begins a table, unless JSON is printed.
+    pub fn print_heading(&self, columns: Columns) -> Result<(), Failure> {
+        if self.json {
+            Ok(())
+        } else {
+            report::write_heading(io::stdout().lock(), columns).map_err(Failure::Unprintable)
+        }
+    }
+
+    /// Prints a line of a table, or of JSON.
+    pub fn print_row(&self, report: &Report, columns: Columns) -> Result<(), Failure> {
+        if self.json {
+            return self.print(report);
+        }
+        report.write_row(io::stdout().lock(), columns).map_err(Failure::Unprintable)
+    }
+
+    /// Who a record names: a claim, as any name of an operator's.
+    pub fn operator(&self, by: Option<String>) -> String {
+        by.or_else(|| self.user.clone()).map_or_else(|| "operator".to_owned(), |name| format!("operator#{name}"))
     }
 
     async fn create_table(&self) -> Result<Report, Failure> {
@@ -166,7 +210,7 @@ impl Tool {
             Covers { organization: Some(organization), .. } => Coverage::OrganizationId(organization),
             Covers { service: None, organization: None } => return Err(Failure::CoversNothing),
         };
-        let expires_at = new.expires_in.map(|lifetime| self.now + lifetime);
+        let expires_at = new.expires_in.map(|lifetime| (self.now)() + lifetime);
         let token = generate::token(self.randomness)?;
         let report = Report::new("Issued an access token.")
             .with("covers", covers.to_string())
@@ -293,9 +337,7 @@ impl Tool {
             (false, Some(_)) => API_CLIENTS,
             (false, None) => OAUTH_CLIENTS,
         };
-        if !self.json {
-            report::write_heading(io::stdout().lock(), columns).map_err(Failure::Unprintable)?;
-        }
+        self.print_heading(columns)?;
         let mut left = limit.map_or(usize::MAX, NonZeroUsize::get);
         let mut after = None;
         let mut result = Ok(());
@@ -319,11 +361,7 @@ impl Tool {
                     return result;
                 }
                 left -= 1;
-                if self.json {
-                    self.print(&report)?;
-                } else {
-                    report.write_row(io::stdout().lock(), columns).map_err(Failure::Unprintable)?;
-                }
+                self.print_row(&report, columns)?;
             }
             after = page.next;
             if after.is_none() || left == 0 {
@@ -389,7 +427,7 @@ fn show_oauth_client(report: Report, oauth: OAuthClient) -> Report {
         .with("token_endpoint_auth_method", oauth.metadata.token_endpoint_auth_method)
 }
 
-fn show_deleted(id: &Id, deletion: Deletion) -> Report {
+pub fn show_deleted(id: &Id, deletion: Deletion) -> Report {
     Report::new("A deleted client.")
         .with("client_id", id.as_str())
         .with("deleted", true)

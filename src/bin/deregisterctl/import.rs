@@ -23,8 +23,6 @@ use std::{
 };
 use tokio::{sync::mpsc, task::JoinSet};
 
-/// What stands for the standard input.
-const STDIN: &str = "-";
 /// What is told of a client that registered itself, and cannot delete itself.
 const LACKS_TOKEN: &str = "it cannot delete itself: its registration access token could not be taken over";
 
@@ -164,7 +162,7 @@ impl Done {
 /// The input, and how many entries it has. A file is read to its end before anything is written, so that one that is not
 /// the list is refused; what comes through a pipe comes only once.
 fn open(path: &Path, list: &List) -> Result<(Box<dyn Read + Send>, Option<u64>), Failure> {
-    if path.as_os_str() == STDIN {
+    if path.as_os_str() == options::STDIN {
         return Ok((Box::new(io::stdin()), None));
     }
     let unreadable = |error| Failure::UnreadableFile(path.to_owned(), error);

@@ -1,11 +1,13 @@
 //! The operator's tool: it creates what the function deletes. It works on the same table, with the same settings.
 
 mod command;
+mod delete;
 mod export;
 mod generate;
 mod import;
 mod options;
 mod report;
+mod undo;
 
 use clap::{CommandFactory, Parser};
 use command::{Failure, Tool};
@@ -26,7 +28,7 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             report::complain(&failure.to_string());
-            ExitCode::FAILURE
+            if matches!(failure, Failure::NotConfirmed) { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -43,8 +45,12 @@ async fn run(Options { json, table, command }: Options) -> Result<(), Failure> {
         _ => environment(name),
     })?;
     let config = connection::configure(&settings, environment).await?;
-    #[expect(clippy::disallowed_methods, reason = "the one place where the tool is given its clock")]
-    let now = SystemTime::now();
     let store = DynamoDb::new(config, settings.table, settings.retention);
-    Tool { store, now, randomness: getrandom::fill, json }.run(command).await
+    let user = environment("USER").filter(|name| !name.is_empty());
+    Tool { store, now, randomness: getrandom::fill, user, json }.run(command).await
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place where the tool is given its clock")]
+fn now() -> SystemTime {
+    SystemTime::now()
 }

@@ -4,10 +4,17 @@
 use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
 use clap_complete::Shell;
 use deregister::{allow_list::AllowList, client::Id};
-use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{
+    num::NonZeroUsize,
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
 
 /// The longest that an access token can be given to live.
 const CENTURY: Duration = Duration::from_hours(24 * 36_500);
+
+/// What stands for the standard input.
+pub const STDIN: &str = "-";
 
 /// The heading of the options that every command takes.
 const EVERYWHERE: &str = "Options of every command";
@@ -28,10 +35,11 @@ A first session, with a DynamoDB on this machine:
 
 The owner may now delete the other API client, and each registered client itself.";
 
-/// Creates, lists and takes over what deregister deletes: API clients and OAuth clients, with all that they need
+/// Creates, lists, takes over, deletes and restores what deregister deletes: API clients and OAuth clients
 ///
 /// The usual AWS environment variables name the DynamoDB, its region and the credentials. The function's own settings
-/// apply: CLIENTS_TABLE, DATABASE_ATTEMPTS, DATABASE_ATTEMPT_TIMEOUT_MS and DATABASE_CALL_TIMEOUT_MS.
+/// apply: CLIENTS_TABLE, RETENTION_DAYS, DATABASE_ATTEMPTS, DATABASE_ATTEMPT_TIMEOUT_MS and
+/// DATABASE_CALL_TIMEOUT_MS.
 ///
 /// Secrets and tokens are printed once. The table holds their digests, from which they cannot be printed again.
 ///
@@ -63,6 +71,9 @@ pub enum Command {
     /// API clients and OAuth clients
     #[command(subcommand)]
     Client(Client),
+    /// Deletions: who deleted which client, when, from where, and until when it can be undone
+    #[command(subcommand)]
+    Deletion(Deletion),
     /// Take over the clients that a vendor's API lists
     ///
     /// With --app, the answer of Identity Cloud's GET /config/{appId}/clients; with --service, those of Authlete's
@@ -114,6 +125,27 @@ pub enum Client {
     /// This reads the whole table, whatever is listed, and DynamoDB charges for all of it: the table's key only tells one
     /// client from another. Clients are printed as they are found, in no order.
     List(List),
+    /// Delete clients, as the function does: each can be restored while its tombstone stands
+    ///
+    /// Owners and protected clients are refused. At a terminal the id is to be typed again, or the number of clients if
+    /// there are several; elsewhere it takes --yes. Each client is told as soon as its fate is known, and in the end how
+    /// many there were of each kind. A client that was deleted before counts as done, so that a run that was interrupted
+    /// can be run again. Where the database fails, no further deletion is started. The exit code is 1 if any client is
+    /// left.
+    ///
+    /// RETENTION_DAYS is for how long the deletion can be undone, as it is the function's.
+    Delete(Delete),
+    /// Undo a client's deletion: it is live again, with the credentials that it had, at its next version
+    ///
+    /// The record of the deletion goes into the client's history, which deletion show prints: the last ten are kept. A
+    /// client that lives, or whose time has run out, is refused.
+    Restore {
+        /// The client's id
+        #[arg(value_parser = id)]
+        id: Id,
+        #[command(flatten)]
+        by: By,
+    },
     /// Protect a live client from deletion, and print its new entity tag
     Protect {
         /// The client's id
@@ -126,6 +158,78 @@ pub enum Client {
         #[arg(value_parser = id)]
         id: Id,
     },
+}
+
+#[derive(Subcommand)]
+pub enum Deletion {
+    /// Show the deletion of a client, and those before it that were undone
+    Show {
+        /// The client's id
+        #[arg(value_parser = id)]
+        id: Id,
+    },
+    /// List the deletions of an application's or a service's clients
+    ///
+    /// This reads the whole table, whatever is listed, and DynamoDB charges for all of it. Deletions are printed as they
+    /// are found, in no order, for as long as the tombstone stands: some time after it can no longer be undone.
+    List(Deletions),
+}
+
+#[derive(Args)]
+pub struct Deletions {
+    #[command(flatten)]
+    pub whose: Whose,
+    /// Those of the last 12h or 30d, or since a time like 2027-01-15 or 2027-01-15T08:00:00Z, in UTC [default: all]
+    #[arg(long, value_name = "DURATION|TIME", value_parser = since)]
+    pub since: Option<Since>,
+}
+
+/// A time, or a duration before now.
+#[derive(Clone, Copy)]
+pub enum Since {
+    Time(SystemTime),
+    Ago(Duration),
+}
+
+impl Since {
+    pub fn at(self, now: SystemTime) -> SystemTime {
+        match self {
+            Self::Time(time) => time,
+            Self::Ago(ago) => now.checked_sub(ago).unwrap_or(SystemTime::UNIX_EPOCH),
+        }
+    }
+}
+
+#[derive(Args)]
+pub struct Delete {
+    /// The clients' ids
+    #[arg(value_name = "ID", value_parser = id, required_unless_present = "from", conflicts_with = "from")]
+    pub ids: Vec<Id>,
+    /// A file with the ids, one a line; - is the standard input
+    ///
+    /// Blank lines and those that begin with # are ignored, and spaces around an id.
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
+    /// Say what would happen to each client, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+    /// How many clients to delete at once
+    #[arg(long, value_name = "N", default_value = "8")]
+    pub concurrency: NonZeroUsize,
+    #[command(flatten)]
+    pub by: By,
+}
+
+#[derive(Args)]
+pub struct By {
+    /// Your name, for the record [default: the environment's USER]
+    ///
+    /// It is a claim. Whose credentials wrote the record is in AWS CloudTrail, where data events are on.
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub by: Option<String>,
 }
 
 #[derive(Args)]
@@ -257,7 +361,7 @@ pub struct NewOAuthClients {
     pub protected: bool,
 }
 
-fn id(text: &str) -> Result<Id, &'static str> {
+pub fn id(text: &str) -> Result<Id, &'static str> {
     Id::try_from(text.to_owned())
 }
 
@@ -270,6 +374,14 @@ fn allow_list_entry(text: &str) -> Result<String, &'static str> {
         Some(_) => Err("it is no address and no CIDR block"),
         None => Ok(text.to_owned()),
     }
+}
+
+fn since(text: &str) -> Result<Since, &'static str> {
+    let time = |text: &str| humantime::parse_rfc3339_weak(text).map(Since::Time);
+    humantime::parse_duration(text)
+        .map(Since::Ago)
+        .or_else(|_| time(text).or_else(|_| time(&format!("{text}T00:00:00Z"))))
+        .map_err(|_| "it is no duration like 30d, and no time like 2027-01-15")
 }
 
 fn lifetime(text: &str) -> Result<Duration, String> {

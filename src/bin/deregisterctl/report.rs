@@ -33,6 +33,8 @@ pub struct Report {
 enum Shown {
     /// A value, and the words for it.
     Plain(Value, String),
+    /// A list, and the words for each of its values.
+    Lines(Value, Vec<String>),
     /// A secret or token, which is exposed only as it is printed.
     Secret(SecretString),
 }
@@ -63,6 +65,12 @@ impl Report {
         self
     }
 
+    /// Adds a list, of which people are told each value in a line of words.
+    pub fn lines(mut self, name: &'static str, values: impl Into<Value>, words: Vec<String>) -> Self {
+        self.members.push((name, Shown::Lines(values.into(), words)));
+        self
+    }
+
     /// Adds a secret or token.
     pub fn secret(mut self, name: &'static str, secret: SecretString) -> Self {
         self.members.push((name, Shown::Secret(secret)));
@@ -80,6 +88,12 @@ impl Report {
             for (name, shown) in &self.members {
                 let words = match shown {
                     Shown::Plain(_, words) => &printable(words),
+                    Shown::Lines(_, lines) if lines.is_empty() => "none",
+                    Shown::Lines(_, lines) => &lines
+                        .iter()
+                        .map(|line| printable(line))
+                        .collect::<Vec<_>>()
+                        .join(&format!("\n{:width$}", "", width = width + 4)),
                     Shown::Secret(secret) => secret.expose_secret(),
                 };
                 writeln!(out, "  {:width$}  {words}", name.replace('_', " "))?;
@@ -95,7 +109,7 @@ impl Report {
     pub fn write_row(&self, mut out: impl Write, columns: Columns) -> io::Result<()> {
         let cell = |name| match self.members.iter().find(|(member, _)| *member == name) {
             Some((_, Shown::Plain(_, words))) => printable(words),
-            Some((_, Shown::Secret(_))) | None => String::new(),
+            Some((_, Shown::Lines(..) | Shown::Secret(_))) | None => String::new(),
         };
         write_line(&mut out, columns.iter().map(|&(name, width)| (cell(name), width)))
     }
@@ -110,7 +124,7 @@ impl Serialize for Report {
 impl Serialize for Shown {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Plain(value, _) => value.serialize(serializer),
+            Self::Plain(value, _) | Self::Lines(value, _) => value.serialize(serializer),
             Self::Secret(secret) => serializer.serialize_str(secret.expose_secret()),
         }
     }
@@ -119,8 +133,13 @@ impl Serialize for Shown {
 /// Tells a person what is wrong, in one line.
 pub fn complain(sentence: &str) {
     let sentence = sentence.split_whitespace().collect::<Vec<_>>().join(" ");
+    tell(&format!("deregisterctl: {sentence}"));
+}
+
+/// Tells a person something beside the output.
+pub fn tell(sentence: &str) {
     // Where this cannot be written either, nobody is left to tell.
-    let _ = writeln!(io::stderr(), "deregisterctl: {}", printable(&sentence));
+    let _ = writeln!(io::stderr(), "{}", printable(sentence));
 }
 
 /// Text that cannot command a terminal: clients choose their names.
