@@ -19,11 +19,11 @@ test:
 
 # The tests of the operator's tool
 test-ctl:
-    cargo test --features cli --bin deregisterctl --test ctl --test ctl_import
+    cargo test --features cli --bin deregisterctl --test ctl --test ctl_import --test ctl_undo
 
 # The suites of the store, the doors and the races against moto, a second emulator of DynamoDB
 test-moto: (venv "moto" "tests/moto/requirements.txt")
-    {{tools}}/moto/bin/python tests/moto/run.py cargo test --test store --test doors --test races
+    {{tools}}/moto/bin/python tests/moto/run.py cargo test --test store --test doors --test races --test restore
 
 # The official Authlete SDK against the local run
 test-sdk: (venv "sdk" "tests/sdk/requirements.txt")
@@ -51,6 +51,10 @@ sbom:
 bench *options:
     cargo build --release --features floor --bin deregister --bin floor
     cargo bench --bench bench --target-dir target/bench -- {{options}}
+
+# Coverage-guided fuzzing, each of the six targets for so many seconds; needs a C++ compiler
+fuzz seconds="100":
+    fuzz/run {{seconds}}
 
 # Formats everything
 fmt:

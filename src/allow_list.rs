@@ -29,22 +29,26 @@ impl AllowList {
     }
 }
 
-/// The block that an entry names: a bare address is a host block; an IPv4-mapped one counts as IPv4.
+/// The block that an entry names; a bare address is a host block.
 fn block(entry: &str) -> Option<IpNet> {
-    let block = entry.parse::<IpNet>().or_else(|_| entry.parse::<IpAddr>().map(IpNet::from)).ok()?;
-    let mapped = match block {
-        IpNet::V6(v6) => v6.addr().to_ipv4_mapped().zip(v6.prefix_len().checked_sub(96)),
-        IpNet::V4(_) => None,
+    let Some((address, prefix)) = entry.split_once('/') else {
+        return entry.parse::<IpAddr>().ok().map(IpNet::from);
     };
-    match mapped {
-        Some((address, prefix)) => Ipv4Net::new(address, prefix).ok().map(IpNet::from),
-        None => Some(block),
-    }
+    // An address is read alike with and without a prefix, and neither has a sign or a leading zero.
+    let length: u8 = prefix.parse().ok().filter(|length: &u8| length.to_string() == prefix)?;
+    IpNet::new(address.parse().ok()?, length).ok()
 }
 
-/// Whether `address` lies in `block`. `0.0.0.0/0` is the vendor's way to write any address, IPv6 too.
+/// Whether `address` lies in `block`, IPv4-mapped ones as IPv4. `0.0.0.0/0`, written so, is the vendor's way to say any
+/// address, IPv6 too.
 fn covers(block: &IpNet, address: Option<IpAddr>) -> bool {
-    matches!(block, IpNet::V4(any) if any.prefix_len() == 0) || address.is_some_and(|address| block.contains(&address))
+    let mapped = match block {
+        IpNet::V4(v4) if v4.prefix_len() == 0 => return true,
+        IpNet::V4(_) => None,
+        IpNet::V6(v6) => v6.addr().to_ipv4_mapped().zip(v6.prefix_len().checked_sub(96)),
+    };
+    let block = mapped.and_then(|(address, length)| Ipv4Net::new(address, length).ok()).map_or(*block, IpNet::from);
+    address.is_some_and(|address| block.contains(&address))
 }
 
 #[cfg(test)]

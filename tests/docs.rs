@@ -1,5 +1,4 @@
 //! What the documentation lists is what the code has.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use deregister::settings::{Setting, Settings};
 use std::fs;

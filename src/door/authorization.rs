@@ -68,7 +68,7 @@ fn credentials<'r>(request: &'r Request, scheme: &str) -> Result<&'r str, Absent
     if !name.eq_ignore_ascii_case(scheme.as_bytes()) {
         return Err(Absent::Missing);
     }
-    std::str::from_utf8(rest.trim_ascii_start()).map_err(|_| Absent::Malformed)
+    std::str::from_utf8(rest).map(|rest| rest.trim_start_matches(' ')).map_err(|_| Absent::Malformed)
 }
 
 /// The protection space that challenges name (RFC 9110, section 11.5).

@@ -94,7 +94,7 @@ const FORM: &str = "application/x-www-form-urlencoded";
 /// The body's media type, without parameters and in lower case; empty where the request does not say.
 fn media_type(request: &Request) -> String {
     let value = request.headers().get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
-    String::from_utf8_lossy(value).split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+    String::from_utf8_lossy(value).split(';').next().unwrap_or_default().trim_matches([' ', '\t']).to_ascii_lowercase()
 }
 
 /// The answer to a path that leads to no door.

@@ -140,11 +140,14 @@ impl Store for DynamoDb {
     }
 }
 
-/// An entry of an allow list that cannot be read admits nobody: somebody should know.
+/// An entry of an allow list that cannot be read admits nobody: somebody should know, in one short line.
 fn report_unreadable_entries(key: &Key, record: &Record) {
     if let Record::Client(client::Client { kind: Kind::Api(client), .. }) = record {
-        for entry in client.ip_allow_list.unreadable() {
-            tracing::warn!(%key, entry, "an entry of the allow list cannot be read, and admits nobody");
+        let mut unreadable = client.ip_allow_list.unreadable();
+        if let Some(first) = unreadable.next() {
+            let entry: String = first.chars().take(64).collect();
+            let others = unreadable.count();
+            tracing::warn!(%key, entry, others, "an entry of the allow list cannot be read, and admits nobody");
         }
     }
 }

@@ -37,12 +37,24 @@ pub fn key(key: &Key) -> AttributeValue {
 #[must_use]
 pub fn read(item: Item) -> Record {
     match from_item(item) {
-        Err(error) => Record::Unreadable(error.to_string()),
+        Err(error) => Record::Unreadable(without_values(&error.to_string())),
         Ok(Attributes { client: Some(client), .. }) => Record::Client(client),
         Ok(Attributes { deleted: Some(deletion), .. }) => Record::Deleted(deletion),
         Ok(Attributes { service: Some(service), .. }) => Record::Service(service),
         Ok(Attributes { token: Some(covers), expires_at, .. }) => Record::Token(AccessToken { covers, expires_at }),
         Ok(_) => Record::Unreadable("it holds no client, service or token".to_owned()),
+    }
+}
+
+/// What is wrong with an item, in the words of serde, without the value that it quotes: it may be a secret.
+fn without_values(why: &str) -> String {
+    match why.rsplit_once(", expected") {
+        Some((found, expected)) => {
+            let kind = found.split(['"', '`']).next().unwrap_or_default().trim_end();
+            format!("{kind}, expected{expected}")
+        }
+        // It names a member.
+        None => why.chars().take(256).collect(),
     }
 }
 

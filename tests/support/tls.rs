@@ -1,4 +1,5 @@
 //! TLS in front of a database, with a certificate of its own making.
+#![allow(dead_code, clippy::allow_attributes, reason = "the benchmark counts no handshakes")]
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use std::{

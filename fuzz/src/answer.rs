@@ -1,0 +1,145 @@
+//! Answers, and what holds for every one of them.
+
+use crate::{
+    now, sample,
+    table::{Asked, Table},
+};
+use deregister::{Function, Realm, event::Event, telemetry};
+use lambda_http::{LambdaEvent, lambda_runtime::Context};
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeMap,
+    io, mem,
+    sync::{LazyLock, Mutex, PoisonError},
+};
+use tokio::runtime::{Builder, Runtime};
+
+/// An answer as the platform is given it, and what the table was asked for it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Told {
+    pub status: u16,
+    pub headers: BTreeMap<String, String>,
+    pub body: Option<Value>,
+    pub asked: Asked,
+}
+
+/// The longest line that the log has of a request about the sample data.
+const LONGEST_LINE: usize = 2048;
+
+/// Answers the event over this table, and asserts what holds for every answer. `None`: it is no event.
+pub fn answer(table: &Table, event: &[u8]) -> Option<Told> {
+    static RUNTIME: LazyLock<Runtime> =
+        LazyLock::new(|| Builder::new_current_thread().enable_time().build().expect("a runtime"));
+    let event: Event = serde_json::from_slice(event).ok()?;
+    let function = Function::new(table.clone(), Realm::new("deregister").expect("a realm"), now);
+    let mut context = Context::default();
+    "this".clone_into(&mut context.request_id);
+    let Ok(answer) = RUNTIME.block_on(function.call(LambdaEvent::new(event, context)));
+
+    let sent = serde_json::to_value(&answer).expect("an answer that can be sent");
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    let told = Told {
+        status: answer.response.status().as_u16(),
+        headers: sent["headers"].as_object().expect("fields").iter().map(|(k, v)| (k.clone(), text(v))).collect(),
+        body: sent.get("body").map(|body| serde_json::from_str(&text(body)).expect("a body in JSON")),
+        asked: table.take_asked(),
+    };
+    told.check();
+    Some(told)
+}
+
+/// The same for an event that is one.
+pub fn answer_to(table: &Table, event: &Value) -> Told {
+    answer(table, event.to_string().as_bytes()).expect("an event")
+}
+
+impl Told {
+    /// Whether it says that the client was deleted.
+    pub fn says_deleted(&self) -> bool {
+        self.status == 204 || self.body.as_ref().is_some_and(|body| body["action"] == "DELETED")
+    }
+
+    /// The status, form and fields that the contract allows, from a table that never fails.
+    fn check(&self) {
+        let field = |name: &str| self.headers.get(name).map(String::as_str);
+        assert_eq!((field("cache-control"), field("pragma")), (Some("no-store"), Some("no-cache")), "{self:?}");
+        assert!(self.asked.reads.len() <= 1 && self.asked.writes.len() <= 1, "{self:?}");
+        assert_eq!(self.says_deleted(), self.asked.writes.len() == 1, "{self:?}");
+        let Some(body) = &self.body else {
+            assert_eq!((self.status, self.headers.len()), (204, 2), "{self:?}");
+            return;
+        };
+
+        let mut members: Vec<&str> = body.as_object().expect("an object").keys().map(String::as_str).collect();
+        members.sort_unstable();
+        let (statuses, challenged): (&[u16], &[u16]) = match members[..] {
+            ["errors"] => (&[401, 403, 404, 405, 412], &[401]),
+            ["error", "error_description"] => (&[400, 401, 403, 404, 405, 412], &[400, 401, 403]),
+            ["resultCode", "resultMessage"] => (&[400, 401, 403, 405], &[401]),
+            ["action", "client" | "responseContent", "resultCode", "resultMessage"] => (&[200], &[]),
+            _ => panic!("{self:?}"),
+        };
+        assert!(statuses.contains(&self.status), "{self:?}");
+        let mut fields = vec!["cache-control", "content-type", "pragma"];
+        fields.extend((self.status == 405).then_some("allow"));
+        fields.extend(challenged.contains(&self.status).then_some("www-authenticate"));
+        fields.sort_unstable();
+        assert_eq!(self.headers.keys().collect::<Vec<_>>(), fields, "{self:?}");
+        assert_eq!(field("content-type"), Some("application/json"));
+        if let Some(content) = body.get("responseContent") {
+            let content: Value = serde_json::from_str(content.as_str().expect("a text")).expect("JSON in JSON");
+            assert_eq!(content["error_description"], body["resultMessage"]);
+        }
+    }
+
+    /// Whether the log that was begun has one line of JSON about this, which is not long and holds no secret.
+    pub fn check_log(&self) {
+        let log = Log::take();
+        let line: Value = serde_json::from_str(&log).expect("one line of JSON");
+        assert_eq!(line["status"], json!(self.status));
+        assert!(log.ends_with('\n') && log.trim_end().lines().count() == 1 && log.len() <= LONGEST_LINE, "{log}");
+        assert!(SECRETS.iter().all(|secret| !log.contains(secret)), "{log}");
+    }
+}
+
+/// What is good for something in the sample data.
+const SECRETS: [&str; 9] = [
+    sample::OWNER.1,
+    sample::OWNER_ELSEWHERE.1,
+    sample::SERVICE_TOKEN,
+    sample::ORGANIZATION_TOKEN,
+    sample::FOREIGN_TOKEN,
+    sample::CLIENT.1,
+    sample::STRICT_CLIENT.1,
+    sample::CLOSED_CLIENT.1,
+    sample::RFC_CLIENT.1,
+];
+
+/// What has been logged since it was last taken.
+pub struct Log;
+
+static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+impl Log {
+    /// Begins to log.
+    pub fn begin() {
+        let lines = telemetry::subscriber(None, now, || Log);
+        tracing::subscriber::set_global_default(lines).expect("the only subscriber");
+    }
+
+    /// Takes it.
+    fn take() -> String {
+        String::from_utf8(mem::take(&mut *LOG.lock().unwrap_or_else(PoisonError::into_inner))).expect("UTF-8")
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        LOG.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(text);
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

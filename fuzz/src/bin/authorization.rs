@@ -1,0 +1,91 @@
+//! A line or several of `Authorization`: each door takes exactly the credentials that a second reading finds in it.
+#![no_main]
+
+use deregister::{
+    client::{Coverage, Kind, Service},
+    credential::Secret,
+    rule::{Key, Record},
+};
+use fuzz::{
+    answer::{Told, answer_to},
+    reading,
+    request::Request,
+    table::{Table, api, client, oauth, token_key},
+};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    let text = String::from_utf8_lossy(bytes);
+    let lines: Vec<&str> = text.split('\n').collect();
+    let only = if let [line] = lines[..] { Some(line) } else { None };
+    configuration(&lines, only.and_then(reading::basic));
+    let token = only.and_then(reading::bearer);
+    let is_bearer = only.is_none_or(|line| reading::credentials(line, "Bearer").is_some());
+    registration(&lines, token, if is_bearer { 400 } else { 401 });
+    authlete(&lines, token);
+});
+
+/// The application, the service and the client of every request here: nobody's name by chance.
+const NAME: &str = "\u{f8ff}";
+
+fn configuration(lines: &[&str], credentials: Option<(String, Vec<u8>)>) {
+    let table = Table::default().with_client(NAME, Kind::Api(api(NAME, &[], &[])));
+    let told = |table: &Table| send(table, "DELETE", "/config/\u{f8ff}/clients/\u{f8ff}", lines);
+    match credentials {
+        Some((id, secret)) if id != NAME => {
+            let mut owner = api(NAME, &["owner"], &["another secret"]);
+            owner.secrets[0].digest = Secret::new(secret).digest();
+            let with_owner = table.clone().with_client(&id, Kind::Api(owner));
+            let deleted = told(&with_owner);
+            assert_eq!((deleted.status, &deleted.asked.reads[0]), (204, &[client(&id), client(NAME)].into()));
+
+            let another = table.with_client(&id, Kind::Api(api(NAME, &["owner"], &["a secret that nobody presents"])));
+            assert_eq!(told(&another).status, 401);
+        }
+        Some(_) => {}
+        None => {
+            let refused = told(&table);
+            assert_eq!((refused.status, refused.asked.reads.len()), (401, 0));
+        }
+    }
+}
+
+fn registration(lines: &[&str], token: Option<&str>, otherwise: u16) {
+    let told = |table: &Table| send(table, "DELETE", "/register/\u{f8ff}", lines);
+    let table = Table::default().with_client(NAME, Kind::OAuth(oauth(NAME, token)));
+    let told_of_it = told(&table);
+    if token.is_some() {
+        assert_eq!(told_of_it.status, 204);
+        let another = Table::default().with_client(NAME, Kind::OAuth(oauth(NAME, Some("not presented"))));
+        assert_eq!(told(&another).status, 401);
+    } else {
+        assert_eq!((told_of_it.status, told_of_it.asked.reads.len()), (otherwise, 0));
+    }
+}
+
+fn authlete(lines: &[&str], token: Option<&str>) {
+    let Key::Client(id) = client(NAME) else { return };
+    let table = Table::default()
+        .with(Key::Service(id.clone()), Record::Service(Service::default()))
+        .with_client(NAME, Kind::OAuth(oauth(NAME, Some("token"))))
+        .with_token(token.unwrap_or("token"), Coverage::ServiceId(id.clone()));
+    let told = send(&table, "POST", "/api/\u{f8ff}/client/registration/delete", lines);
+    match token {
+        Some(token) => {
+            assert!(told.says_deleted(), "{told:?}");
+            assert_eq!(told.asked.reads[0], [client(NAME), Key::Service(id), token_key(token)].into());
+        }
+        None => assert_eq!((told.status, told.asked.reads.len()), (401, 0)),
+    }
+}
+
+/// What the lines are answered, which is the same in both payloads where they look the same.
+fn send(table: &Table, method: &str, path: &str, lines: &[&str]) -> Told {
+    let body = r#"{"clientId":"\uf8ff","token":"token"}"#;
+    let request = Request { method, path, authorization: lines, body, ..Request::default() };
+    let told = answer_to(table, &request.payload_1());
+    if lines.len() == 1 {
+        assert_eq!(answer_to(table, &request.payload_2()), told);
+    }
+    told
+}

@@ -1,0 +1,87 @@
+//! A media type in the first line, and a body: the Authlete API understands what a second reading does.
+#![no_main]
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use deregister::{
+    client::{Coverage, Kind, Service},
+    rule::{Key, Record},
+};
+use fuzz::{
+    answer::{Told, answer_to},
+    reading,
+    request::Request,
+    table::{Table, client, id, oauth, token_key},
+};
+use lambda_http::http::HeaderValue;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    let end = bytes.iter().position(|&byte| byte == b'\n').unwrap_or(bytes.len());
+    let body = bytes.get(end + 1..).unwrap_or_default();
+    let Ok(content_type) = std::str::from_utf8(&bytes[..end]) else { return };
+    // What is no header value is the other targets' business.
+    if HeaderValue::from_str(content_type).is_err() {
+        return;
+    }
+
+    let parameters = reading::parameters(content_type, body);
+    let named = parameters.as_ref().and_then(|parameters| parameters.client_id.as_ref());
+    let named = named.and_then(|name| reading::id(name.clone().into_bytes()));
+    let presented =
+        parameters.as_ref().and_then(|parameters| parameters.token.clone()).filter(|token| !token.is_empty());
+
+    let mut table = Table::default()
+        .with(Key::Service(id(SERVICE)), Record::Service(Service::default()))
+        .with_token("token", Coverage::ServiceId(id(SERVICE)));
+    if let Some(name) = &named {
+        table = table.with_client(name, Kind::OAuth(oauth(SERVICE, presented.as_deref().or(Some("not presented")))));
+    }
+    let told = send(&table, "POST", "/api/service/client/registration/delete", content_type, body);
+
+    if parameters.is_none() {
+        assert_eq!((told.status, told.asked.reads.len()), (400, 0), "{told:?}");
+        return;
+    }
+    let keys = [Key::Service(id(SERVICE)), token_key("token")].into_iter().chain(named.as_deref().map(client));
+    assert_eq!(told.asked.reads[0], keys.collect());
+    let code = match (named, presented) {
+        (None, _) => "A215301",
+        (Some(_), None) => "A215305",
+        (Some(_), Some(_)) => "A216001",
+    };
+    assert_eq!(told.body.as_ref().map(|body| &body["resultCode"]), Some(&code.into()), "{told:?}");
+
+    registration(content_type, body);
+});
+
+const SERVICE: &str = "service";
+
+/// The client configuration endpoint looks into forms, for a token that is presented twice.
+fn registration(content_type: &str, body: &[u8]) {
+    let form = content_type.split(';').next().unwrap_or_default();
+    let is_form = form.trim_matches([' ', '\t']).eq_ignore_ascii_case("application/x-www-form-urlencoded");
+    let twice = is_form && reading::form(body).any(|(name, _)| name == "access_token");
+    let table = Table::default().with_client("client", Kind::OAuth(oauth(SERVICE, Some("token"))));
+    let told = send(&table, "DELETE", "/register/client", content_type, body);
+    assert_eq!(told.status, if twice { 400 } else { 204 });
+}
+
+/// What is answered, with the body in base64, and as it is where it is text.
+fn send(table: &Table, method: &str, path: &str, content_type: &str, body: &[u8]) -> Told {
+    let base64 = BASE64_STANDARD.encode(body);
+    let request = Request {
+        method,
+        path,
+        authorization: &["Bearer token"],
+        content_type,
+        body: &base64,
+        is_base64: true,
+        ..Request::default()
+    };
+    let told = answer_to(table, &request.payload_2());
+    if let Ok(text) = std::str::from_utf8(body) {
+        let as_text = Request { body: text, is_base64: false, ..request };
+        assert_eq!(answer_to(table, &as_text.payload_1()), told);
+    }
+    told
+}

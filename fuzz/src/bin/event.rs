@@ -1,0 +1,76 @@
+//! Any bytes as an event: there is an answer that the contract allows, and no deletion without the right credentials.
+#![no_main]
+
+use fuzz::{
+    answer::{Log, answer},
+    reading,
+    sample::{
+        CLIENT, CLOSED_CLIENT, ORGANIZATION_TOKEN, OWNER, OWNER_ELSEWHERE, RFC_CLIENT, SERVICE_TOKEN, STATIC_CLIENT,
+        STRICT_CLIENT,
+    },
+    table::Table,
+};
+use libfuzzer_sys::fuzz_target;
+use serde_json::Value;
+use std::{net::IpAddr, sync::LazyLock};
+
+static SAMPLES: LazyLock<Table> = LazyLock::new(Table::samples);
+
+fuzz_target!(init: Log::begin(), |event: &[u8]| {
+    let Some(told) = answer(&SAMPLES, event) else { return };
+    told.check_log();
+    // What is nested deeper than a `Value` can be is not looked into.
+    if let (Some((client, deletion)), Ok(event)) = (told.asked.writes.first(), serde_json::from_slice(event)) {
+        assert!(may_delete(&event, &deletion.via, client.as_str()), "{event}");
+    }
+});
+
+/// Whether the event presents what opens this door for this client.
+fn may_delete(event: &Value, door: &str, client: &str) -> bool {
+    let [Value::String(line)] = &fields(event, "authorization")[..] else { return false };
+    match door {
+        "configuration" => reading::basic(line).is_some_and(|(id, secret)| {
+            let is = |known: (&str, &str)| id == known.0 && secret == known.1.as_bytes();
+            is(OWNER) || (is(OWNER_ELSEWHERE) && is_elsewhere(event))
+        }),
+        "registration" => [CLIENT, STATIC_CLIENT, STRICT_CLIENT, RFC_CLIENT, CLOSED_CLIENT]
+            .iter()
+            .any(|&(id, token)| id == client && reading::bearer(line) == Some(token)),
+        _ => {
+            let granted = match reading::bearer(line) {
+                Some(SERVICE_TOKEN) => &[CLIENT, RFC_CLIENT][..],
+                Some(ORGANIZATION_TOKEN) => &[CLIENT, RFC_CLIENT, STRICT_CLIENT],
+                _ => &[],
+            };
+            let parameters = parameters(event).unwrap_or_default();
+            granted.iter().any(|&(id, token)| {
+                id == client
+                    && parameters.client_id.as_deref() == Some(id)
+                    && parameters.token.as_deref() == Some(token)
+            })
+        }
+    }
+}
+
+/// The values of the header field.
+fn fields(event: &Value, name: &str) -> Vec<Value> {
+    let headers = Some(&event["multiValueHeaders"]).filter(|headers| !headers.is_null()).unwrap_or(&event["headers"]);
+    let lines = |value: &Value| value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
+    let fields = headers.as_object().into_iter().flatten();
+    fields.filter(|(known, _)| known.eq_ignore_ascii_case(name)).flat_map(|(_, value)| lines(value)).collect()
+}
+
+/// Whether the platform says that the caller is where [`OWNER_ELSEWHERE`] may be.
+fn is_elsewhere(event: &Value) -> bool {
+    let context = &event["requestContext"];
+    let http = Some(&context["http"]).filter(|http| !http.is_null()).unwrap_or(&context["identity"]);
+    let address = http["sourceIp"].as_str().and_then(|address| address.parse::<IpAddr>().ok());
+    matches!(address.map(|address| address.to_canonical()), Some(IpAddr::V4(v4)) if v4.octets()[..3] == [198, 51, 100])
+}
+
+fn parameters(event: &Value) -> Option<reading::Parameters> {
+    let body = event["body"].as_str().unwrap_or_default();
+    let decoded = if event["isBase64Encoded"] == true { reading::base64(body) } else { None };
+    let content_type = fields(event, "content-type").first().and_then(Value::as_str).unwrap_or_default().to_owned();
+    reading::parameters(&content_type, decoded.as_deref().unwrap_or(body.as_bytes()))
+}

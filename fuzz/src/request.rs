@@ -1,0 +1,45 @@
+//! Requests, as events of either payload.
+
+use serde_json::{Value, json};
+
+/// A request. Its parts are as they come: nothing is encoded.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Request<'r> {
+    pub method: &'r str,
+    pub path: &'r str,
+    pub stage: Option<&'r str>,
+    pub authorization: &'r [&'r str],
+    pub content_type: &'r str,
+    pub body: &'r str,
+    pub is_base64: bool,
+}
+
+impl Request<'_> {
+    /// The event of payload 1.0.
+    pub fn payload_1(&self) -> Value {
+        json!({
+            "httpMethod": self.method,
+            "path": self.path,
+            "multiValueHeaders": { "Authorization": self.authorization, "Content-Type": [self.content_type] },
+            "requestContext": { "stage": self.stage, "identity": { "sourceIp": "203.0.113.7" } },
+            "body": self.body,
+            "isBase64Encoded": self.is_base64,
+        })
+    }
+
+    /// The event of payload 2.0, where field lines are joined.
+    pub fn payload_2(&self) -> Value {
+        let mut headers = json!({ "content-type": self.content_type });
+        if !self.authorization.is_empty() {
+            headers["authorization"] = self.authorization.join(",").into();
+        }
+        json!({
+            "version": "2.0",
+            "rawPath": self.path,
+            "headers": headers,
+            "requestContext": { "stage": self.stage, "http": { "method": self.method, "sourceIp": "203.0.113.7" } },
+            "body": self.body,
+            "isBase64Encoded": self.is_base64,
+        })
+    }
+}

@@ -1,0 +1,211 @@
+//! A table without a database, which looks at every write.
+
+use crate::{
+    now,
+    sample::{
+        APPLICATION, CLIENT, CLOSED_CLIENT, CLOSED_SERVICE, DELETED_OWNER, DIRECT_ACCESS, EXPIRED_TOKEN,
+        FOREIGN_SERVICE, FOREIGN_TOKEN, ORGANIZATION, ORGANIZATION_TOKEN, OTHER_APPLICATION, OWNER, OWNER_ELSEWHERE,
+        OWNERS_OLD_SECRET, PROTECTED_CLIENT, PROTECTED_TARGET, RFC_CLIENT, SERVICE, SERVICE_TOKEN, STATIC_CLIENT,
+        STRICT_CLIENT, STRICT_SERVICE, TARGET, TARGET_ELSEWHERE, TOKENLESS_CLIENT, VERSION,
+    },
+};
+use deregister::{
+    allow_list::AllowList,
+    client::{
+        AccessToken, ApiClient, Client, Coverage, Deletion, Id, Kind, Metadata, OAuthClient, Service, StoredSecret,
+    },
+    credential::Secret,
+    rule::{Facts, Key, Permit, Premise, Record},
+    store::{Burial, Fault, Meter, Store},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+/// What stands in the table. It stays as it is: what a write would have changed is only noted.
+#[derive(Clone, Debug, Default)]
+pub struct Table {
+    records: BTreeMap<Key, Record>,
+    asked: Arc<Mutex<Asked>>,
+}
+
+/// What a table was asked for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Asked {
+    /// The keys of each read.
+    pub reads: Vec<BTreeSet<Key>>,
+    /// Each write: the client, and the record of its deletion.
+    pub writes: Vec<(Id, Deletion)>,
+}
+
+impl Table {
+    /// Puts the record under the key.
+    pub fn with(mut self, key: Key, record: Record) -> Self {
+        self.records.insert(key, record);
+        self
+    }
+
+    /// Puts the client under its id.
+    pub fn with_client(self, id: &str, kind: Kind) -> Self {
+        self.with(client(id), Record::Client(Client { kind, protected: false, version: Some(VERSION) }))
+    }
+
+    /// What it was asked for since this was last called.
+    pub fn take_asked(&self) -> Asked {
+        mem::take(&mut self.asked.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn note(&self, asked: impl FnOnce(&mut Asked)) {
+        asked(&mut self.asked.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// The sample data, as [`sample::write`](crate::sample::write) has it.
+    pub fn samples() -> Self {
+        let owner = |secret: &str| api(APPLICATION, &["owner"], &[secret]);
+        let plain = |application| Kind::Api(api(application, &["login_client"], &["2mq8zv5xk9tb3nc7hw4ry6gasdfjpue8"]));
+        let rotated_out = StoredSecret {
+            digest: Secret::new(OWNERS_OLD_SECRET).digest(),
+            expires_at: Some(now() - Duration::from_hours(24)),
+        };
+        let mut rotated = owner(OWNER.1);
+        rotated.secrets.push(rotated_out);
+        let elsewhere = ApiClient { ip_allow_list: AllowList::new(["198.51.100.0/24"]), ..owner(OWNER_ELSEWHERE.1) };
+        let of_itself = |service: &str, token: &str| Kind::OAuth(oauth(service, Some(token)));
+        let static_client = OAuthClient { dynamic: false, ..oauth(SERVICE, Some(STATIC_CLIENT.1)) };
+        let protect = |kind| Record::Client(Client { kind, protected: true, version: Some(VERSION) });
+        let deletion = Deletion {
+            at: now(),
+            by: format!("client#{}", OWNER.0),
+            via: "configuration".to_owned(),
+            source_ip: None,
+            request_id: "sample".to_owned(),
+        };
+
+        let clients = Self::default()
+            .with_client(OWNER.0, Kind::Api(rotated))
+            .with_client(OWNER_ELSEWHERE.0, Kind::Api(elsewhere))
+            .with_client(DIRECT_ACCESS.0, Kind::Api(api(APPLICATION, &["direct_access"], &[DIRECT_ACCESS.1])))
+            .with_client(TARGET, plain(APPLICATION))
+            .with_client(TARGET_ELSEWHERE, plain(OTHER_APPLICATION))
+            .with(client(PROTECTED_TARGET), protect(plain(APPLICATION)))
+            .with(client(DELETED_OWNER.0), Record::Deleted(deletion))
+            .with_client(CLIENT.0, of_itself(SERVICE, CLIENT.1))
+            .with_client(STATIC_CLIENT.0, Kind::OAuth(static_client))
+            .with_client(TOKENLESS_CLIENT, Kind::OAuth(oauth(SERVICE, None)))
+            .with(client(PROTECTED_CLIENT.0), protect(of_itself(SERVICE, PROTECTED_CLIENT.1)))
+            .with_client(STRICT_CLIENT.0, of_itself(STRICT_SERVICE, STRICT_CLIENT.1))
+            .with_client(CLOSED_CLIENT.0, of_itself(CLOSED_SERVICE, CLOSED_CLIENT.1))
+            .with_client(RFC_CLIENT.0, of_itself(SERVICE, RFC_CLIENT.1));
+
+        let of_organization = || Service { organization_id: Some(ORGANIZATION.to_owned()), ..Service::default() };
+        let foreign = Service { organization_id: Some("org-2002".to_owned()), ..Service::default() };
+        let of_service = |service| Coverage::ServiceId(id(service));
+        clients
+            .with_service(SERVICE, of_organization())
+            .with_service(STRICT_SERVICE, Service { unauthorized_on_client_config: true, ..of_organization() })
+            .with_service(CLOSED_SERVICE, Service { dynamic_registration: false, ..of_organization() })
+            .with_service(FOREIGN_SERVICE, foreign)
+            .with_token(SERVICE_TOKEN, of_service(SERVICE))
+            .with_token(ORGANIZATION_TOKEN, Coverage::OrganizationId(ORGANIZATION.to_owned()))
+            .with_token(FOREIGN_TOKEN, of_service(FOREIGN_SERVICE))
+            .with_expired_token(EXPIRED_TOKEN, of_service(SERVICE))
+    }
+
+    /// Puts the service under its id.
+    pub fn with_service(self, service: &str, record: Service) -> Self {
+        self.with(Key::Service(id(service)), Record::Service(record))
+    }
+
+    /// Puts an access token of the Authlete API under its digest.
+    pub fn with_token(self, token: &str, covers: Coverage) -> Self {
+        self.with(token_key(token), Record::Token(AccessToken { covers, expires_at: None }))
+    }
+
+    fn with_expired_token(self, token: &str, covers: Coverage) -> Self {
+        self.with(token_key(token), Record::Token(AccessToken { covers, expires_at: Some(now()) }))
+    }
+}
+
+impl Store for Table {
+    async fn load(&self, keys: BTreeSet<Key>, _: &Meter) -> Result<Facts, Fault> {
+        let found = keys.iter().filter_map(|key| Some((key.clone(), self.records.get(key)?.clone()))).collect();
+        self.note(|asked| asked.reads.push(keys));
+        Ok(found)
+    }
+
+    async fn bury(&self, permit: &Permit<'_>, deletion: &Deletion, _: &Meter) -> Result<Burial, Fault> {
+        assert!(self.bears_out(permit, &deletion.via), "{permit:?} {deletion:?}");
+        self.note(|asked| asked.writes.push((permit.target.clone(), deletion.clone())));
+        Ok(Burial::Done)
+    }
+}
+
+impl Table {
+    /// Whether the client may be deleted at this door, and the permit rests on all that this depends on, and on nothing
+    /// that is not so.
+    fn bears_out(&self, Permit { target, premises }: &Permit<'_>, door: &str) -> bool {
+        let Some(Record::Client(client)) = self.records.get(&Key::Client((*target).clone())) else { return false };
+        let needed = match (door, &client.kind) {
+            ("configuration", Kind::Api(api)) if !api.is_owner() => {
+                vec![Premise::Application(&api.app_id), Premise::NotOwner]
+            }
+            ("registration", Kind::OAuth(oauth)) => {
+                oauth.registration_token_digest.iter().map(Premise::RegistrationToken).collect()
+            }
+            ("authlete", Kind::OAuth(oauth)) if oauth.dynamic => {
+                let token = oauth.registration_token_digest.iter().map(Premise::RegistrationToken);
+                token.chain([Premise::RegisteredAt(&oauth.service_id)]).collect()
+            }
+            _ => return false,
+        };
+        let version = client.version.map(Premise::Version);
+        !client.protected
+            && !needed.is_empty()
+            && needed.iter().all(|needed| premises.contains(needed))
+            && premises.iter().all(|premise| needed.contains(premise) || Some(*premise) == version)
+    }
+}
+
+/// The id with this text.
+pub fn id(text: &str) -> Id {
+    Id::new(text).expect("an id")
+}
+
+/// The key of the client with this id.
+pub fn client(text: &str) -> Key {
+    Key::Client(id(text))
+}
+
+/// The key of the access token.
+pub fn token_key(token: &str) -> Key {
+    Key::of_token(&Secret::new(token).digest())
+}
+
+/// An API client of the application, with these features and secrets.
+pub fn api(application: &str, features: &[&str], secrets: &[&str]) -> ApiClient {
+    let stored = |secret: &&str| StoredSecret { digest: Secret::new(*secret).digest(), expires_at: None };
+    ApiClient {
+        app_id: application.to_owned(),
+        features: features.iter().map(|&feature| feature.to_owned()).collect(),
+        secrets: secrets.iter().map(stored).collect(),
+        ..ApiClient::default()
+    }
+}
+
+/// An OAuth client that registered itself at the service.
+pub fn oauth(service: &str, token: Option<&str>) -> OAuthClient {
+    let metadata = Metadata {
+        client_name: Some("My Test Client".to_owned()),
+        redirect_uris: Some(vec!["https://example.com/callback".to_owned()]),
+        ..Metadata::default()
+    };
+    OAuthClient {
+        service_id: id(service),
+        dynamic: true,
+        registration_token_digest: token.map(|token| Secret::new(token).digest()),
+        metadata,
+    }
+}
