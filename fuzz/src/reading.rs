@@ -205,6 +205,7 @@ impl Block {
         let address: IpAddr = address.parse().ok()?;
         let (bits, digits) = if address.is_ipv4() { (32, 2) } else { (128, 3) };
         let length = match length {
+            Some(length) if length.starts_with('0') && length != "0" => return None,
             Some(length) if length.len() <= digits && length.bytes().all(|digit| digit.is_ascii_digit()) => {
                 length.parse().ok()?
             }
