@@ -248,6 +248,26 @@ async fn a_change_that_no_decision_rests_on_does_not_stop_a_delete() {
     }
 }
 
+/// A try that had no answer may still arrive when its client is what it was: a refusal would not be true for long.
+#[tokio::test]
+async fn a_client_that_is_protected_after_a_try_that_went_unheard_is_a_503_and_no_refusal() {
+    for door in Door::ALL {
+        for (mishap, refused) in [(Mishap::Reset, false), (Mishap::error(400, "ThrottlingException"), true)] {
+            let lab = Lab::with_samples().await;
+            lab.wire.take_calls();
+            lab.wire.plan("UpdateItem", mishap);
+            meanwhile(&lab, door.client(), "protected", AttributeValue::Bool(true));
+            let answer = door.delete(&lab).await;
+            assert!(!door.says_deleted(&answer), "{door:?}: {answer:?}");
+            let told = format!("{} {}", answer.status(), support::text(&answer));
+            let unavailable = answer.status() == 503 || told.contains("A001101");
+            assert_eq!(unavailable, !refused, "{door:?}: {told}");
+            assert_eq!(lab.wire.take_calls(), ["BatchGetItem", "UpdateItem", "UpdateItem"]);
+            assert!(lab.lives(door.client()).await);
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_delete_whose_answer_was_lost_and_that_the_sdk_sends_again_is_a_success() {
     for door in Door::ALL {

@@ -128,12 +128,18 @@ impl Store for DynamoDb {
             .expression_attribute_values(":expires_at", AttributeValue::N(expires_at.to_string()))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         let call = only_if(update, &permit.premises).send();
+        let unheard = meter.unheard();
         let Err(error) = meter.time(call).await else {
             return Ok(Burial::Done);
         };
         match error.as_service_error() {
             Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
-                Ok(Burial::Refused(failed.item.clone().map(item::read)))
+                let found = failed.item.clone().map(item::read);
+                let is_own = matches!(&found, Some(Record::Deleted(by)) if by.request_id == deletion.request_id);
+                if meter.unheard() > unheard && !is_own {
+                    return Err(Fault::Unavailable("an earlier try of the write may still arrive".to_owned()));
+                }
+                Ok(Burial::Refused(found))
             }
             _ => Err(fault(&error)),
         }

@@ -32,6 +32,7 @@ struct Counts {
     calls: AtomicU32,
     tries: AtomicU32,
     throttles: AtomicU32,
+    unheard: AtomicU32,
     micros: AtomicU64,
 }
 
@@ -52,6 +53,11 @@ impl Meter {
     #[must_use]
     pub fn throttles(&self) -> u32 {
         self.0.throttles.load(Relaxed)
+    }
+
+    /// How many had no answer: they may have taken effect, or may still.
+    pub(super) fn unheard(&self) -> u32 {
+        self.0.unheard.load(Relaxed)
     }
 
     /// How long all of them took together, waits between tries included.
@@ -98,8 +104,11 @@ impl Intercept for CountTries {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let error = context.output_or_error().and_then(Result::err).and_then(|error| error.as_operation_error());
-        let code = error.and_then(|error| {
+        let error = context.output_or_error().and_then(Result::err);
+        if error.is_some_and(|error| !error.is_operation_error()) {
+            let _ = RUNNING.try_with(|meter| meter.0.unheard.fetch_add(1, Relaxed));
+        }
+        let code = error.and_then(|error| error.as_operation_error()).and_then(|error| {
             let read = error.downcast_ref::<BatchGetItemError>().and_then(ProvideErrorMetadata::code);
             read.or_else(|| error.downcast_ref::<UpdateItemError>().and_then(ProvideErrorMetadata::code))
         });

@@ -33,7 +33,7 @@ pub trait Store: Send + Sync {
     /// protected, and as every premise of the permit says.
     ///
     /// # Errors
-    /// [`Fault::Unavailable`], where nobody knows whether the write took effect, or [`Fault::Unexpected`].
+    /// [`Fault::Unavailable`], where nobody knows whether the write took effect or still will, or [`Fault::Unexpected`].
     fn bury(
         &self,
         permit: &Permit<'_>,
