@@ -271,6 +271,14 @@ pub struct Deletion {
     pub request_id: String,
 }
 
+impl Deletion {
+    /// Whether this request made it. One without an id made none that it could know.
+    #[must_use]
+    pub fn is_of(&self, request_id: &str) -> bool {
+        !request_id.is_empty() && self.request_id == request_id
+    }
+}
+
 /// The record of a restoration: the end of a deletion.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restoration {

@@ -99,11 +99,7 @@ async fn load_decide_commit<R: RequestToDelete>(
     match in_time(*deadline, store.bury(&permit, &deletion, meter)).await.map_err(NotDeleted::Unwritten)? {
         Burial::Done => Ok(()),
         // An earlier try of this very request took effect, and its answer was lost.
-        Burial::Refused(Some(Record::Deleted(earlier)))
-            if earlier.request_id == *request_id && !request_id.is_empty() =>
-        {
-            Ok(())
-        }
+        Burial::Refused(Some(Record::Deleted(earlier))) if earlier.is_of(request_id) => Ok(()),
         // The client has changed since it was read: what it is now decides, without a second read.
         Burial::Refused(found) => {
             facts.set(Key::Client(permit.target.clone()), found);

@@ -38,6 +38,16 @@ async fn store_in(variables: &[(&'static str, &str)]) -> DynamoDb {
     DynamoDb::new(config, "clients", Duration::ZERO)
 }
 
+/// The sample data behind TLS, and a store that trusts its certificate by this variable.
+async fn trusting_by(variable: &'static str) -> (tls::Front, DynamoDb) {
+    let lab = Lab::with_samples().await;
+    let certificates = file(variable);
+    let front = tls::front(&lab.endpoint, &certificates).await.unwrap();
+    let certificates = certificates.to_str().unwrap();
+    let store = store_in(&[("AWS_ENDPOINT_URL_DYNAMODB", front.url.as_str()), (variable, certificates)]).await;
+    (front, store)
+}
+
 /// A file of this test's own.
 fn file(name: &str) -> PathBuf {
     std::env::temp_dir().join(format!("deregister-{}-{name}", std::process::id()))
@@ -64,13 +74,7 @@ async fn region_and_credentials_are_those_of_lambdas_environment() {
 
 #[tokio::test]
 async fn the_connection_is_opened_over_tls_and_the_first_delete_uses_it() {
-    let lab = Lab::with_samples().await;
-    let certificates = file("opened.pem");
-    let front = tls::front(&lab.endpoint, &certificates).await.unwrap();
-    let trusted =
-        [("AWS_ENDPOINT_URL_DYNAMODB", front.url.as_str()), ("AWS_CA_BUNDLE", certificates.to_str().unwrap())];
-    let store = store_in(&trusted).await;
-
+    let (front, store) = trusting_by("AWS_CA_BUNDLE").await;
     store.open(Duration::from_secs(10)).await;
     assert_eq!(front.handshakes.load(Ordering::Relaxed), 1);
 
@@ -85,12 +89,7 @@ async fn the_connection_is_opened_over_tls_and_the_first_delete_uses_it() {
 
 #[tokio::test]
 async fn an_opening_of_no_time_leaves_the_connection_to_the_first_request() {
-    let lab = Lab::with_samples().await;
-    let certificates = file("unopened.pem");
-    let front = tls::front(&lab.endpoint, &certificates).await.unwrap();
-    let trusted =
-        [("AWS_ENDPOINT_URL_DYNAMODB", front.url.as_str()), ("SSL_CERT_FILE", certificates.to_str().unwrap())];
-    let store = store_in(&trusted).await;
+    let (front, store) = trusting_by("SSL_CERT_FILE").await;
     store.open(Duration::ZERO).await;
     assert_eq!(front.handshakes.load(Ordering::Relaxed), 0);
     store.load(BTreeSet::from([key()]), &Meter::default()).await.unwrap();

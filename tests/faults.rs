@@ -24,8 +24,10 @@ use proxy::{
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fs, path::Path, sync::Mutex, time::Duration};
 use support::{
-    Lab, header, now,
-    sample::{CLIENT, OWNER, RFC_CLIENT, SERVICE_TOKEN, TARGET},
+    Lab,
+    door::Door::{self, Authlete, Configuration, Registration},
+    header, now,
+    sample::{CLIENT, OWNER, RFC_CLIENT, SERVICE_TOKEN},
     text,
     wire::{Mishap, Wire},
 };
@@ -256,7 +258,7 @@ async fn strike(
     let site = Site::open(lab, pace).await;
     (0..times).for_each(|_| site.wire.plan(call, (fault.strike)(&site.proxy)));
     let opened = site.proxy.connections();
-    let key = format!("client#{}", door.request().0);
+    let key = format!("client#{}", door.client());
     let before = lab.item(&key).await.unwrap();
     let mut invocation = support::invocation();
     invocation.deadline = invocation.deadline - 10_000 + pace.1;
@@ -340,31 +342,12 @@ impl Site {
     }
 
     async fn answer(&self, door: Door, invocation: Context) -> Response<Body> {
-        let event = serde_json::from_str(door.request().1).unwrap();
+        let event = serde_json::from_str(&door.event()).unwrap();
         let answer = Box::pin(self.function.call(LambdaEvent::new(event, invocation))).await.unwrap().response;
         let printed = format!("{answer:?}");
         let kept = [OWNER.1, RFC_CLIENT.1, CLIENT.1, SERVICE_TOKEN, "as the test asked"];
         kept.into_iter().chain(DATABASE_SECRETS).for_each(|kept| assert!(!printed.contains(kept), "{printed}"));
         answer
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Door {
-    Configuration,
-    Registration,
-    Authlete,
-}
-use Door::{Authlete, Configuration, Registration};
-
-impl Door {
-    /// A client, and the request that deletes it.
-    fn request(self) -> (&'static str, &'static str) {
-        match self {
-            Configuration => (TARGET, include_str!("../events/configuration-deleted.2.0.json")),
-            Registration => (RFC_CLIENT.0, include_str!("../events/registration-deleted.2.0.json")),
-            Authlete => (CLIENT.0, include_str!("../events/authlete-deleted.2.0.json")),
-        }
     }
 }
 

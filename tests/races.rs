@@ -17,49 +17,15 @@ use std::{
     time::{Duration, SystemTime},
 };
 use support::{
-    Lab, basic, bearer, json, now,
-    sample::{APPLICATION, CLIENT, OWNER, RFC_CLIENT, SERVICE, SERVICE_TOKEN, TARGET},
+    Lab, basic,
+    door::Door::{self, Authlete, Configuration, Registration},
+    json, now,
+    sample::{APPLICATION, CLIENT, OWNER, TARGET},
     wire::Mishap,
 };
 use tokio::{sync::Barrier, task::JoinSet, time::Instant};
 
-/// A request that deletes a client: one a door.
-#[derive(Clone, Copy, Debug)]
-enum Door {
-    Configuration,
-    Registration,
-    Authlete,
-}
-
-use Door::{Authlete, Configuration, Registration};
-
 impl Door {
-    const ALL: [Self; 3] = [Configuration, Registration, Authlete];
-
-    /// The client that the request deletes.
-    fn client(self) -> &'static str {
-        match self {
-            Configuration => TARGET,
-            Registration => RFC_CLIENT.0,
-            Authlete => CLIENT.0,
-        }
-    }
-
-    /// The event of the request.
-    fn event(self) -> String {
-        let (method, path, authorization, body) = match self {
-            Configuration => ("DELETE", format!("/config/{APPLICATION}/clients/{TARGET}"), basic(OWNER), String::new()),
-            Registration => ("DELETE", format!("/register/{}", RFC_CLIENT.0), bearer(RFC_CLIENT.1), String::new()),
-            Authlete => (
-                "POST",
-                format!("/api/{SERVICE}/client/registration/delete"),
-                bearer(SERVICE_TOKEN),
-                serde_json::json!({ "clientId": CLIENT.0, "token": CLIENT.1 }).to_string(),
-            ),
-        };
-        support::event(method, &path, "", &[("authorization", &authorization)], &body)
-    }
-
     async fn delete(self, lab: &Lab) -> Response<Body> {
         lab.invoke(&self.event()).await
     }

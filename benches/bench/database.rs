@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::{
 use deregister::store::{DynamoDb, https};
 use dynoxide::{AttributeValue, ImportOptions};
 use rustls::RootCertStore;
-use std::{collections::HashMap, error::Error, net::Ipv4Addr, path::PathBuf, time::Duration};
+use std::{collections::HashMap, error::Error, net::Ipv4Addr, time::Duration};
 use tokio::net::TcpListener;
 
 /// A running database with the sample data.
@@ -69,9 +69,9 @@ impl Database {
     }
 
     /// Puts TLS in front of it, and says at which address, and with whose certificate.
-    pub(crate) async fn behind_tls(&self) -> Result<(String, PathBuf), Box<dyn Error>> {
+    pub(crate) async fn behind_tls(&self) -> Result<(String, String), Box<dyn Error>> {
         let certificates = std::env::temp_dir().join(format!("deregister-bench-{}.pem", std::process::id()));
         let front = tls::front(&self.url, &certificates).await?;
-        Ok((front.url, certificates))
+        Ok((front.url, certificates.into_os_string().into_string().map_err(|_| "a temporary folder in UTF-8")?))
     }
 }

@@ -89,9 +89,14 @@ async fn main() -> Result<()> {
     rows.extend(bench.memory().await?);
     rows.extend(bench.size()?);
     rows.extend(bench.other_clients().await?);
-    let table = format!("{}\n{}\n{}", report::table(&rows), bench.counts().await?, bench.load().await?);
-    let table = format!("{table}\n{}", peer::compare(2 * bench.times).await);
-    let table = format!("{table}\n{}", timing::compare(1000 * bench.times).await?);
+    let table = [
+        report::table(&rows),
+        bench.counts().await?,
+        bench.load().await?,
+        peer::compare(2 * bench.times).await,
+        timing::compare(1000 * bench.times).await?,
+    ]
+    .join("\n");
 
     fs::create_dir_all(&options.out)?;
     fs::write(options.out.join("bench.json"), serde_json::to_string_pretty(&rows)?)?;
@@ -115,9 +120,8 @@ impl Bench {
     async fn start(&self) -> Result<Vec<Row>> {
         let database = Database::start().await?;
         let (url, certificates) = database.behind_tls().await?;
-        let certificates = certificates.to_str().ok_or("a temporary folder in UTF-8")?;
         let (mut ours, mut opened, mut floor) = (Vec::new(), Vec::new(), Vec::new());
-        let over_tls = [("AWS_ENDPOINT_URL_DYNAMODB", url.as_str()), ("AWS_CA_BUNDLE", certificates)];
+        let over_tls = [("AWS_ENDPOINT_URL_DYNAMODB", url.as_str()), ("AWS_CA_BUNDLE", certificates.as_str())];
         for _ in 0..20 * self.times {
             for (program, variables, into) in [
                 (&self.floor, &[][..], &mut floor),
@@ -140,7 +144,6 @@ impl Bench {
     async fn first_delete(&self) -> Result<Vec<Row>> {
         let database = Database::start().await?;
         let (url, certificates) = database.behind_tls().await?;
-        let certificates = certificates.to_str().ok_or("a temporary folder in UTF-8")?;
         let (starts, each) = (8 * self.times, 20);
         database.fill("tls", APPLICATION, 2 * starts * each)?;
         let mut targets = (0..).map(|n| format!("tls-{n}"));
@@ -153,7 +156,7 @@ impl Bench {
             for _ in 0..starts {
                 let variables = [
                     ("AWS_ENDPOINT_URL_DYNAMODB", url.as_str()),
-                    ("AWS_CA_BUNDLE", certificates),
+                    ("AWS_CA_BUNDLE", certificates.as_str()),
                     ("OPENING_TIMEOUT_MS", opening),
                 ];
                 let mut environment = Environment::start(&[&self.function], &variables).await?;
@@ -245,9 +248,8 @@ impl Bench {
         let requests = 200 * self.times;
         let database = Database::start().await?;
         let (url, certificates) = database.behind_tls().await?;
-        let certificates = certificates.to_str().ok_or("a temporary folder in UTF-8")?;
         let in_the_clear = [("AWS_ENDPOINT_URL_DYNAMODB", database.url.as_str())];
-        let over_tls = [("AWS_ENDPOINT_URL_DYNAMODB", url.as_str()), ("AWS_CA_BUNDLE", certificates)];
+        let over_tls = [("AWS_ENDPOINT_URL_DYNAMODB", url.as_str()), ("AWS_CA_BUNDLE", certificates.as_str())];
         let (mut ours, mut with_tls, mut floor) = (Vec::new(), Vec::new(), Vec::new());
         for run in 0..2 * self.times {
             for (side, program, variables, into) in [

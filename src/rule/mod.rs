@@ -28,8 +28,8 @@ pub trait RequestToDelete {
     /// The client to delete; `None` where what was named cannot be one.
     fn target(&self) -> Option<&Id>;
 
-    /// Who asks: `client#…`, `service#…`, `organization#…` or `operator#…`. As claimed, unless the request was permitted; `None` where
-    /// the table does not know of such a caller.
+    /// Who asks: `client#…`, `service#…`, `organization#…` or `operator#…`. As claimed, unless the request was permitted;
+    /// `None` where the table does not know of such a caller.
     fn caller(&self, facts: &Facts) -> Option<String>;
 
     /// Everything that the decision needs to know.

@@ -135,7 +135,7 @@ impl Store for DynamoDb {
         match error.as_service_error() {
             Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
                 let found = failed.item.clone().map(item::read);
-                let is_own = matches!(&found, Some(Record::Deleted(by)) if by.request_id == deletion.request_id);
+                let is_own = matches!(&found, Some(Record::Deleted(earlier)) if earlier.is_of(&deletion.request_id));
                 if meter.unheard() > unheard && !is_own {
                     return Err(Fault::Unavailable("an earlier try of the write may still arrive".to_owned()));
                 }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::missing_panics_doc, reason = "tests fail so")]
 
 pub mod database;
+pub mod door;
 #[path = "../../examples/local/sample.rs"]
 pub mod sample;
 pub mod wire;
