@@ -52,6 +52,10 @@ bench *options:
     cargo build --release --features floor --bin deregister --bin floor
     cargo bench --bench bench --target-dir target/bench -- {{options}}
 
+# What the cascade and the sweep cost beside a million rows of others
+bench-upkeep *options:
+    cargo bench --bench upkeep --target-dir target/bench -- {{options}}
+
 # Coverage-guided fuzzing, each of the six targets for so many seconds; needs a C++ compiler
 fuzz seconds="100":
     fuzz/run {{seconds}}
@@ -76,10 +80,11 @@ template: (venv "sam" ".ci/requirements/sam.txt") (venv "checkov" ".ci/requireme
 build architecture="arm64": (venv "sam" ".ci/requirements/sam.txt")
     PATH={{tools}}/sam/bin:$PATH SAM_CLI_TELEMETRY=0 sam build --parameter-overrides Architecture={{architecture}}
 
-# The deployed build in AWS's own emulator of Lambda, and the function under `cargo lambda watch`
+# The deployed builds in AWS's own emulator of Lambda, and the functions under `cargo lambda watch`
 test-platform: (venv "sam" "tests/platform/requirements.txt")
-    cargo build --bin deregister --example local
-    PATH={{tools}}/sam/bin:$PATH cargo lambda build --release --bin deregister
+    cargo build --example local
+    cargo build --features upkeep --bins
+    PATH={{tools}}/sam/bin:$PATH cargo lambda build --release --bin deregister --bin deregister-cascade --bin deregister-sweep
     PATH={{tools}}/sam/bin:$PATH pytest -v -p no:cacheprovider tests/platform
 
 # The OpenAPI document: linted, compared with the events, replayed and fuzzed against the local run

@@ -91,6 +91,32 @@ pub struct Client {
     /// Its revision; a client that has none matches no entity tag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<Version>,
+    /// Since when it is idle, where that is kept track of. It stands beside the client in its item.
+    #[serde(skip)]
+    pub idle: Option<Idle>,
+}
+
+/// Since when a client that registered itself is idle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Idle {
+    /// Whether it was ever used.
+    pub used: bool,
+    /// The instant of the latest use that was noted, or else of the registration; in whole seconds.
+    pub since: SystemTime,
+}
+
+impl Idle {
+    /// Of a client that was registered at this instant, and never used.
+    #[must_use]
+    pub fn unused(since: SystemTime) -> Self {
+        Self { used: false, since: epoch_seconds::rounded(since) }
+    }
+
+    /// Of a client that was used at this instant.
+    #[must_use]
+    pub fn used(since: SystemTime) -> Self {
+        Self { used: true, since: epoch_seconds::rounded(since) }
+    }
 }
 
 /// The two kinds of client.
@@ -121,6 +147,14 @@ pub struct ApiClient {
     /// Its secrets: two while one is being rotated out.
     #[serde(default)]
     pub secrets: Vec<StoredSecret>,
+}
+
+impl Client {
+    /// Whether it is an OAuth client that registered itself (RFC 7591).
+    #[must_use]
+    pub fn is_dynamic(&self) -> bool {
+        matches!(&self.kind, Kind::OAuth(oauth) if oauth.dynamic)
+    }
 }
 
 impl ApiClient {
@@ -260,7 +294,7 @@ pub struct Deletion {
     /// When.
     #[serde(with = "epoch_seconds")]
     pub at: SystemTime,
-    /// Who: `client#…`, `service#…`, `organization#…` or `operator#…`.
+    /// Who: `client#…`, `service#…`, `organization#…`, `operator#…` or `sweep`.
     pub by: String,
     /// Through which door.
     pub via: String,
@@ -309,7 +343,12 @@ pub(crate) mod epoch_seconds {
         instant.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
     }
 
-    fn instant(seconds: u64) -> Option<SystemTime> {
+    /// The beginning of the second that the instant is in.
+    pub(crate) fn rounded(at: SystemTime) -> SystemTime {
+        instant(of(at)).unwrap_or(SystemTime::UNIX_EPOCH)
+    }
+
+    pub(crate) fn instant(seconds: u64) -> Option<SystemTime> {
         SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
     }
 

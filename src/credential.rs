@@ -23,7 +23,7 @@ impl Secret {
     /// What the table holds of it.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        Digest(Sha256::digest(self.0.expose_secret()).into())
+        Digest::of(self.0.expose_secret())
     }
 }
 
@@ -34,6 +34,12 @@ pub struct Digest([u8; 32]);
 impl Digest {
     /// What is compared where there is nothing to compare with, so that this takes no less time.
     const DUMMY: Self = Self([0; 32]);
+
+    /// The digest of these bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
 
     /// The 64 hexadecimal digits of the digest, lower case.
     #[must_use]

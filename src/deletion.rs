@@ -77,6 +77,19 @@ pub async fn delete<R: RequestToDelete>(store: &impl Store, request: R, circumst
     Ended { request: Some(request), facts, result }
 }
 
+/// Says how a request to delete would end: it is decided, and not carried out.
+pub async fn rehearse<R: RequestToDelete>(store: &impl Store, request: R, circumstances: &Circumstances) -> Ended<R> {
+    let Circumstances { now, deadline, meter, .. } = circumstances;
+    let (facts, result) = match in_time(*deadline, store.load(request.reads(), meter)).await {
+        Ok(facts) => {
+            let result = request.decide(&facts, *now).map(drop);
+            (facts, result)
+        }
+        Err(fault) => (Facts::default(), Err(NotDeleted::Unread(fault))),
+    };
+    Ended { request: Some(request), facts, result }
+}
+
 async fn load_decide_commit<R: RequestToDelete>(
     store: &impl Store,
     request: &R,
@@ -109,7 +122,7 @@ async fn load_decide_commit<R: RequestToDelete>(
     }
 }
 
-async fn in_time<T>(deadline: Instant, call: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+pub(crate) async fn in_time<T>(deadline: Instant, call: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
     match timeout_at(deadline, call).await {
         Ok(answer) => answer,
         Err(_) => Err(Fault::Unavailable("no answer in the time that the invocation has".to_owned())),

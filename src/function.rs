@@ -29,6 +29,9 @@ const TO_ANSWER: Duration = Duration::from_millis(250);
 /// time-outs.
 const LONGEST: Duration = Duration::from_mins(5);
 
+/// How long Lambda lets an invocation run at the most.
+const LONGEST_INVOCATION: Duration = Duration::from_mins(15);
+
 /// The handler, with all that outlives a request.
 #[derive(Debug, Clone)]
 pub struct Function<S> {
@@ -101,17 +104,21 @@ impl<S: Store> Function<S> {
 
     fn circumstances(&self, context: Option<&Context>, source_ip: Option<IpAddr>, started: Instant) -> Circumstances {
         let now = (self.clock)();
-        let left = context.and_then(|context| {
-            let end = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(context.deadline))?;
-            // An end that has passed is none: emulators tell 0, or a duration in place of a time.
-            Some(end.duration_since(now).ok()?.saturating_sub(TO_ANSWER))
-        });
+        let left = context.map_or(LONGEST, |context| time_left(context, now, TO_ANSWER));
         Circumstances {
             now,
-            deadline: started + left.unwrap_or(LONGEST).min(LONGEST),
+            deadline: started + left.min(LONGEST),
             source_ip,
             request_id: context.map(|context| context.request_id.clone()).unwrap_or_default(),
             meter: Meter::default(),
         }
     }
+}
+
+/// How much time an invocation has from `now`, without what is kept `to_answer`; Lambda's longest where the platform sets
+/// no end. An end that has passed is none: emulators tell 0, or a duration in place of a time.
+pub(crate) fn time_left(context: &Context, now: SystemTime, to_answer: Duration) -> Duration {
+    let end = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(context.deadline));
+    let left = end.and_then(|end| end.duration_since(now).ok()).unwrap_or(LONGEST_INVOCATION);
+    left.saturating_sub(to_answer)
 }

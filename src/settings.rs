@@ -1,6 +1,6 @@
 //! Settings, all from the environment.
 
-use crate::door::authorization::Realm;
+use crate::{door::authorization::Realm, rule::sweep::Patience};
 use std::time::Duration;
 
 /// What can be set. The names, defaults and meanings are in [`Settings::TABLE`].
@@ -96,8 +96,7 @@ impl Settings {
     /// # Errors
     /// The first [`WrongSetting`], in the order of [`TABLE`](Self::TABLE).
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, WrongSetting> {
-        let [table, realm, retention, attempts, attempt_timeout, call_timeout, opening] =
-            Self::TABLE.map(|setting| (setting, variable(setting.name).unwrap_or_else(|| setting.default.to_owned())));
+        let [table, realm, retention, attempts, attempt_timeout, call_timeout, opening] = values(Self::TABLE, variable);
         Ok(Self {
             table: accept(table, |name| is_table_name(name).then(|| name.to_owned()))?,
             realm: accept(realm, Realm::new)?,
@@ -108,6 +107,88 @@ impl Settings {
             opening: accept(opening, |ms| number(ms, 0, 9_000)).map(Duration::from_millis)?,
         })
     }
+}
+
+/// What can be set for the two functions behind the doors, beside [`Settings`]. The names, defaults and meanings are in
+/// [`Upkeep::TABLE`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upkeep {
+    /// The table of grants, where there is one.
+    pub grants: Option<String>,
+    /// The attribute that says when a grant ends.
+    pub grants_expire_at: String,
+    /// Whether the sweep deletes.
+    pub deletes: bool,
+    /// How long clients may be idle.
+    pub patience: Patience,
+    /// How many clients a sweep deletes at the most.
+    pub most: usize,
+}
+
+impl Upkeep {
+    /// Every setting.
+    pub const TABLE: [Setting; 6] = [
+        Setting {
+            name: "GRANTS_TABLE",
+            default: "",
+            must_be: "the name of a DynamoDB table: 3 to 255 of the characters a-z A-Z 0-9 _ - ., or empty",
+            meaning: "the table of what was issued to clients, by client id; empty: there is none, as only the sweep allows",
+        },
+        Setting {
+            name: "GRANTS_EXPIRE_AT",
+            default: "expires_at",
+            must_be: "the name of an attribute, of 1 to 255 bytes",
+            meaning: "the attribute that says when a grant ends, in seconds since the epoch; a grant without it does not end",
+        },
+        Setting {
+            name: "SWEEP_DELETES",
+            default: "false",
+            must_be: "true or false",
+            meaning: "whether the sweep deletes; false: it only reports what it would delete",
+        },
+        Setting {
+            name: "SWEEP_UNUSED_HOURS",
+            default: "24",
+            must_be: "a whole number of hours from 1 to 8760",
+            meaning: "how long after its registration a client that was never used may stay",
+        },
+        Setting {
+            name: "SWEEP_IDLE_DAYS",
+            default: "90",
+            must_be: "a whole number of days from 1 to 3650",
+            meaning: "how long after its latest use a client may stay",
+        },
+        Setting {
+            name: "SWEEP_LIMIT",
+            default: "1000",
+            must_be: "a whole number from 1 to 100000",
+            meaning: "how many clients a sweep deletes at the most",
+        },
+    ];
+
+    /// Reads the settings with `variable`, which gives an environment variable's value.
+    ///
+    /// # Errors
+    /// The first [`WrongSetting`], in the order of [`TABLE`](Self::TABLE).
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, WrongSetting> {
+        let [grants, expire_at, deletes, unused, idle, most] = values(Self::TABLE, variable);
+        let grants = accept(grants, |name| (name.is_empty() || is_table_name(name)).then(|| name.to_owned()))?;
+        Ok(Self {
+            grants: Some(grants).filter(|name| !name.is_empty()),
+            grants_expire_at: accept(expire_at, |name| (1..=255).contains(&name.len()).then(|| name.to_owned()))?,
+            deletes: accept(deletes, |word| word.parse().ok())?,
+            patience: Patience {
+                unused: accept(unused, |hours| number(hours, 1, 8760)).map(Duration::from_hours)?,
+                used: accept(idle, |days| number(days, 1, 3650)).map(|days| Duration::from_hours(24 * days))?,
+            },
+            most: accept(most, |clients| number(clients, 1, 100_000)?.try_into().ok())?,
+        })
+    }
+}
+
+/// Each setting with its value.
+fn values<const N: usize>(settings: [Setting; N], variable: impl Fn(&str) -> Option<String>) -> [(Setting, String); N] {
+    settings.map(|setting| (setting, variable(setting.name).unwrap_or_else(|| setting.default.to_owned())))
 }
 
 fn accept<T>((setting, value): (Setting, String), read: impl FnOnce(&str) -> Option<T>) -> Result<T, WrongSetting> {

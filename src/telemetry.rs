@@ -1,13 +1,15 @@
-//! The log: one JSON line a request, which is also its metrics.
+//! The log: one JSON line a request, a deleted client's grants, or a sweep, which is also its metrics.
 //!
 //! The keys are those that Powertools for AWS Lambda writes, and ours. A request's line carries the exact reason, which
 //! the caller is not told, and CloudWatch's embedded metric format, so that no second line and no agent is needed.
 
 use crate::{
-    client::Id,
+    cascade::Fate,
+    client::{Id, Idle},
     deletion::{Ended, NotDeleted},
     rule::RequestToDelete,
-    store::Meter,
+    store::{Fault, Meter},
+    sweep::Report,
 };
 use aws_smithy_types::date_time::{DateTime, Format};
 use lambda_http::{Context, http::StatusCode};
@@ -36,6 +38,10 @@ use tracing_subscriber::{
 
 /// The target of a request's line, which is written whatever the level: it is the metrics too.
 pub const REQUEST: &str = "deregister::request";
+/// The target of the line that tells what became of a deleted client's grants; written whatever the level.
+pub const CLEARANCE: &str = "deregister::clearance";
+/// The target of the line that reports on a sweep; written whatever the level.
+pub const REPORT: &str = "deregister::report";
 
 /// Writes to the standard output from now on. `level` is the lowest that is written, from `AWS_LAMBDA_LOG_LEVEL`;
 /// `clock` tells the time.
@@ -52,14 +58,18 @@ where
     // At the level TRACE the runtime writes each event whole, credentials included.
     let tells_all =
         |metadata: &Metadata<'_>| *metadata.level() == Level::TRACE && metadata.target().starts_with("lambda_runtime");
-    let wanted = move |metadata: &Metadata<'_>| {
-        metadata.target() == REQUEST || (*metadata.level() <= level && !tells_all(metadata))
-    };
+    let wanted =
+        move |metadata: &Metadata<'_>| is_metrics(metadata) || (*metadata.level() <= level && !tells_all(metadata));
     let lines = tracing_subscriber::fmt::layer()
         .fmt_fields(JsonFields::new())
         .event_format(Lines { clock })
         .with_writer(writer);
     tracing_subscriber::registry().with(lines.with_filter(filter_fn(wanted)))
+}
+
+/// Whether the lines with these metadata are metrics too.
+fn is_metrics(metadata: &Metadata<'_>) -> bool {
+    metadata.is_event() && [REQUEST, CLEARANCE, REPORT].contains(&metadata.target())
 }
 
 /// How a request ended, in the words of the log.
@@ -116,7 +126,6 @@ pub(crate) struct Line<'r> {
 impl Line<'_> {
     /// Writes the line: a refusal for information, a fault as an error.
     pub(crate) fn write(&self, story: &Story) {
-        let milliseconds = |duration: Duration| duration.as_secs_f64() * 1e3;
         macro_rules! line {
             ($level:ident, $outcome:literal, $message:literal) => {
                 tracing::$level!(
@@ -146,6 +155,97 @@ impl Line<'_> {
             Outcome::Failed => line!(error, "failed", "failed on a request"),
         }
     }
+}
+
+/// What became of the grants of a deleted client.
+#[derive(Debug)]
+pub(crate) struct Clearance<'c> {
+    pub(crate) client: &'c Id,
+    pub(crate) fate: &'c Result<Fate, Fault>,
+    pub(crate) removed: usize,
+    pub(crate) duration: Duration,
+    pub(crate) meter: &'c Meter,
+    pub(crate) context: &'c Context,
+}
+
+impl Clearance<'_> {
+    /// Writes the line: a fault as an error.
+    pub(crate) fn write(&self) {
+        macro_rules! line {
+            ($level:ident, $outcome:literal, $message:literal) => {
+                tracing::$level!(
+                    target: CLEARANCE,
+                    outcome = $outcome,
+                    reason = self.fate.as_ref().err().map(display),
+                    client_id = self.client.as_str(),
+                    grants_removed = self.removed,
+                    function_request_id = self.context.request_id,
+                    xray_trace_id = self.context.xray_trace_id.as_deref().map(trace_id),
+                    duration_ms = milliseconds(self.duration),
+                    database_ms = milliseconds(self.meter.elapsed()),
+                    database_calls = self.meter.tries(),
+                    retries = self.meter.retries(),
+                    throttles = self.meter.throttles(),
+                    $message
+                )
+            };
+        }
+        match self.fate {
+            Ok(Fate::Removed) => line!(info, "removed", "removed a deleted client's grants"),
+            Ok(Fate::Kept) => line!(info, "kept", "left the grants of a client that is live again"),
+            Err(_) => line!(error, "unfinished", "left grants of a deleted client for another time"),
+        }
+    }
+}
+
+/// Tells of one client that the sweep deleted, or would have.
+pub(crate) fn write_swept(client: &Id, idle: Idle, deletes: bool) {
+    let since = DateTime::from(idle.since).fmt(Format::DateTime).unwrap_or_default();
+    let message = if deletes { "swept a client" } else { "would sweep a client" };
+    tracing::info!(client_id = client.as_str(), used = idle.used, idle_since = since, "{message}");
+}
+
+/// Reports on a sweep: one that the database ended as an error.
+pub(crate) fn write_sweep(
+    report: &Report,
+    fault: Option<&Fault>,
+    duration: Duration,
+    meter: &Meter,
+    context: &Context,
+) {
+    macro_rules! line {
+        ($level:ident, $message:literal) => {
+            tracing::$level!(
+                target: REPORT,
+                mode = if report.deletes { "delete" } else { "observe" },
+                reason = fault.map(display),
+                due = report.due,
+                swept = report.swept,
+                protected = report.protected,
+                granted = report.granted,
+                changed = report.changed,
+                unreadable = report.unreadable,
+                complete = report.complete,
+                function_request_id = context.request_id,
+                xray_trace_id = context.xray_trace_id.as_deref().map(trace_id),
+                duration_ms = milliseconds(duration),
+                database_ms = milliseconds(meter.elapsed()),
+                database_calls = meter.tries(),
+                retries = meter.retries(),
+                throttles = meter.throttles(),
+                $message
+            )
+        };
+    }
+    if fault.is_none() {
+        line!(info, "looked through the idle clients");
+    } else {
+        line!(error, "stopped looking through the idle clients");
+    }
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
 }
 
 /// The trace's id alone, of the header that carries it.
@@ -181,11 +281,13 @@ where
         let metadata = event.metadata();
         let mut fields = Fields::default();
         event.record(&mut fields);
-        let is_request = metadata.target() == REQUEST;
-        if is_request {
+        let metrics = Metrics::of(metadata.target(), now);
+        if metadata.target() == REQUEST {
             fields.count("requests", 1);
             fields.count("cold_starts", u64::from(fields.0.get("cold_start") == Some(&Value::Bool(true))));
-        } else if let Some(invocation) = context.lookup_current() {
+        } else if metrics.is_none()
+            && let Some(invocation) = context.lookup_current()
+        {
             invocation.extensions().get::<FormattedFields<N>>().into_iter().for_each(|span| fields.of_invocation(span));
         }
         let line = JsonLine {
@@ -193,8 +295,8 @@ where
             timestamp: DateTime::from(now).fmt(Format::DateTime).map_err(|_| fmt::Error)?,
             service: "deregister",
             fields,
-            location: (!is_request).then_some(metadata.target()),
-            metrics: is_request.then(|| Metrics::at(now)),
+            location: metrics.is_none().then_some(metadata.target()),
+            metrics,
         };
         writeln!(writer, "{}", serde_json::to_string(&line).map_err(|_| fmt::Error)?)
     }
@@ -226,7 +328,7 @@ struct Metric {
 
 impl Metrics {
     /// Doors and outcomes are few, so that callers cannot multiply them.
-    const ALL: [Directive; 2] = [
+    const OF_REQUESTS: [Directive; 2] = [
         Directive {
             namespace: "deregister",
             dimensions: &[&["door", "outcome"]],
@@ -244,9 +346,36 @@ impl Metrics {
         },
     ];
 
-    fn at(now: SystemTime) -> Self {
+    const OF_CLEARANCES: [Directive; 1] = [Directive {
+        namespace: "deregister",
+        dimensions: &[&["outcome"]],
+        metrics: &[
+            Metric { name: "grants_removed", unit: "Count" },
+            Metric { name: "duration_ms", unit: "Milliseconds" },
+        ],
+    }];
+
+    const OF_REPORTS: [Directive; 1] = [Directive {
+        namespace: "deregister",
+        dimensions: &[&["mode"]],
+        metrics: &[
+            Metric { name: "due", unit: "Count" },
+            Metric { name: "swept", unit: "Count" },
+            Metric { name: "unreadable", unit: "Count" },
+            Metric { name: "duration_ms", unit: "Milliseconds" },
+        ],
+    }];
+
+    /// Those of a line with this target, where it has any.
+    fn of(target: &str, now: SystemTime) -> Option<Self> {
+        let cloud_watch_metrics: &[_] = match target {
+            REQUEST => &Self::OF_REQUESTS,
+            CLEARANCE => &Self::OF_CLEARANCES,
+            REPORT => &Self::OF_REPORTS,
+            _ => return None,
+        };
         let milliseconds = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
-        Self { timestamp: u64::try_from(milliseconds).unwrap_or(u64::MAX), cloud_watch_metrics: &Self::ALL }
+        Some(Self { timestamp: u64::try_from(milliseconds).unwrap_or(u64::MAX), cloud_watch_metrics })
     }
 }
 

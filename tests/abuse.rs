@@ -34,7 +34,7 @@ fn id(text: &str) -> Id {
 }
 
 async fn create(lab: &Lab, name: &str, kind: Kind) {
-    let client = Client { kind, protected: false, version: None };
+    let client = Client { kind, protected: false, version: None, idle: None };
     assert_eq!(lab.quiet_store().create_client(&id(name), &client).await, Ok(Creation::Done));
 }
 

@@ -5,25 +5,29 @@ mod support;
 #[path = "ctl/tool.rs"]
 mod tool;
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, TableDescription};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use deregister::{
     Function, Realm,
     allow_list::AllowList,
-    client::{ApiClient, Client, Kind, Metadata, OAuthClient, Service, StoredSecret, Version},
+    client::{ApiClient, Client, Idle, Kind, Metadata, OAuthClient, Service, StoredSecret, Version},
     credential::Secret,
     rule::{Key, Record},
-    store::{DynamoDb, table::definition},
+    store::{
+        List, Meter, Standing,
+        item::Item,
+        table::{definition, time_to_live},
+    },
 };
 use lambda_http::{Body, LambdaEvent, Response, lambda_runtime::Context};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
     io,
     path::PathBuf,
     time::{Duration, SystemTime},
 };
-use support::{Lab, RETENTION, basic, json as body, now};
+use support::{Lab, basic, json as body, now};
 use tokio::net::TcpSocket;
 use tool::{Put, authlete, client, ctl, delete_itself, file, front, id, object, objects, only, parse, table, text};
 
@@ -74,6 +78,7 @@ async fn an_api_client_is_created_as_it_was_described() {
         }),
         protected: true,
         version: Some(Version(1)),
+        idle: None,
     };
     assert_eq!(client(&lab, "me").await, Some(Record::Client(expected)));
 }
@@ -139,7 +144,10 @@ async fn an_oauth_client_is_registered_with_the_metadata_of_the_file() {
     let file =
         file("metadata.json", r#"{"client_name": "Jane", "redirect_uris": ["https://example.com"], "jwks": {}}"#);
     let line = format!("client register --service 715948317 --id 7 --protected --metadata {}", file.display());
+    let before = Idle::unused(clock());
     let token = object(&lab, &line).await["registration_access_token"].clone();
+    let idle = live(&lab, "7").await.idle;
+    assert!(idle.is_some_and(|idle| !idle.used && (before.since..=clock()).contains(&idle.since)), "{idle:?}");
 
     let expected = Client {
         kind: Kind::OAuth(OAuthClient {
@@ -154,8 +162,9 @@ async fn an_oauth_client_is_registered_with_the_metadata_of_the_file() {
         }),
         protected: true,
         version: Some(Version(1)),
+        idle,
     };
-    assert_eq!(client(&lab, "7").await, Some(Record::Client(expected)));
+    assert_eq!(live(&lab, "7").await, expected);
 }
 
 #[tokio::test]
@@ -183,8 +192,8 @@ async fn where_registration_is_off_only_static_clients_are_registered() {
     assert_eq!(client(&lab, "7").await, None);
 
     assert_eq!(object(&lab, "client register --service closed --id 7 --static").await, json!({ "client_id": "7" }));
-    let Some(Record::Client(Client { kind: Kind::OAuth(registered), .. })) = client(&lab, "7").await else {
-        panic!("no OAuth client");
+    let Client { kind: Kind::OAuth(registered), idle: None, .. } = live(&lab, "7").await else {
+        panic!("no OAuth client of which no use is kept track of");
     };
     assert!(!registered.dynamic && registered.registration_token_digest.is_none());
 }
@@ -256,7 +265,8 @@ async fn a_token_is_not_accepted_after_its_time() {
 #[tokio::test]
 async fn what_belongs_to_no_service_is_refused() {
     let lab = Lab::empty().await;
-    for line in ["client register --service nowhere", "token issue --service nowhere"] {
+    for line in ["client register --service nowhere", "token issue --service nowhere", "client track --service nowhere"]
+    {
         assert!(ctl(&lab, line).run().await.refused().contains("there is no service nowhere"));
     }
     assert!(table(&lab, "clients").await.is_empty());
@@ -312,6 +322,145 @@ async fn show_tells_what_a_person_needs_of_a_live_client() {
     for line in ["kind               API client", "ip allow list      any address", "entity tag         \"1\""] {
         assert!(shown.contains(line), "{line} in\n{shown}");
     }
+}
+
+#[tokio::test]
+async fn show_and_list_tell_when_a_client_that_registered_itself_was_last_used() {
+    let lab = Lab::empty().await;
+    object(&lab, "service create 1").await;
+    for line in ["--id never", "--id used", "--id static --static"] {
+        object(&lab, &format!("client register --service 1 {line}")).await;
+    }
+    let used = id("used");
+    let standing = lab.quiet_store().standing(&used).await.unwrap();
+    assert!(lab.quiet_store().note_use(&used, &standing, now()).await.unwrap());
+    let registered = humantime(live(&lab, "never").await.idle.unwrap().since);
+
+    let shown = object(&lab, "client show never").await;
+    assert_eq!((shown.get("last_used_at"), text(&shown, "registered_at")), (Some(&Value::Null), &*registered));
+    let shown = object(&lab, "client show used").await;
+    assert_eq!((text(&shown, "last_used_at"), shown.get("registered_at")), (&*humantime(now()), None));
+    let shown = object(&lab, "client show static").await;
+    assert_eq!((shown.get("last_used_at"), shown.get("registered_at")), (None, None));
+
+    let shown = ctl(&lab, "client show never").run().await.done();
+    assert!(shown.contains("  last used at            never\n"), "{shown}");
+    assert!(shown.contains(&format!("  registered at           {registered}\n")), "{shown}");
+
+    let printed = ctl(&lab, "client list --service 1").run().await.done();
+    let (heading, rows) = printed.split_once('\n').unwrap();
+    let expected = "client id                         version  protected  dynamic  last used at          client name";
+    assert_eq!(heading, expected);
+    let row = |id: &str, dynamic, used: &str| {
+        format!("{id:32}  1        no         {dynamic:7}  {used}").trim_end().to_owned()
+    };
+    let expected = [row("never", "yes", "never"), row("static", "no", ""), row("used", "yes", &humantime(now()))];
+    assert_eq!(rows.lines().map(str::to_owned).collect::<BTreeSet<_>>(), BTreeSet::from(expected));
+}
+
+#[tokio::test]
+async fn the_use_of_a_services_clients_that_nobody_kept_track_of_is_kept_track_of_from_now_on() {
+    let lab = Lab::empty().await;
+    for service in ["1", "2"] {
+        object(&lab, &format!("service create {service}")).await;
+    }
+    // More than are written at once, on more than one page.
+    for number in 0..36 {
+        register_before_there_was_an_index(&lab, "1", &format!("old-{number}")).await;
+    }
+    for number in 36..40 {
+        assert!(create_with_a_name_of(&lab, &format!("old-{number}"), 300_000).await);
+    }
+    assert!(lab.client.scan().table_name("clients").send().await.unwrap().last_evaluated_key.is_some());
+    register_before_there_was_an_index(&lab, "2", "elsewhere").await;
+    register_before_there_was_an_index(&lab, "1", "gone").await;
+    assert_eq!(ctl(&lab, "client delete gone --yes").run().await.code, Some(0));
+    for line in ["--id new", "--id static --static"] {
+        object(&lab, &format!("client register --service 1 {line}")).await;
+    }
+    let left_alone = ["client#elsewhere", "client#gone", "client#new", "client#static"];
+    let before = items(&lab, &left_alone).await;
+
+    let start = Idle::used(clock());
+    let expected = json!({ "tracked": 40, "already_tracked": 1, "not_dynamic": 1 });
+    assert_eq!(object(&lab, "client track --service 1").await, expected);
+    let mut listed = Vec::new();
+    for list in List::all() {
+        let page = lab.quiet_store().idle_clients(list, clock(), None, &Meter::default()).await.unwrap();
+        listed.extend(page.clients);
+    }
+    listed.retain(|(id, _)| id.as_str().starts_with("old-"));
+    assert_eq!(listed.len(), 40, "the sweep sees them");
+    for (id, idle) in &listed {
+        assert!(idle.used && (start.since..=clock()).contains(&idle.since), "{id}: {idle:?}");
+        assert_eq!(live(&lab, id.as_str()).await.version, Some(Version(1)), "nothing else is changed");
+    }
+    assert_eq!(items(&lab, &left_alone).await, before);
+
+    let expected = json!({ "tracked": 0, "already_tracked": 41, "not_dynamic": 1 });
+    assert_eq!(object(&lab, "client track --service 1").await, expected, "a second run finds nothing to do");
+}
+
+#[tokio::test]
+async fn only_a_live_client_that_registered_itself_and_is_not_kept_track_of_begins_to_be() {
+    let lab = Lab::empty().await;
+    object(&lab, "service create 1").await;
+    object(&lab, "client create --app app --id api").await;
+    for line in ["--id tracked", "--id static --static", "--id gone"] {
+        object(&lab, &format!("client register --service 1 {line}")).await;
+    }
+    assert_eq!(ctl(&lab, "client delete gone --yes").run().await.code, Some(0));
+    let before = table(&lab, "clients").await;
+    for client in ["api", "tracked", "static", "gone", "nobody"] {
+        assert_eq!(lab.quiet_store().track(&id(client), now()).await, Ok(false), "{client}");
+    }
+    let after = table(&lab, "clients").await;
+    assert!(after.len() == before.len() && after.iter().all(|item| before.contains(item)));
+
+    register_before_there_was_an_index(&lab, "1", "old").await;
+    assert_eq!(lab.quiet_store().track(&id("old"), now()).await, Ok(true));
+    let Standing::Live { idle, .. } = lab.quiet_store().standing(&id("old")).await.unwrap() else { panic!("not live") };
+    assert_eq!(idle, Some(Idle::used(now())));
+}
+
+#[tokio::test]
+async fn where_a_use_cannot_be_kept_track_of_a_later_run_finds_the_rest() {
+    let lab = Lab::empty().await;
+    object(&lab, "service create 1").await;
+    for number in 0..40 {
+        register_before_there_was_an_index(&lab, "1", &format!("old-{number}")).await;
+    }
+    // As long as an item can be, to ten bytes: there is no room for the attributes.
+    let mut length = 409_590;
+    while !create_with_a_name_of(&lab, "full", length).await {
+        length -= 10;
+    }
+
+    let ran = ctl(&lab, "--json client track --service 1").run().await;
+    assert_eq!((ran.code, ran.stderr.lines().count()), (Some(1), 1), "{}", ran.stderr);
+    assert!(ran.stderr.contains("the database call failed: ValidationException"), "{}", ran.stderr);
+    let first = only(&ran.stdout)["tracked"].as_u64().unwrap();
+
+    let key = AttributeValue::S("client#full".to_owned());
+    lab.client.delete_item().table_name("clients").key("pk", key).send().await.unwrap();
+    let expected = json!({ "tracked": 40 - first, "already_tracked": first, "not_dynamic": 0 });
+    assert_eq!(object(&lab, "client track --service 1").await, expected);
+}
+
+#[tokio::test]
+async fn a_client_that_cannot_be_read_is_told_in_the_end_and_the_others_are_kept_track_of() {
+    let lab = Lab::empty().await;
+    object(&lab, "service create 1").await;
+    register_before_there_was_an_index(&lab, "1", "old").await;
+    let broken = [("service_id", AttributeValue::S("1".to_owned()))].map(|(name, value)| (name.to_owned(), value));
+    let put = lab.client.put_item().table_name("clients").item("pk", AttributeValue::S("client#broken".to_owned()));
+    put.item("client", AttributeValue::M(broken.into())).send().await.unwrap();
+
+    let ran = ctl(&lab, "--json client track --service 1").run().await;
+    let expected = json!({ "tracked": 1, "already_tracked": 0, "not_dynamic": 0 });
+    assert_eq!((ran.code, only(&ran.stdout)), (Some(1), expected));
+    assert!(ran.stderr.contains("client#broken cannot be read"), "{}", ran.stderr);
+    assert!(live(&lab, "old").await.idle.is_some());
 }
 
 #[tokio::test]
@@ -393,17 +542,8 @@ one                               1        yes        owner                     
 async fn a_list_goes_on_over_every_page_of_the_table_and_no_further_than_the_limit() {
     let lab = Lab::empty().await;
     // DynamoDB scans a megabyte at a time: these are three pages.
-    let client = |metadata| Client {
-        kind: Kind::OAuth(OAuthClient {
-            service_id: id("1"),
-            dynamic: true,
-            registration_token_digest: None,
-            metadata,
-        }),
-        protected: false,
-        version: None,
-    };
-    let long = client(Metadata { client_name: Some("x".repeat(300_000)), ..Metadata::default() });
+    let name = Some("x".repeat(300_000));
+    let long = from_before_there_was_an_index("1", Metadata { client_name: name, ..Metadata::default() });
     for number in 0..8 {
         lab.quiet_store().create_client(&id(&number.to_string()), &long).await.unwrap();
     }
@@ -463,7 +603,7 @@ async fn only_a_live_client_is_protected() {
 #[tokio::test]
 async fn a_client_without_a_version_is_given_its_first_by_protecting_it() {
     let lab = Lab::empty().await;
-    let client = Client { kind: Kind::Api(ApiClient::default()), protected: false, version: None };
+    let client = Client { kind: Kind::Api(ApiClient::default()), protected: false, version: None, idle: None };
     lab.quiet_store().create_client(&id("old"), &client).await.unwrap();
     assert_eq!(object(&lab, "client protect old").await["version"], 1);
 }
@@ -518,36 +658,61 @@ async fn the_table_is_created_once_under_the_name_given() {
 }
 
 #[tokio::test]
-async fn a_table_whose_creation_was_interrupted_is_given_its_time_to_live() {
+async fn a_table_that_exists_is_given_what_it_lacks_and_nothing_else() {
     let lab = Lab::empty().await;
-    let definition = definition("half").unwrap();
-    let create = lab.client.create_table().table_name("half").set_key_schema(definition.key_schema);
-    let create = create.set_attribute_definitions(definition.attribute_definitions);
-    create.set_billing_mode(definition.billing_mode).send().await.unwrap();
+    let described = async |name| lab.client.describe_table().table_name(name).send().await.unwrap().table.unwrap();
+    let whole = described("clients").await;
+    for (name, has_time_to_live, has_index, added) in [
+        ("interrupted", false, true, &["time_to_live"][..]),
+        ("from-before", true, false, &["index"]),
+        ("neither", false, false, &["time_to_live", "index"]),
+    ] {
+        create_by_hand(&lab, name, "pk", has_index).await;
+        if has_time_to_live {
+            let update = lab.client.update_time_to_live().table_name(name);
+            update.time_to_live_specification(time_to_live().unwrap()).send().await.unwrap();
+        }
+        let line = format!("table create --table {name}");
+        assert_eq!(object(&lab, &line).await, json!({ "table": name, "added": added }));
 
-    assert_eq!(object(&lab, "table create --table half").await, json!({ "table": "half", "repaired": true }));
-    let described = lab.client.describe_time_to_live().table_name("half").send().await.unwrap();
-    assert_eq!(described.time_to_live_description.unwrap().attribute_name.as_deref(), Some("expires_at"));
-    assert!(ctl(&lab, "table create --table half").run().await.refused().contains("exists already"));
+        let expiry = lab.client.describe_time_to_live().table_name(name).send().await.unwrap();
+        let expiry = expiry.time_to_live_description.unwrap();
+        assert_eq!(expiry.attribute_name.as_deref(), Some("expires_at"), "{name}");
+        let mended = described(name).await;
+        let index = |table: &TableDescription| {
+            let [index] = table.global_secondary_indexes() else { panic!("one index") };
+            (index.index_name.clone(), index.key_schema.clone(), index.projection.clone())
+        };
+        assert_eq!(index(&mended), index(&whole), "{name}");
+        assert!(ctl(&lab, &line).run().await.refused().contains("exists already"), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn people_are_told_what_a_table_lacked() {
+    let lab = Lab::empty().await;
+    create_by_hand(&lab, "neither", "pk", false).await;
+    let expected = "\
+The table existed already, and was given what it lacked.
+  table  neither
+  added  its time to live
+         its index, which DynamoDB fills in its own time\n";
+    assert_eq!(ctl(&lab, "table create --table neither").run().await.done(), expected);
 }
 
 #[tokio::test]
 async fn a_table_of_another_definition_is_left_as_it_is() {
     let lab = Lab::empty().await;
-    let definition = definition("foreign").unwrap();
-    let (mut keys, mut attributes) = (definition.key_schema.unwrap(), definition.attribute_definitions.unwrap());
-    for name in keys.iter_mut().map(|key| &mut key.attribute_name) {
-        "id".clone_into(name);
-    }
-    for name in attributes.iter_mut().map(|attribute| &mut attribute.attribute_name) {
-        "id".clone_into(name);
-    }
-    let create = lab.client.create_table().table_name("foreign").set_key_schema(Some(keys));
-    let create = create.set_attribute_definitions(Some(attributes));
-    create.set_billing_mode(definition.billing_mode).send().await.unwrap();
+    create_by_hand(&lab, "foreign", "id", false).await;
+    let described = async || {
+        let time_to_live = lab.client.describe_time_to_live().table_name("foreign").send().await.unwrap();
+        let table = lab.client.describe_table().table_name("foreign").send().await.unwrap();
+        (table.table, time_to_live.time_to_live_description)
+    };
+    let before = described().await;
 
     assert!(ctl(&lab, "table create --table foreign").run().await.refused().contains("exists already"));
-    assert_eq!(DynamoDb::new(lab.client.config().to_builder(), "foreign", RETENTION).repair_table().await, Ok(false));
+    assert_eq!(described().await, before);
 }
 
 #[tokio::test]
@@ -593,6 +758,7 @@ async fn every_command_explains_itself() {
         "client list",
         "client protect",
         "client unprotect",
+        "client track",
         "import",
         "completions",
     ] {
@@ -622,6 +788,8 @@ async fn a_wrong_command_line_exits_with_2_and_writes_nothing() {
         "client list --app app --service 1",
         "client list --app app --limit 0",
         "client protect",
+        "client track",
+        "client track --app app",
         "import --app app",
         "import list.json",
         "completions dos",
@@ -694,7 +862,63 @@ async fn a_write_that_took_effect_unknown_to_the_tool_is_recognized() {
     assert_eq!(body(&answer)["action"], "DELETED");
 }
 
+// What is there beforehand.
+
+/// A table with this partition key, with its index or without, and without its time to live.
+async fn create_by_hand(lab: &Lab, name: &str, key: &str, has_index: bool) {
+    let definition = definition(name).unwrap();
+    let (mut keys, mut attributes) = (definition.key_schema.unwrap(), definition.attribute_definitions.unwrap());
+    key.clone_into(&mut keys.first_mut().unwrap().attribute_name);
+    key.clone_into(&mut attributes.first_mut().unwrap().attribute_name);
+    attributes.truncate(if has_index { 3 } else { 1 });
+    let create = lab.client.create_table().table_name(name).set_key_schema(Some(keys));
+    let create = create.set_attribute_definitions(Some(attributes)).set_billing_mode(definition.billing_mode);
+    let indexes = definition.global_secondary_indexes.filter(|_| has_index);
+    create.set_global_secondary_indexes(indexes).send().await.unwrap();
+}
+
+/// A client that registered itself, and of whose use nobody keeps track.
+fn from_before_there_was_an_index(service: &str, metadata: Metadata) -> Client {
+    let client = OAuthClient { service_id: id(service), dynamic: true, registration_token_digest: None, metadata };
+    Client { kind: Kind::OAuth(client), protected: false, version: Some(Version(1)), idle: None }
+}
+
+async fn register_before_there_was_an_index(lab: &Lab, service: &str, client_id: &str) {
+    let client = from_before_there_was_an_index(service, Metadata::default());
+    lab.quiet_store().create_client(&id(client_id), &client).await.unwrap();
+}
+
+/// The same with a name of so many bytes; whether it finds room in an item.
+async fn create_with_a_name_of(lab: &Lab, client_id: &str, length: usize) -> bool {
+    let metadata = Metadata { client_name: Some("x".repeat(length)), ..Metadata::default() };
+    let client = from_before_there_was_an_index("1", metadata);
+    lab.quiet_store().create_client(&id(client_id), &client).await.is_ok()
+}
+
 // What is looked at.
+
+/// The tool's clock.
+#[expect(clippy::disallowed_methods, reason = "the tool has the real one")]
+fn clock() -> SystemTime {
+    SystemTime::now()
+}
+
+/// The live client with this id.
+async fn live(lab: &Lab, client_id: &str) -> Client {
+    match client(lab, client_id).await {
+        Some(Record::Client(client)) => client,
+        other => panic!("{client_id} is not live: {other:?}"),
+    }
+}
+
+/// The items under these keys.
+async fn items(lab: &Lab, keys: &[&str]) -> Vec<Option<Item>> {
+    let mut items = Vec::new();
+    for key in keys {
+        items.push(lab.item(key).await);
+    }
+    items
+}
 
 /// An instant in RFC 3339's words.
 fn humantime(instant: SystemTime) -> String {

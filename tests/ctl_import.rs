@@ -8,7 +8,7 @@ mod tool;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use deregister::{
     allow_list::AllowList,
-    client::{ApiClient, Client, Kind, Metadata, OAuthClient, StoredSecret, Version},
+    client::{ApiClient, Client, Idle, Kind, Metadata, OAuthClient, StoredSecret, Version},
     credential::Secret,
     rule::Record,
 };
@@ -17,6 +17,7 @@ use std::{
     io::{BufRead, BufReader, Read},
     process,
     sync::Arc,
+    time::SystemTime,
 };
 use support::{Lab, basic, json as body};
 use tokio::{sync::Semaphore, task::spawn_blocking};
@@ -55,6 +56,7 @@ async fn an_api_client_is_imported_as_it_was_listed() {
         }),
         protected: false,
         version: Some(Version(1)),
+        idle: None,
     };
     assert_eq!(client(&lab, "me").await, Some(Record::Client(expected)));
 }
@@ -132,8 +134,23 @@ async fn the_vendors_words_become_those_of_rfc_7591() {
         }),
         protected: false,
         version: Some(Version(1)),
+        idle: None,
     };
     assert_eq!(client(&lab, "1140735077").await, Some(Record::Client(expected)));
+}
+
+#[tokio::test]
+async fn an_imported_client_that_registered_itself_counts_as_used_now() {
+    let lab = Lab::empty().await;
+    object(&lab, "service create 715948317").await;
+    let before = Idle::used(clock());
+    import_oauth(&lab, &json!({ "clients": [oauth_client(1, "")] })).await.done();
+    let Some(Record::Client(Client { idle: Some(idle), .. })) = client(&lab, "1").await else { panic!("no track") };
+    assert!(idle.used && (before.since..=clock()).contains(&idle.since), "{idle:?}");
+
+    import_oauth(&lab, &json!({ "clients": [oauth_client(1, "")] })).await.done();
+    let Some(Record::Client(again)) = client(&lab, "1").await else { panic!("no client") };
+    assert_eq!(again.idle, Some(idle), "and not again by importing it again");
 }
 
 #[tokio::test]
@@ -433,6 +450,12 @@ async fn import_oauth(lab: &Lab, list: &Value) -> Ran {
 /// The last line of a report.
 fn tally(imported: usize, already_there: usize, skipped: usize) -> Value {
     json!({ "imported": imported, "already_there": already_there, "skipped": skipped })
+}
+
+/// The tool's clock.
+#[expect(clippy::disallowed_methods, reason = "the tool has the real one")]
+fn clock() -> SystemTime {
+    SystemTime::now()
 }
 
 /// The key of each client, in order.

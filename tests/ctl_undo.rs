@@ -8,8 +8,8 @@ mod tool;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use support::{Lab, basic, bearer};
-use tool::{Ran, ctl, delete_itself, file, object, objects, only, parse, table, text};
+use support::{Lab, basic, bearer, now};
+use tool::{Ran, ctl, delete_itself, file, id, object, objects, only, parse, table, text};
 
 /// An empty application `app` with the owner `me`, whose secret is given back.
 async fn application(lab: &Lab) -> String {
@@ -25,6 +25,27 @@ async fn delete(lab: &Lab, line: &str, stdin: &str) -> (Option<i32>, Vec<Value>,
 /// The outcome for each client, and the reason for those that have one.
 fn outcomes(told: &[Value]) -> BTreeSet<(&str, &str, Option<&str>)> {
     told.iter().map(|one| (text(one, "client_id"), text(one, "outcome"), one["reason"].as_str())).collect()
+}
+
+/// Two clients that registered themselves: 7 was never used, and 8 was.
+async fn two_clients(lab: &Lab) {
+    object(lab, "service create 1").await;
+    for id in ["7", "8"] {
+        object(lab, &format!("client register --service 1 --id {id}")).await;
+    }
+    let (used, store) = (id("8"), lab.quiet_store());
+    let standing = store.standing(&used).await.unwrap();
+    assert!(store.note_use(&used, &standing, now()).await.unwrap());
+}
+
+/// A table of grants, in which this client has so many.
+async fn grant(lab: &Lab, client_id: &str, count: u32) {
+    lab.create_grants_table().await;
+    for number in 0..count {
+        let put = lab.client.put_item().table_name("grants");
+        let put = put.item("client_id", AttributeValue::S(client_id.to_owned()));
+        put.item("grant_id", AttributeValue::S(number.to_string())).send().await.unwrap();
+    }
 }
 
 async fn door(lab: &Lab, caller: (&str, &str)) -> u16 {
@@ -239,6 +260,133 @@ async fn a_deletion_refuses_what_the_function_protects_and_a_dry_run_says_so_bef
 }
 
 #[tokio::test]
+async fn a_dry_run_tells_the_last_use_of_each_client_and_its_grants_where_their_table_is_known() {
+    let lab = Lab::empty().await;
+    two_clients(&lab).await;
+    object(&lab, "client create --app app --id api").await;
+    grant(&lab, "7", 3).await;
+    let (grants, clients) = (table(&lab, "grants").await, table(&lab, "clients").await);
+    let registered = object(&lab, "client show 7").await["registered_at"].clone();
+    let ids = "7 8 api nobody --dry-run";
+
+    for (line, environment, counted) in [
+        ("--grants-table grants", "", Some((3, false))),
+        ("--grants-table grants", "nowhere", Some((3, false))),
+        ("--count-up-to 3", "grants", Some((3, false))),
+        ("--count-up-to 2", "grants", Some((2, true))),
+        ("--count-up-to 0", "grants", Some((0, true))),
+        ("", "", None),
+        ("--count-up-to 2", "", None),
+    ] {
+        let run = ctl(&lab, &format!("--json client delete {ids} {line}")).with_env("GRANTS_TABLE", environment);
+        let told: Vec<_> = run.run().await.stdout.lines().map(parse).collect();
+        let of = |id: &str| told.iter().find(|one| text(one, "client_id") == id).unwrap().clone();
+        let expected = |id: &str, mut members: Value, grants, are_more| {
+            members["client_id"] = json!(id);
+            members["outcome"] = json!("would_be_deleted");
+            if counted.is_some() {
+                members["grants"] = json!(grants);
+                members["more_grants"] = json!(are_more);
+            }
+            members
+        };
+        let (grants, are_more) = counted.unwrap_or_default();
+        let never = json!({ "last_used_at": null, "registered_at": registered });
+        assert_eq!(of("7"), expected("7", never, grants, are_more), "{line}");
+        let used = json!({ "last_used_at": humantime::format_rfc3339_seconds(now()).to_string() });
+        assert_eq!(of("8"), expected("8", used, 0, false), "{line}");
+        assert_eq!(of("api"), expected("api", json!({}), 0, false), "{line}");
+        let refused = json!({ "client_id": "nobody", "outcome": "refused", "reason": "there is no such client" });
+        assert_eq!(of("nobody"), refused, "{line}");
+    }
+    assert_eq!((table(&lab, "grants").await, table(&lab, "clients").await), (grants, clients));
+}
+
+#[tokio::test]
+async fn people_are_told_a_dry_run_as_a_table() {
+    let lab = Lab::empty().await;
+    two_clients(&lab).await;
+    grant(&lab, "7", 3).await;
+    let used = humantime::format_rfc3339_seconds(now());
+    let line = "client delete 7 8 nobody --concurrency 1 --dry-run";
+    let ran = ctl(&lab, &format!("{line} --grants-table grants --count-up-to 2")).run().await;
+    let expected = format!(
+        "\
+client id                         outcome           last used at          grants          reason
+7                                 would be deleted  never                 more than 2
+8                                 would be deleted  {used}  0
+nobody                            refused                                                 there is no such client\n"
+    );
+    assert_eq!((ran.code, ran.stdout), (Some(1), expected));
+
+    let ran = ctl(&lab, line).run().await;
+    let expected = format!(
+        "\
+client id                         outcome           last used at          reason
+7                                 would be deleted  never
+8                                 would be deleted  {used}
+nobody                            refused                                 there is no such client\n"
+    );
+    assert_eq!((ran.code, ran.stdout), (Some(1), expected));
+}
+
+#[tokio::test]
+async fn where_the_grants_table_cannot_be_opened_a_dry_run_says_nothing_and_nothing_is_restored() {
+    let lab = Lab::empty().await;
+    two_clients(&lab).await;
+    delete(&lab, "8 --yes", "").await;
+    for line in ["delete 7 --dry-run", "restore 8"] {
+        let ran = ctl(&lab, &format!("client {line} --grants-table nowhere")).run().await;
+        assert!(ran.refused().contains("ResourceNotFoundException"), "{line}");
+        let ran = ctl(&lab, &format!("client {line}")).with_env("GRANTS_TABLE", "no").run().await;
+        assert!(ran.refused().starts_with("GRANTS_TABLE must be the name of a DynamoDB table"), "{line}");
+    }
+    assert!(!lab.lives("8").await);
+    let ran = ctl(&lab, "client delete 7 --yes").with_env("GRANTS_TABLE", "nowhere").run().await;
+    assert_eq!(ran.code, Some(0), "a deletion does not look at it");
+}
+
+#[tokio::test]
+async fn who_restores_a_client_is_told_that_its_grants_stay_gone_and_how_many_are_left() {
+    let lab = Lab::empty().await;
+    two_clients(&lab).await;
+    grant(&lab, "7", 3).await;
+    object(&lab, "client create --app app --id api").await;
+    for (line, told) in [
+        ("7", None),
+        ("7 --grants-table grants", Some("  grants       3\n")),
+        ("7 --grants-table grants --count-up-to 2", Some("  grants       more than 2\n")),
+        ("8 --grants-table grants", Some("  grants       0\n")),
+    ] {
+        delete(&lab, &format!("{} --yes", &line[..1]), "").await;
+        let printed = ctl(&lab, &format!("client restore {line}")).run().await.done();
+        let headline = "The client is live again, with the credentials that it had. Grants that are gone stay gone.\n";
+        assert!(printed.starts_with(headline), "{printed}");
+        assert_eq!(printed.strip_prefix(headline).unwrap().contains("grants"), told.is_some(), "{printed}");
+        assert!(printed.ends_with(told.unwrap_or_default()), "{printed}");
+    }
+    delete(&lab, "7 api --yes", "").await;
+    let restored = object(&lab, "client restore 7 --grants-table grants --count-up-to 2").await;
+    assert_eq!((&restored["grants"], &restored["more_grants"]), (&json!(2), &json!(true)));
+    let printed = ctl(&lab, "client restore api").run().await.done();
+    assert!(!printed.to_lowercase().contains("grants"), "an API client has none: {printed}");
+}
+
+#[tokio::test]
+async fn deletions_are_listed_by_door() {
+    let lab = Lab::empty().await;
+    object(&lab, "service create 1").await;
+    let registered = object(&lab, "client register --service 1 --id 7").await;
+    object(&lab, "client register --service 1 --id 8").await;
+    assert_eq!(delete_itself(&lab, "7", text(&registered, "registration_access_token")).await, 204);
+    delete(&lab, "8 --yes", "").await;
+    for (via, expected) in [("registration", &["7"][..]), ("deregisterctl", &["8"]), ("sweep", &[])] {
+        let listed = objects(&lab, &format!("deletion list --service 1 --via {via}")).await;
+        assert_eq!(listed.iter().map(|one| text(one, "client_id")).collect::<Vec<_>>(), expected, "{via}");
+    }
+}
+
+#[tokio::test]
 async fn people_are_told_one_line_a_client() {
     let lab = Lab::empty().await;
     object(&lab, "client create --app app --id a").await;
@@ -329,7 +477,7 @@ async fn a_client_that_cannot_be_read_fails_and_hides_no_other() {
 async fn every_command_explains_itself() {
     let lab = Lab::empty().await;
     for (command, told) in [
-        ("client delete", "--dry-run"),
+        ("client delete", "--grants-table <NAME>"),
         ("client restore", "--by <NAME>"),
         ("deletion show", "--json"),
         ("deletion list", "reads the whole table"),
@@ -341,6 +489,10 @@ async fn every_command_explains_itself() {
         "client delete",
         "client delete a --from -",
         "client delete a --concurrency 0 --yes",
+        "client delete a --yes --grants-table grants",
+        "client delete a --yes --count-up-to 5",
+        "client delete a --dry-run --count-up-to few",
+        "deletion list --app app --via window",
         "client restore",
         "deletion list",
         "deletion list --app app --since soon",

@@ -1,20 +1,25 @@
 //! What the documentation lists is what the code has.
 
-use deregister::settings::{Setting, Settings};
+use deregister::settings::{Setting, Settings, Upkeep};
 use std::fs;
 
 #[test]
 fn the_readme_lists_every_setting_with_its_default_and_meaning() {
     let readme = include_str!("../README.md");
-    let rows: Vec<&str> = readme.lines().skip_while(|line| !line.starts_with("| name | default")).collect();
-    let listed: Vec<&str> = rows.into_iter().skip(2).take_while(|line| line.starts_with('|')).collect();
-    let row = |Setting { name, default, meaning, .. }: Setting| format!("| `{name}` | `{default}` | {meaning} |");
-    assert_eq!(listed, Settings::TABLE.map(row));
+    let tables = readme.split("| name | default | meaning |\n").skip(1);
+    let listed: Vec<&str> =
+        tables.flat_map(|table| table.lines().skip(1).take_while(|line| line.starts_with('|'))).collect();
+    let row = |Setting { name, default, meaning, .. }: Setting| match default {
+        "" => format!("| `{name}` | | {meaning} |"),
+        default => format!("| `{name}` | `{default}` | {meaning} |"),
+    };
+    assert_eq!(listed, [&Settings::TABLE[..], &Upkeep::TABLE].concat().into_iter().map(row).collect::<Vec<_>>());
 }
 
 #[test]
 fn every_settings_default_is_what_it_must_be() {
     assert!(Settings::read(|_| None).is_ok());
+    assert!(Upkeep::read(|_| None).is_ok());
 }
 
 #[test]
@@ -22,6 +27,15 @@ fn a_wrong_setting_says_which_it_is_what_it_must_be_and_what_it_is() {
     let wrong = Settings::read(|name| (name == "RETENTION_DAYS").then(|| "a month".to_owned())).err();
     let sentence = "RETENTION_DAYS must be a whole number of days from 0 to 36500, and is \"a month\"";
     assert_eq!(wrong.map(|wrong| wrong.to_string()).as_deref(), Some(sentence));
+
+    let refused = |name: &str, value: &str| {
+        let wrong = Upkeep::read(|other| (other == name).then(|| value.to_owned())).err();
+        wrong.is_some_and(|wrong| wrong.to_string().starts_with(&format!("{name} must be ")))
+    };
+    for Setting { name, .. } in Upkeep::TABLE {
+        let wrong = if name == "GRANTS_EXPIRE_AT" { "" } else { "*" };
+        assert!(refused(name, wrong), "{name}");
+    }
 }
 
 #[test]

@@ -351,7 +351,7 @@ async fn answered_in(lab: &Lab, requests: &[(Request, Answer)]) {
 }
 
 async fn create(lab: &Lab, id: &str, kind: Kind, protected: bool) {
-    let client = Client { kind, protected, version: None };
+    let client = Client { kind, protected, version: None, idle: None };
     let created = lab.quiet_store().create_client(&Id::new(id).unwrap(), &client).await;
     assert_eq!(created, Ok(Creation::Done), "{id}");
 }
@@ -411,7 +411,8 @@ const EVENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/events");
 fn every_event_has_an_answer_and_every_answer_an_event() {
     let answers: BTreeMap<String, Expected> = serde_json::from_str(ANSWERS).unwrap();
     let files = fs::read_dir(EVENTS).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let events: BTreeSet<_> = files.filter(|name| name != "answers.json" && name != "README.md").collect();
+    // The other files are for the two functions behind the doors, which answer nobody.
+    let events: BTreeSet<_> = files.filter(|name| name.ends_with(".1.0.json") || name.ends_with(".2.0.json")).collect();
     assert_eq!(answers.into_keys().collect::<BTreeSet<_>>(), events);
 }
 

@@ -95,7 +95,7 @@ impl Line {
             let metadata = Metadata::default();
             Kind::OAuth(OAuthClient { service_id, dynamic: true, registration_token_digest, metadata })
         };
-        Client { kind, protected: false, version: None }
+        Client { kind, protected: false, version: None, idle: None }
     }
 }
 

@@ -194,7 +194,9 @@ async fn the_level_silences_all_but_the_requests_lines() {
 async fn an_unreadable_entry_of_an_allow_list_is_named_with_its_client() {
     use aws_sdk_dynamodb::types::AttributeValue;
     let lab = Lab::with_samples().await;
-    let entries = AttributeValue::L(vec![AttributeValue::S("203.0.113.0/33".to_owned())]);
+    let long = "x".repeat(1000);
+    let entries = ["203.0.113.0/33", "198.51.100.0/24", &long, "three", "four", "five", "six", "seven"];
+    let entries = AttributeValue::L(entries.map(|entry| AttributeValue::S(entry.to_owned())).into());
     lab.client
         .update_item()
         .table_name("clients")
@@ -207,7 +209,9 @@ async fn an_unreadable_entry_of_an_allow_list_is_named_with_its_client() {
     let log = Captured::at("INFO");
     assert_eq!(delete_target(&lab, OWNER).await, 403);
     let [warning, request] = log.lines().try_into().unwrap();
-    assert_eq!((&warning["level"], &warning["entry"]), (&json!("WARN"), &json!("203.0.113.0/33")));
+    let named = format!("[\"203.0.113.0/33\", \"{}\", \"three\", \"four\", \"five\"]", "x".repeat(64));
+    assert_eq!((&warning["level"], &warning["entries"]), (&json!("WARN"), &json!(named)));
+    assert_eq!(warning["others"], 2);
     assert_eq!(warning["key"], json!(format!("client#{}", OWNER.0)));
     assert_eq!(request["reason"], "outside_allow_list");
 }

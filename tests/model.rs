@@ -208,7 +208,7 @@ impl Held {
             let (registration_token_digest, metadata) = (Some(digest), Metadata::default());
             Kind::OAuth(OAuthClient { service_id: id(0), dynamic: true, registration_token_digest, metadata })
         };
-        Client { kind, protected: self.protected, version: Some(Version(self.version.into())) }
+        Client { kind, protected: self.protected, version: Some(Version(self.version.into())), idle: None }
     }
 
     /// Whether the clause holds by which the write asserts the premise.
@@ -217,7 +217,9 @@ impl Held {
             Premise::Application(application) => self.api && application == APPLICATION,
             Premise::NotOwner => !self.owner,
             Premise::RegistrationToken(token) => !self.api && *token == digest(self.credential),
+            Premise::Dynamic => !self.api,
             Premise::RegisteredAt(service) => !self.api && *service == id(0),
+            Premise::Idle(_) => panic!("nobody sweeps here"),
             Premise::Version(Version(version)) => u64::from(self.version) == version,
         }
     }
@@ -662,6 +664,7 @@ async fn the_condition_of_the_model_is_the_databases() {
         Some(Premise::Application("another")),
         Some(Premise::NotOwner),
         Some(Premise::RegistrationToken(&token)),
+        Some(Premise::Dynamic),
         Some(Premise::RegisteredAt(&service)),
         Some(Premise::Version(Version(0))),
     ];

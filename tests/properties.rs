@@ -274,7 +274,7 @@ async fn delete_among_neighbours(name: &str, door: Door) {
         })
     };
     let create = async |name: &str, kind| {
-        let client = Client { kind, protected: false, version: None };
+        let client = Client { kind, protected: false, version: None, idle: None };
         assert_eq!(store.create_client(&id(name), &client).await, Ok(Creation::Done));
     };
     let neighbours = [encoded.clone(), format!("{name} "), format!("{name}\0"), format!("/{name}")];

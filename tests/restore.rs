@@ -59,7 +59,7 @@ async fn item(lab: &Lab, client_id: &str) -> Item {
 fn api(secret: &str, version: Option<Version>) -> Client {
     let secrets = vec![StoredSecret { digest: Secret::new(secret).digest(), expires_at: None }];
     let client = ApiClient { app_id: "app".to_owned(), secrets, ..ApiClient::default() };
-    Client { kind: Kind::Api(client), protected: false, version }
+    Client { kind: Kind::Api(client), protected: false, version, idle: None }
 }
 
 /// The status of a deletion at the Configuration API.

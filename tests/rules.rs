@@ -1,4 +1,4 @@
-//! The rules, row by row: each door's table, in the order in which it is decided. No database, no runtime.
+//! The rules, row by row: each door's table and the sweep's, in the order in which it is decided. No database, no runtime.
 //!
 //! Every test starts from a case that is permitted and spoils one thing. What a door refuses before there is anything
 //! to ask the table, such as credentials that cannot be made out, is not the rules' and not here.
@@ -43,7 +43,7 @@ fn words(words: &[&str]) -> Vec<String> {
 }
 
 fn live(kind: Kind, protected: bool, version: Option<Version>) -> Record {
-    Record::Client(Client { kind, protected, version })
+    Record::Client(Client { kind, protected, version, idle: None })
 }
 
 fn deleted() -> Record {
@@ -818,6 +818,185 @@ mod authlete {
         case.access_token.covers = of_organization("organization");
         assert_eq!(case.request.caller(&case.facts()).as_deref(), Some("organization#organization"));
         assert_eq!(case.request.caller(&Facts::default()), None);
+    }
+}
+
+mod sweep {
+    use super::*;
+    use deregister::{
+        client::Idle,
+        rule::sweep::{Patience, Refusal, Request},
+    };
+
+    type Stair = (Refusal, fn(&mut Case));
+
+    const PATIENCE: Patience = Patience { unused: Duration::from_hours(24), used: Duration::from_hours(90 * 24) };
+
+    struct Case {
+        request: Request,
+        kind: Kind,
+        protected: bool,
+        idle: Option<Idle>,
+    }
+
+    /// A client that was never used, and is due at this very instant.
+    fn permitted() -> Case {
+        of(Idle::unused(now() - PATIENCE.unused))
+    }
+
+    /// A client that is listed as it is.
+    fn of(idle: Idle) -> Case {
+        Case {
+            request: Request { target: id("client"), idle, patience: PATIENCE },
+            kind: Kind::OAuth(oauth_client()),
+            protected: false,
+            idle: Some(idle),
+        }
+    }
+
+    fn static_client() -> Kind {
+        Kind::OAuth(OAuthClient { dynamic: false, ..oauth_client() })
+    }
+
+    impl Case {
+        fn facts(&self) -> Facts {
+            let Self { kind, protected, idle, .. } = self;
+            let record = Client { kind: kind.clone(), protected: *protected, version: Some(Version(3)), idle: *idle };
+            Facts::from_iter([(client("client"), Record::Client(record))])
+        }
+
+        fn decide(&self) -> Decision<'_, Refusal> {
+            decide(&self.request, &self.facts())
+        }
+    }
+
+    #[track_caller]
+    fn refused(reason: Refusal, spoil: impl FnOnce(&mut Case)) {
+        let mut case = permitted();
+        spoil(&mut case);
+        assert_eq!(case.decide(), Err(reason.into()));
+    }
+
+    /// Refused where this stands under the client's key instead.
+    #[track_caller]
+    fn refused_with(reason: Refusal, record: Option<Record>) {
+        let mut facts = Facts::default();
+        facts.set(client("client"), record);
+        assert_eq!(decide(&permitted().request, &facts), Err(reason.into()));
+    }
+
+    #[test]
+    fn row_1_an_unknown_client_is_not_swept() {
+        refused_with(Refusal::UnknownClient, None);
+    }
+
+    #[test]
+    fn row_2_a_deleted_client_is_not_swept() {
+        refused_with(Refusal::DeletedClient, Some(deleted()));
+    }
+
+    #[test]
+    fn row_3_a_client_that_did_not_register_itself_is_not_swept() {
+        refused(Refusal::NotDynamic, |case| case.kind = static_client());
+    }
+
+    #[test]
+    fn row_3_an_api_client_is_not_swept() {
+        refused(Refusal::NotDynamic, |case| case.kind = Kind::Api(ApiClient::default()));
+    }
+
+    #[test]
+    fn row_4_a_protected_client_is_not_swept() {
+        refused(Refusal::Protected, |case| case.protected = true);
+    }
+
+    #[test]
+    fn row_5_a_client_that_is_not_idle_as_it_is_listed_is_not_swept() {
+        let listed = permitted().request.idle;
+        let second = Duration::from_secs(1);
+        for since in [listed.since - second, listed.since + second, now()] {
+            refused(Refusal::UsedMeanwhile, |case| case.idle = Some(Idle::unused(since)));
+        }
+        refused(Refusal::UsedMeanwhile, |case| case.idle = Some(Idle::used(listed.since)));
+        refused(Refusal::UsedMeanwhile, |case| case.idle = None);
+    }
+
+    #[test]
+    fn row_6_a_client_is_due_from_the_instant_at_which_the_patience_with_it_ends() {
+        for idle in [Idle::unused(now() - PATIENCE.unused), Idle::used(now() - PATIENCE.used)] {
+            let case = of(idle);
+            assert!(case.decide().is_ok(), "{idle:?}");
+            let before = case.request.decide(&case.facts(), now() - AN_INSTANT).err();
+            assert_eq!(before, Some(Refusal::NotDue.into()), "{idle:?}");
+        }
+    }
+
+    #[test]
+    fn row_6_the_patience_with_used_clients_says_nothing_of_unused_ones_nor_the_other_way_round() {
+        let Patience { unused: short, used: long } = PATIENCE;
+        for (idle, patience) in [
+            (Idle::used(now() - short), PATIENCE),
+            (Idle::unused(now() - short), Patience { unused: long, used: short }),
+        ] {
+            let mut case = of(idle);
+            case.request.patience = patience;
+            assert_eq!(case.decide(), Err(Refusal::NotDue.into()), "{idle:?}");
+        }
+    }
+
+    #[test]
+    fn row_6_a_use_that_is_yet_to_come_is_not_due() {
+        let mut case = of(Idle::used(now() + PATIENCE.used));
+        case.request.patience.used = Duration::ZERO;
+        assert_eq!(case.decide(), Err(Refusal::NotDue.into()));
+    }
+
+    #[test]
+    fn row_7_the_permit_rests_on_having_registered_itself_and_on_being_idle_since_that_second() {
+        let case = permitted();
+        assert_eq!(case.decide(), Ok(vec![Premise::Dynamic, Premise::Idle(case.request.idle)]));
+    }
+
+    #[test]
+    fn the_permit_is_for_the_client_that_was_listed() {
+        let case = permitted();
+        let permit = case.request.decide(&case.facts(), now()).unwrap();
+        assert_eq!(*permit.target, id("client"));
+    }
+
+    #[test]
+    fn the_rows_are_decided_in_order() {
+        let mut case = of(Idle::unused(now()));
+        case.kind = static_client();
+        case.protected = true;
+        case.idle = Some(Idle::used(now()));
+
+        let stairs: [Stair; 4] = [
+            (Refusal::NotDynamic, |case| case.kind = Kind::OAuth(oauth_client())),
+            (Refusal::Protected, |case| case.protected = false),
+            (Refusal::UsedMeanwhile, |case| case.idle = Some(case.request.idle)),
+            (Refusal::NotDue, |case| case.request.patience.unused = Duration::ZERO),
+        ];
+        for (reason, lift) in stairs {
+            assert_eq!(case.decide(), Err(reason.into()));
+            lift(&mut case);
+        }
+        assert!(case.decide().is_ok());
+    }
+
+    #[test]
+    fn a_broken_client_is_a_fault() {
+        let facts = Facts::from_iter([(client("client"), broken())]);
+        assert_eq!(decide(&permitted().request, &facts), unread(client("client")));
+    }
+
+    #[test]
+    fn the_client_is_read_and_the_sweep_asks() {
+        let case = permitted();
+        assert_eq!(case.request.reads(), [client("client")].into());
+        for facts in [case.facts(), Facts::default()] {
+            assert_eq!(case.request.caller(&facts).as_deref(), Some("sweep"));
+        }
     }
 }
 

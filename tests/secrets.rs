@@ -284,7 +284,7 @@ fn what_holds_a_secret_or_a_digest_does_not_print_it() {
         registration_token_digest: Some(digest),
         metadata: Metadata::default(),
     };
-    let client = |kind| Client { kind, protected: false, version: None };
+    let client = |kind| Client { kind, protected: false, version: None, idle: None };
     let sent = event("POST", "/", secret, &[("authorization", &bearer(secret))], secret);
 
     let printed = [

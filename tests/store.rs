@@ -5,7 +5,7 @@ mod support;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use deregister::{
-    client::{AccessToken, ApiClient, Client, Coverage, Deletion, Id, Kind, OAuthClient, Service, Version},
+    client::{AccessToken, ApiClient, Client, Coverage, Deletion, Id, Idle, Kind, OAuthClient, Service, Version},
     credential::{Digest, Secret},
     rule::{Facts, Key, Permit, Premise, Presence, Record, Unreadable},
     store::{Burial, Creation, DynamoDb, Fault, Meter, Store},
@@ -28,7 +28,7 @@ fn digest(secret: &str) -> Digest {
 fn api(features: &[&str]) -> Client {
     let features = features.iter().map(ToString::to_string).collect();
     let client = ApiClient { app_id: "app".to_owned(), features, ..ApiClient::default() };
-    Client { kind: Kind::Api(client), protected: false, version: Some(Version(7)) }
+    Client { kind: Kind::Api(client), protected: false, version: Some(Version(7)), idle: None }
 }
 
 fn oauth(token: &str) -> Client {
@@ -38,7 +38,7 @@ fn oauth(token: &str) -> Client {
         registration_token_digest: Some(digest(token)),
         metadata: deregister::client::Metadata::default(),
     };
-    Client { kind: Kind::OAuth(client), protected: false, version: Some(Version(7)) }
+    Client { kind: Kind::OAuth(client), protected: false, version: Some(Version(7)), idle: None }
 }
 
 fn deletion(request_id: &str) -> Deletion {
@@ -231,6 +231,8 @@ async fn each_premise_lets_through_what_it_says_and_nothing_else() {
     let Kind::OAuth(client) = &mut is_static.kind else { unreachable!() };
     client.dynamic = false;
     let unversioned = Client { version: None, ..api(&[]) };
+    let idle = |idle| Client { idle: Some(idle), ..oauth("token") };
+    let (unused, used, later) = (Idle::unused(now()), Idle::used(now()), Idle::used(now() + Duration::from_secs(1)));
 
     for (client, premise, holds) in [
         (api(&[]), Premise::Application("app"), true),
@@ -242,12 +244,21 @@ async fn each_premise_lets_through_what_it_says_and_nothing_else() {
         (oauth("token"), Premise::RegistrationToken(&token), true),
         (oauth("token"), Premise::RegistrationToken(&other), false),
         (api(&[]), Premise::RegistrationToken(&token), false),
+        (oauth("token"), Premise::Dynamic, true),
+        (is_static.clone(), Premise::Dynamic, false),
+        (api(&[]), Premise::Dynamic, false),
         (oauth("token"), Premise::RegisteredAt(&service), true),
         (oauth("token"), Premise::RegisteredAt(&other_service), false),
         (is_static, Premise::RegisteredAt(&service), false),
         (api(&[]), Premise::Version(Version(7)), true),
         (api(&[]), Premise::Version(Version(8)), false),
         (unversioned, Premise::Version(Version(7)), false),
+        (idle(used), Premise::Idle(used), true),
+        (idle(unused), Premise::Idle(unused), true),
+        (idle(unused), Premise::Idle(used), false),
+        (idle(used), Premise::Idle(unused), false),
+        (idle(later), Premise::Idle(used), false),
+        (oauth("token"), Premise::Idle(used), false),
     ] {
         let lab = &lab;
         let name = format!("{client:?} {premise:?}");
@@ -297,7 +308,9 @@ async fn unknown_attributes_are_ignored_and_missing_ones_have_defaults() {
     ]));
     put(&lab, "client#a", &[("client", client)]).await;
     let facts = load(&lab.store, &[key("a")]).await.unwrap();
-    let Ok(Presence::Live(Client { kind: Kind::OAuth(client), protected, version })) = facts.client(&id("a")) else {
+    let Ok(Presence::Live(Client { kind: Kind::OAuth(client), protected, version, idle: None })) =
+        facts.client(&id("a"))
+    else {
         panic!("{facts:?}");
     };
     assert_eq!((client.dynamic, &client.registration_token_digest, protected, version), (false, &None, &false, &None));

@@ -3,14 +3,38 @@
 
 mod support;
 
-use deregister::{
-    settings::Settings,
-    store::table::{definition, time_to_live},
+use aws_sdk_dynamodb::types::{
+    AttributeValue, KeySchemaElement, PutRequest, StreamSpecification, StreamViewType, WriteRequest,
 };
+use deregister::{
+    cascade::{Cascade, Failures},
+    client::{Id, Restoration, Service},
+    deletion::{self, Circumstances},
+    rule::{operator, sweep::Patience},
+    settings::{Setting, Settings, Upkeep},
+    store::{
+        Grants, List, Meter,
+        table::{definition, time_to_live},
+    },
+    sweep::{Report, Sweep},
+};
+use http_body_util::BodyExt;
+use hyper_util::{client::legacy, rt::TokioExecutor};
+use lambda_http::{LambdaEvent, http};
 use saphyr::{LoadableYamlNode, Scalar, Yaml};
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
-use support::{Lab, basic, bearer, event, sample};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
+use support::{
+    Lab, basic, bearer,
+    door::Door,
+    event, invocation, now,
+    sample::{self, CLIENT, IDLE_CLIENT, RFC_CLIENT, SERVICE, TARGET},
+    wire::{Wire, http as past_the_wire},
+};
 
 fn template() -> Value {
     let documents = Yaml::load_from_str(include_str!("../template.yaml")).unwrap();
@@ -39,15 +63,30 @@ fn the_table_is_the_one_that_the_store_is_made_for() {
         .iter()
         .map(|it| json!({ "AttributeName": it.attribute_name(), "AttributeType": it.attribute_type().as_str() }))
         .collect();
-    let keys: Value = definition
-        .key_schema()
+    let keys = |schema: &[KeySchemaElement]| -> Value {
+        let key =
+            |it: &KeySchemaElement| json!({ "AttributeName": it.attribute_name(), "KeyType": it.key_type().as_str() });
+        schema.iter().map(key).collect()
+    };
+    let indexes: Value = definition
+        .global_secondary_indexes()
         .iter()
-        .map(|it| json!({ "AttributeName": it.attribute_name(), "KeyType": it.key_type().as_str() }))
+        .map(|it| {
+            let projection = it.projection().and_then(|it| it.projection_type()).unwrap().as_str();
+            json!({
+                "IndexName": it.index_name(),
+                "KeySchema": keys(it.key_schema()),
+                "Projection": { "ProjectionType": projection },
+            })
+        })
         .collect();
     let time_to_live = time_to_live().unwrap();
 
     assert_eq!(table["AttributeDefinitions"], attributes);
-    assert_eq!(table["KeySchema"], keys);
+    assert_eq!(table["KeySchema"], keys(definition.key_schema()));
+    assert_eq!(table["GlobalSecondaryIndexes"], indexes);
+    let with_both_images = json!({ "StreamViewType": "NEW_AND_OLD_IMAGES" });
+    assert_eq!(*only_if("HasStream", &table["StreamSpecification"]), with_both_images);
     assert_eq!(table["BillingMode"], definition.billing_mode().unwrap().as_str());
     assert_eq!(
         table["TimeToLiveSpecification"],
@@ -94,21 +133,197 @@ async fn each_route_leads_to_a_deletion_and_the_role_allows_its_calls_alone() {
     assert_eq!(actions.filter(|action| !action.as_str().unwrap().starts_with("kms:")).count(), 0);
 }
 
+/// The table of grants, with one of each of these clients, through a wire of its own.
+async fn grants(lab: &Lab, clients: &[&str]) -> (Grants, Wire) {
+    lab.create_grants_table().await;
+    let puts = clients.iter().map(|client| {
+        let names = ["client_id", "grant_id"].into_iter();
+        let put =
+            names.fold(PutRequest::builder(), |put, name| put.item(name, AttributeValue::S((*client).to_owned())));
+        WriteRequest::builder().put_request(put.build().unwrap()).build()
+    });
+    lab.client.batch_write_item().request_items("grants", puts.collect()).send().await.unwrap();
+    let wire = Wire::over(past_the_wire());
+    let config = lab.client.config().to_builder().http_client(wire.clone());
+    (Grants::open(config, "grants", "expires_at").await.unwrap(), wire)
+}
+
+/// A run of the sweep, which finds both sample clients due that are idle.
+async fn sweep(lab: &Lab, grants: Option<Grants>, deletes: bool, most: usize) -> Report {
+    let patience = Patience { unused: Duration::from_hours(24), used: Duration::from_hours(90 * 24) };
+    let sweep = Sweep { store: lab.store.clone(), grants, patience, deletes, most, clock: now };
+    let event = LambdaEvent::new(serde_json::from_str::<IgnoredAny>("{}").unwrap(), invocation());
+    Box::pin(sweep.call(event)).await.unwrap()
+}
+
+/// The calls that went over the wire, as permissions.
+fn calls(wire: &Wire) -> BTreeSet<String> {
+    wire.take_calls().into_iter().map(|call| format!("dynamodb:{call}")).collect()
+}
+
+fn allow(actions: impl IntoIterator<Item = impl Into<Value>>, resource: &Value) -> Value {
+    json!({ "Effect": "Allow", "Action": Value::from_iter(actions), "Resource": resource })
+}
+
+/// What holds under a condition of the template.
+fn only_if<'t>(condition: &str, value: &'t Value) -> &'t Value {
+    assert_eq!((&value["!If"][0], &value["!If"][2]), (&json!(condition), &json!({ "!Ref": "AWS::NoValue" })));
+    &value["!If"][1]
+}
+
+/// That a policy is about a key alone.
+fn is_of_a_key(policy: &Value) {
+    for statement in policy["Statement"].as_array().unwrap() {
+        let mut actions = statement["Action"].as_array().unwrap().iter().map(|action| action.as_str().unwrap());
+        assert!(actions.all(|action| action.starts_with("kms:")), "{statement}");
+    }
+}
+
+const GRANTS: &str = "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${GrantsTable}";
+
+/// What AWS documents that a reader of a stream needs, be it Lambda or a pipe, with a queue for what it cannot hand on.
+fn of_a_reader(queue: &str) -> [Value; 3] {
+    [
+        allow(
+            ["DescribeStream", "GetRecords", "GetShardIterator"].map(|call| format!("dynamodb:{call}")),
+            &json!({ "!GetAtt": "Table.StreamArn" }),
+        ),
+        allow(["dynamodb:ListStreams"], &json!({ "!Sub": "${Table.Arn}/stream/*" })),
+        allow(["sqs:SendMessage"], &json!({ "!GetAtt": format!("{queue}.Arn") })),
+    ]
+}
+
+#[tokio::test]
+async fn the_cascades_role_allows_its_calls_alone() {
+    let lab = Lab::with_samples().await;
+    let (grants, wire) = grants(&lab, &[TARGET]).await;
+    lab.invoke(&Door::Configuration.event()).await;
+    lab.wire.take_calls();
+    let cascade = Cascade::new(lab.store.clone(), grants, now);
+    let records =
+        json!([{ "dynamodb": { "SequenceNumber": "1", "Keys": { "pk": { "S": format!("client#{TARGET}") } } } }]);
+    let batch = serde_json::from_value(json!({ "Records": records })).unwrap();
+    let failures = Box::pin(cascade.call(LambdaEvent::new(batch, invocation()))).await.unwrap();
+    assert_eq!(failures, Failures::default());
+
+    let template = template();
+    let policies = template["Resources"]["Cascade"]["Properties"]["Policies"].as_array().unwrap();
+    let of_tables =
+        [allow(calls(&lab.wire), &json!({ "!GetAtt": "Table.Arn" })), allow(calls(&wire), &json!({ "!Sub": GRANTS }))];
+    assert_eq!(policies[0]["Statement"], json!(of_tables));
+    assert_eq!(policies[1]["Statement"], json!(of_a_reader("CascadeQueue")));
+    let [of_the_key, of_the_grants_key] = &policies[2..] else { panic!("{policies:?}") };
+    is_of_a_key(only_if("HasTableKey", of_the_key));
+    is_of_a_key(only_if("HasGrantsTableKey", of_the_grants_key));
+}
+
+#[tokio::test]
+async fn the_sweeps_role_allows_its_calls_alone_and_no_write_while_it_observes() {
+    let lab = Lab::with_samples().await;
+    let (grants, wire) = grants(&lab, &[IDLE_CLIENT]).await;
+    // It asks the index for what is due, and the table for the rest.
+    lab.store.idle_clients(List::all()[0], now(), None, &Meter::default()).await.unwrap();
+    let of_the_index = calls(&lab.wire);
+    let asked: Value = serde_json::from_str(&lab.wire.last_body()).unwrap();
+    let mut of_runs = Vec::new();
+    for deletes in [false, true] {
+        let report = sweep(&lab, Some(grants.clone()), deletes, 10).await;
+        assert_eq!((report.swept, report.granted), (1, 1));
+        of_runs.push(&calls(&lab.wire) - &of_the_index);
+    }
+
+    let template = template();
+    let policies = template["Resources"]["Sweep"]["Properties"]["Policies"].as_array().unwrap();
+    let index = format!("${{Table.Arn}}/index/{}", asked["IndexName"].as_str().unwrap());
+    let mut of_the_table = allow([""], &json!({ "!GetAtt": "Table.Arn" }));
+    of_the_table["Action"] = json!({ "!If": ["SweepMayDelete", of_runs[1], of_runs[0]] });
+    assert_eq!(policies[0]["Statement"], json!([of_the_table, allow(of_the_index, &json!({ "!Sub": index }))]));
+    assert_eq!(template["Conditions"]["SweepMayDelete"], json!({ "!Equals": [{ "!Ref": "SweepDeletes" }, "true"] }));
+    let of_grants = only_if("HasGrantsTable", &policies[1]);
+    assert_eq!(of_grants["Statement"], json!([allow(calls(&wire), &json!({ "!Sub": GRANTS }))]));
+    let [of_the_key, of_the_grants_key] = &policies[2..] else { panic!("{policies:?}") };
+    is_of_a_key(only_if("HasTableKey", of_the_key));
+    is_of_a_key(only_if("HasGrantsTableKey", of_the_grants_key));
+}
+
+#[test]
+fn the_pipes_role_allows_the_way_from_the_stream_to_the_bus_alone() {
+    let template = template();
+    let policies = template["Resources"]["EventsRole"]["Properties"]["Policies"].as_array().unwrap();
+    let target = &template["Resources"]["EventsPipe"]["Properties"]["Target"];
+    let mut way = of_a_reader("EventsQueue").to_vec();
+    way.push(allow(["events:PutEvents"], target));
+    let [of_the_way, of_the_key] = &policies[..] else { panic!("{policies:?}") };
+    assert_eq!(of_the_way["PolicyDocument"]["Statement"], json!(way));
+    is_of_a_key(&only_if("HasTableKey", of_the_key)["PolicyDocument"]);
+}
+
 #[test]
 fn every_setting_can_be_set_and_has_its_default() {
     let template = template();
-    let variables = template["Resources"]["Function"]["Properties"]["Environment"]["Variables"].as_object().unwrap();
-    // AWS's own variables are not settings.
-    let names: BTreeSet<_> = variables.keys().map(String::as_str).filter(|name| !name.starts_with("AWS_")).collect();
-    assert_eq!(names, Settings::TABLE.iter().map(|setting| setting.name).collect());
+    let settings: Vec<Setting> = [&Settings::TABLE[..], &Upkeep::TABLE].concat();
+    let all = |settings: &[Setting]| settings.iter().map(|setting| setting.name).collect::<BTreeSet<_>>();
+    let of_the_store =
+        || all(&Settings::TABLE).into_iter().filter(|name| name.contains("TABLE") || name.contains("DATABASE"));
+    for (function, expected) in [
+        ("Function", all(&Settings::TABLE)),
+        ("Cascade", of_the_store().chain(["GRANTS_TABLE"]).collect()),
+        ("Sweep", of_the_store().chain(["RETENTION_DAYS"]).chain(all(&Upkeep::TABLE)).collect()),
+    ] {
+        let variables = &template["Resources"][function]["Properties"]["Environment"]["Variables"];
+        // AWS's own variables are not settings.
+        let names = variables.as_object().unwrap().keys().map(String::as_str).filter(|name| !name.starts_with("AWS_"));
+        let names: BTreeSet<_> = names.collect();
+        assert_eq!(names, expected, "{function}");
 
-    for setting in Settings::TABLE.iter().filter(|setting| setting.name != "CLIENTS_TABLE") {
-        let parameter = variables[setting.name]["!Ref"].as_str().unwrap();
-        let default = &template["Parameters"][parameter]["Default"];
-        let default = default.as_str().map_or_else(|| default.to_string(), ToOwned::to_owned);
-        assert_eq!(default, setting.default, "{}", setting.name);
+        for setting in settings.iter().filter(|it| it.name != "CLIENTS_TABLE" && names.contains(it.name)) {
+            let parameter = variables[setting.name]["!Ref"].as_str().unwrap();
+            let default = &template["Parameters"][parameter]["Default"];
+            let default = default.as_str().map_or_else(|| default.to_string(), ToOwned::to_owned);
+            assert_eq!(default, setting.default, "{}", setting.name);
+        }
+        assert_eq!(variables["CLIENTS_TABLE"], json!({ "!Ref": "Table" }));
     }
-    assert_eq!(variables["CLIENTS_TABLE"], json!({ "!Ref": "Table" }));
+}
+
+#[test]
+fn a_parameter_of_the_sweep_takes_what_the_sweep_takes() {
+    let template = template();
+    let variables = &template["Resources"]["Sweep"]["Properties"]["Environment"]["Variables"];
+    let accepts = |name, value: &str| Upkeep::read(|other| (other == name).then(|| value.to_owned())).is_ok();
+    for name in ["SWEEP_UNUSED_HOURS", "SWEEP_IDLE_DAYS", "SWEEP_LIMIT"] {
+        let parameter = &template["Parameters"][variables[name]["!Ref"].as_str().unwrap()];
+        let (least, most) = (parameter["MinValue"].as_u64().unwrap(), parameter["MaxValue"].as_u64().unwrap());
+        let taken = [least - 1, least, most, most + 1].map(|number| accepts(name, &number.to_string()));
+        assert_eq!(taken, [false, true, true, false], "{name}");
+    }
+    for value in template["Parameters"]["SweepDeletes"]["AllowedValues"].as_array().unwrap() {
+        assert!(accepts("SWEEP_DELETES", value.as_str().unwrap()), "{value}");
+    }
+}
+
+#[test]
+fn each_function_is_a_binary_of_the_package() {
+    let template = template();
+    for function in ["Function", "Cascade", "Sweep"] {
+        let binary = template["Resources"][function]["Metadata"]["BuildProperties"]["Binary"].as_str().unwrap();
+        assert!(include_str!("../Cargo.toml").contains(&format!("[[bin]]\nname = \"{binary}\"\n")), "{binary}");
+    }
+}
+
+/// A template in which one name stands for both cannot be deployed. Where SAM makes the resource, no linter sees it.
+#[test]
+fn no_resource_has_the_name_of_a_parameter() {
+    let template = template();
+    let resources = template["Resources"].as_object().unwrap();
+    let of_events = resources.iter().flat_map(|(function, resource)| {
+        let events = resource["Properties"]["Events"].as_object().into_iter().flatten();
+        events.map(move |(event, _)| format!("{function}{event}"))
+    });
+    let parameters = template["Parameters"].as_object().unwrap();
+    let shared: Vec<_> =
+        resources.keys().cloned().chain(of_events).filter(|name| parameters.contains_key(name)).collect();
+    assert_eq!(shared, [""; 0]);
 }
 
 #[test]
@@ -137,5 +352,222 @@ fn the_dashboard_is_json() {
     let template = template();
     let body = template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["!Sub"].as_str().unwrap();
     let dashboard: Value = serde_json::from_str(body).unwrap();
-    assert_eq!(dashboard["widgets"].as_array().unwrap().len(), 6);
+    assert_eq!(dashboard["widgets"].as_array().unwrap().len(), 8);
+}
+
+/// The clients table's stream, from here on, as the embedded database has it.
+struct Stream {
+    endpoint: String,
+    position: Value,
+}
+
+impl Stream {
+    async fn of(lab: &Lab) -> Self {
+        let view = StreamViewType::NewAndOldImages;
+        let on = StreamSpecification::builder().stream_enabled(true).stream_view_type(view).build().unwrap();
+        let update = lab.client.update_table().table_name(&lab.table).stream_specification(on);
+        let arn = update.send().await.unwrap().table_description.unwrap().latest_stream_arn.unwrap();
+        let mut stream = Self { endpoint: lab.endpoint.clone(), position: Value::Null };
+        let described = stream.ask("DescribeStream", &json!({ "StreamArn": arn })).await;
+        let shard = &described["StreamDescription"]["Shards"][0]["ShardId"];
+        let beginning = json!({ "StreamArn": arn, "ShardId": shard, "ShardIteratorType": "TRIM_HORIZON" });
+        stream.position = stream.ask("GetShardIterator", &beginning).await["ShardIterator"].take();
+        stream
+    }
+
+    /// What has happened since this was last asked: one change.
+    async fn record(&mut self) -> Value {
+        let mut page = self.ask("GetRecords", &json!({ "ShardIterator": self.position })).await;
+        self.position = page["NextShardIterator"].take();
+        let [record] = serde_json::from_value(page["Records"].take()).unwrap();
+        record
+    }
+
+    /// Asks as the SDK for streams would.
+    async fn ask(&self, operation: &str, body: &Value) -> Value {
+        let request = http::Request::post(&self.endpoint)
+            .header("content-type", "application/x-amz-json-1.0")
+            .header("x-amz-target", format!("DynamoDBStreams_20120810.{operation}"))
+            .header("x-amz-date", "20270115T080000Z")
+            .header("authorization", "AWS4-HMAC-SHA256 Credential=test, SignedHeaders=host, Signature=test")
+            .body(body.to_string());
+        let client = legacy::Client::builder(TokioExecutor::new()).build_http();
+        let answer = client.request(request.unwrap()).await.unwrap();
+        assert_eq!(answer.status(), 200, "{operation}");
+        serde_json::from_slice(&answer.into_body().collect().await.unwrap().to_bytes()).unwrap()
+    }
+}
+
+/// The records of a deletion in each way that there is, by that way.
+async fn deletions(lab: &Lab, stream: &mut Stream) -> HashMap<&'static str, Value> {
+    let mut records = HashMap::new();
+    for (via, door) in
+        [("configuration", Door::Configuration), ("registration", Door::Registration), ("authlete", Door::Authlete)]
+    {
+        lab.invoke(&door.event()).await;
+        records.insert(via, stream.record().await);
+    }
+    let request = operator::Request { operator: "operator#jane".to_owned(), target: id(sample::TOKENLESS_CLIENT) };
+    let circumstances = Circumstances {
+        now: now(),
+        deadline: tokio::time::Instant::now() + Duration::from_mins(1),
+        source_ip: None,
+        request_id: "by-hand".to_owned(),
+        meter: Meter::default(),
+    };
+    deletion::delete(&lab.store, request, &circumstances).await.result.unwrap();
+    records.insert("deregisterctl", stream.record().await);
+    assert_eq!(sweep(lab, None, true, 1).await.swept, 1);
+    records.insert("sweep", stream.record().await);
+    records
+}
+
+fn id(id: &str) -> Id {
+    Id::new(id).unwrap()
+}
+
+/// The pattern that the cascade's source and the pipe share.
+fn pattern() -> Value {
+    let template = template();
+    let filters = json!({ "Filters": [{ "Pattern": { "!FindInMap": ["Stream", "Deletions", "Pattern"] } }] });
+    let resources = &template["Resources"];
+    assert_eq!(resources["CascadeSource"]["Properties"]["FilterCriteria"], filters);
+    assert_eq!(resources["EventsPipe"]["Properties"]["SourceParameters"]["FilterCriteria"], filters);
+    let pattern = &template["Mappings"]["Stream"]["Deletions"]["Pattern"];
+    serde_json::from_str(pattern.as_str().unwrap()).unwrap()
+}
+
+/// Whether a record has what the pattern asks for, in the part of AWS's language that it uses: that a value exists.
+fn lets_through(pattern: &Value, record: &Value) -> bool {
+    pattern.as_object().unwrap().iter().all(|(name, pattern)| {
+        if pattern.is_array() {
+            assert_eq!(pattern, &json!([{ "exists": true }]));
+            return !matches!(record[name], Value::Null | Value::Object(_) | Value::Array(_));
+        }
+        lets_through(pattern, &record[name])
+    })
+}
+
+#[tokio::test]
+async fn of_all_changes_in_the_table_deletions_alone_are_handed_on() {
+    let pattern = pattern();
+    // Lambda filters by nothing else of a record, and neither of them by the name of the change.
+    assert_eq!(pattern.as_object().unwrap().keys().collect::<Vec<_>>(), ["dynamodb"]);
+
+    let lab = Lab::with_samples().await;
+    let (store, mut stream) = (lab.quiet_store(), Stream::of(&lab).await);
+    for (via, record) in deletions(&lab, &mut stream).await {
+        assert_eq!(record["dynamodb"]["NewImage"]["deleted"]["M"]["via"]["S"], via);
+        assert!(lets_through(&pattern, &record), "{record}");
+    }
+
+    let mut others = Vec::new();
+    store.create_client(&id("new"), &sample::owner()).await.unwrap();
+    others.push(stream.record().await);
+    store.create_service(&id("new"), &Service::default()).await.unwrap();
+    others.push(stream.record().await);
+    store.set_protected(&id("new"), true).await.unwrap();
+    others.push(stream.record().await);
+    store.restore(&id(TARGET), &Restoration { at: now(), by: "operator#jane".to_owned() }).await.unwrap();
+    others.push(stream.record().await);
+    store.restore(&id(CLIENT.0), &Restoration { at: now(), by: "operator#jane".to_owned() }).await.unwrap();
+    others.push(stream.record().await);
+    let (later, standing) = (now() + Duration::from_hours(2), store.standing(&id(CLIENT.0)).await.unwrap());
+    assert!(store.note_use(&id(CLIENT.0), &standing, later).await.unwrap());
+    others.push(stream.record().await);
+    let longer = lab.client.update_item().table_name(&lab.table).update_expression("SET expires_at = :later");
+    let longer = longer.key("pk", AttributeValue::S(format!("client#{}", RFC_CLIENT.0)));
+    longer.expression_attribute_values(":later", AttributeValue::N("1900000000".to_owned())).send().await.unwrap();
+    others.push(stream.record().await);
+    // The time to live removes items like this, be it a tombstone or, by mistake, a live client.
+    for client in [RFC_CLIENT.0, "new"] {
+        let key = AttributeValue::S(format!("client#{client}"));
+        lab.client.delete_item().table_name(&lab.table).key("pk", key).send().await.unwrap();
+        others.push(stream.record().await);
+    }
+    let names: Vec<_> = others.iter().map(|record| record["eventName"].as_str().unwrap()).collect();
+    assert_eq!(names, ["INSERT", "INSERT", "MODIFY", "MODIFY", "MODIFY", "MODIFY", "MODIFY", "REMOVE", "REMOVE"]);
+    for record in others {
+        assert!(!lets_through(&pattern, &record), "{record}");
+    }
+}
+
+/// What a pipe makes of its template: in place of each path what the record has there; nothing, where it has nothing.
+fn rendered(template: &str, record: &Value) -> Value {
+    let mut parts = template.split("<$.");
+    let mut text = parts.next().unwrap().to_owned();
+    for (path, rest) in parts.map(|part| part.split_once('>').unwrap()) {
+        let value = path.split('.').fold(record, |value, name| &value[name]);
+        assert!(value.is_string() || value.is_null(), "{path}: {value}");
+        text.extend([value.as_str().unwrap_or_default(), rest]);
+    }
+    serde_json::from_str(&text).unwrap()
+}
+
+/// That the detail is as docs/client-deleted.schema.json says, and has no other members.
+fn conforms(detail: &Value) {
+    let schema: Value = serde_json::from_str(include_str!("../docs/client-deleted.schema.json")).unwrap();
+    let detail = detail.as_object().unwrap();
+    for required in schema["required"].as_array().unwrap() {
+        assert!(detail.contains_key(required.as_str().unwrap()), "{required} is missing");
+    }
+    for (name, value) in detail {
+        let text = value.as_str().unwrap();
+        for (keyword, expected) in schema["properties"][name].as_object().unwrap() {
+            let holds = match (keyword.as_str(), expected.as_str().unwrap_or_default()) {
+                ("description", _) | ("type", "string") => true,
+                ("enum", _) => expected.as_array().unwrap().contains(value),
+                ("minLength", _) => text.len() as u64 >= expected.as_u64().unwrap(),
+                ("pattern", "^[0-9]+$") => !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()),
+                ("pattern", "^client#.") => text.len() > "client#".len() && text.starts_with("client#"),
+                other => panic!("the schema has what this test does not know: {other:?}"),
+            };
+            assert!(holds, "{name} is {value}, and not {keyword} {expected}");
+        }
+    }
+}
+
+/// Every binary value in an image, as digests are, in base64.
+fn digests(image: &Value) -> Vec<&str> {
+    match image {
+        Value::Object(members) => {
+            let own = members.get("B").and_then(Value::as_str);
+            members.values().flat_map(digests).chain(own).collect()
+        }
+        Value::Array(items) => items.iter().flat_map(digests).collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn the_event_of_each_deletion_is_as_its_schema_says_and_has_no_digest_in_it() {
+    let lab = Lab::with_samples().await;
+    let mut stream = Stream::of(&lab).await;
+    let template = template();
+    let parameters = &template["Resources"]["EventsPipe"]["Properties"]["TargetParameters"];
+    let template = parameters["InputTemplate"].as_str().unwrap();
+    let document = include_str!("../docs/events.md");
+    let example = document.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let mut example: Value = serde_json::from_str(example).unwrap();
+    assert_eq!(parameters["EventBridgeEventBusParameters"]["Source"], example["source"]);
+    assert_eq!(parameters["EventBridgeEventBusParameters"]["DetailType"], example["detail-type"]);
+
+    for (via, record) in deletions(&lab, &mut stream).await {
+        let detail = rendered(template, &record);
+        conforms(&detail);
+        let holder = match detail["kind"].as_str().unwrap() {
+            "api" => json!([sample::APPLICATION, ""]),
+            _ => json!(["", SERVICE]),
+        };
+        assert_eq!(json!([detail["app_id"], detail["service_id"]]), holder, "{via}");
+        assert_eq!(detail["via"], via);
+        let digests = digests(&record);
+        // The others have no token.
+        assert_eq!(digests.is_empty(), ["deregisterctl", "sweep"].contains(&via), "{via}");
+        assert!(digests.iter().all(|digest| !detail.to_string().contains(digest)), "{detail}");
+        if via == "configuration" {
+            example["detail"]["request_id"] = detail["request_id"].clone();
+            assert_eq!(example["detail"], detail, "the example in docs/events.md");
+        }
+    }
 }

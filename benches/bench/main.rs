@@ -420,7 +420,7 @@ async fn two_calls(database: &Database, target: &str) -> Result<()> {
         .keys(key(OWNER.0))
         .keys(key(target))
         .consistent_read(true)
-        .projection_expression("pk, client, deleted, service, #token, expires_at")
+        .projection_expression("pk, client, deleted, service, #token, expires_at, idle, idle_since")
         .expression_attribute_names("#token", "token")
         .build()?;
     let read = database.client.batch_get_item().request_items("clients", wanted).send().await?;
@@ -440,7 +440,9 @@ async fn two_calls(database: &Database, target: &str) -> Result<()> {
         .update_item()
         .table_name("clients")
         .set_key(Some(key(target)))
-        .update_expression("SET tombstone = client, deleted = :deleted, expires_at = :until REMOVE client")
+        .update_expression(
+            "SET tombstone = client, deleted = :deleted, expires_at = :until REMOVE client, idle, idle_since",
+        )
         .condition_expression(
             "attribute_exists(client) AND (attribute_not_exists(client.protected) OR client.protected = :no) \
              AND client.kind = :api AND client.app_id = :app AND NOT contains(client.features, :owner)",

@@ -68,7 +68,7 @@ pub(crate) async fn serve(clients: usize) -> Result<()> {
                 ..Metadata::default()
             },
         };
-        let client = Client { kind: Kind::OAuth(client), protected: false, version: Some(Version(1)) };
+        let client = Client { kind: Kind::OAuth(client), protected: false, version: Some(Version(1)), idle: None };
         database.store.create_client(&Id::new(format!("peer-{n}")).ok_or("an id")?, &client).await?;
     }
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;

@@ -26,7 +26,7 @@ use tokio::net::TcpListener;
 
 /// API Gateway's own limit for a body, in bytes.
 const MAX_BODY: usize = 10 * 1024 * 1024;
-/// The time that each invocation has.
+/// The time that an answer may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Answers every request on `listener` with the function.
@@ -47,7 +47,7 @@ pub(crate) async fn serve(listener: TcpListener, function: Function<DynamoDb>) -
 
 async fn answer(function: &Function<DynamoDb>, peer: SocketAddr, request: Request) -> Result<Response, Box<dyn Error>> {
     let event = serde_json::from_value(event(peer, request).await?)?;
-    let answer = function.call(LambdaEvent::new(event, invocation())).await?;
+    let answer = function.call(LambdaEvent::new(event, invocation(TIMEOUT))).await?;
     response(&serde_json::to_value(answer)?)
 }
 
@@ -88,13 +88,14 @@ fn joined(headers: &HeaderMap) -> Map<String, Value> {
     headers.keys().map(|name| (name.to_string(), Value::String(lines(name)))).collect()
 }
 
-/// The context of a new invocation. Its id is unique across runs too, since a run may keep its data.
-fn invocation() -> Context {
+/// The context of a new invocation, which has this much time. Its id is unique across runs too, since a run may keep
+/// its data.
+pub(crate) fn invocation(timeout: Duration) -> Context {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let since_epoch = super::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let mut context = Context::default();
     context.request_id = format!("local-{}-{}", since_epoch.as_nanos(), COUNT.fetch_add(1, Ordering::Relaxed));
-    context.deadline = u64::try_from((since_epoch + TIMEOUT).as_millis()).unwrap_or(u64::MAX);
+    context.deadline = u64::try_from((since_epoch + timeout).as_millis()).unwrap_or(u64::MAX);
     context
 }
 

@@ -1,4 +1,5 @@
-//! The whole system on one machine: the embedded DynamoDB, the function, and an HTTP front in place of API Gateway.
+//! The whole system on one machine: the embedded DynamoDB, the function, and an HTTP front in place of API Gateway; and
+//! what stands behind the doors, the cascade and the sweep.
 //!
 //! `cargo run --example local` serves until Ctrl-C; `cargo run --example local -- --demo` exits after the transcript,
 //! with 0 only if every answer was what the contract says.
@@ -7,20 +8,23 @@ mod front;
 #[expect(dead_code, reason = "the tests and the benchmark use the rest")]
 mod sample;
 mod transcript;
+mod upkeep;
 
 use aws_sdk_dynamodb::{
     Client, Config,
     config::{self, BehaviorVersion, Credentials, Region},
 };
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use deregister::{
     Function,
-    settings::Settings,
+    settings::{self, Settings},
     store::{Creation, DynamoDb, https},
+    sweep::Sweep,
+    telemetry,
 };
+use lambda_http::Error;
 use rustls::RootCertStore;
 use std::{
-    error::Error,
     io::{self, Write},
     net::Ipv4Addr,
     path::PathBuf,
@@ -28,10 +32,11 @@ use std::{
     time::SystemTime,
 };
 use tokio::net::TcpListener;
+use upkeep::{Trigger, Upkeep};
 
 /// deregister on one machine: an embedded DynamoDB, and an HTTP front that hands each request to the function.
 #[derive(Parser)]
-#[command(name = "local")]
+#[command(name = "local", after_help = NOTES)]
 struct Options {
     /// The port of the HTTP front; 0 for any free one
     #[arg(long, default_value_t = 9000)]
@@ -48,6 +53,28 @@ struct Options {
     /// Exit after the transcript
     #[arg(long, conflicts_with = "empty")]
     demo: bool,
+    /// Keep a table named grants too, and clear it of what deleted clients hold
+    #[arg(long, conflicts_with = "demo")]
+    grants: bool,
+    /// Sweep idle clients, now and every minute
+    #[arg(long, value_name = "MODE", conflicts_with = "demo")]
+    sweep: Option<Mode>,
+}
+
+/// What the help says at its end.
+const NOTES: &str = "\
+The transcript shows the cascade and the sweep once. With --grants or --sweep they go on for as long as the run, and the
+log of all functions is written to the standard output.
+
+--grants: unlike on AWS the cascade runs in this process, and the table's stream has one shard, which is polled from the
+start of the run on. What fails is handed over again until it succeeds: there is no queue for it.
+--sweep: how long clients may be idle is set by SWEEP_UNUSED_HOURS and SWEEP_IDLE_DAYS, as on AWS. Without --grants
+clients are swept whatever was issued to them.";
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Mode {
+    Observe,
+    Delete,
 }
 
 #[tokio::main]
@@ -61,7 +88,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
+async fn run(options: &Options) -> Result<ExitCode, Error> {
     let (database_listener, database_url) = listen("database", options.database_port, "--database-port").await?;
     let (front_listener, front_url) = listen("HTTP front", options.port, "--port").await?;
 
@@ -70,32 +97,56 @@ async fn run(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
             .map_err(|error| format!("{} cannot be used: {error}", file.display()))?,
         None => dynoxide::Database::memory()?,
     };
-    tokio::spawn(dynoxide::server::serve_on(database_listener, database));
+    tokio::spawn(dynoxide::server::serve_on(database_listener, database.clone()));
 
-    let settings = Settings::read(|name| std::env::var(name).ok())?;
+    let variable = |name: &str| std::env::var(name).ok();
+    let settings = Settings::read(variable)?;
+    let upkeep = settings::Upkeep::read(variable)?;
     let config = config(&database_url)?;
     let client = Client::from_conf(config.clone().build());
-    let store = DynamoDb::new(config, settings.table, settings.retention);
+    let store = DynamoDb::new(config.clone(), settings.table, settings.retention);
     tokio::spawn(front::serve(front_listener, Function::new(store.clone(), settings.realm, now)));
+    let sweep = |grants, settings::Upkeep { deletes, patience, most, .. }| {
+        let store = store.clone();
+        Sweep { store, grants, patience, deletes, most, clock: now }
+    };
 
     let is_new = store.create_table().await? == Creation::Done;
     let mut as_promised = true;
     if is_new && !options.empty {
         sample::write(&store, now()).await?;
-        as_promised = transcript::play(&front_url, &store, now()).await?;
+        let grants = upkeep::open_grants(&database, config.clone(), true).await?;
+        let trigger = Trigger::new(database.clone(), store.clone(), grants.clone())?;
+        // The samples are made for the defaults.
+        let sweep = sweep(Some(grants.clone()), settings::Upkeep::read(|_| None)?);
+        as_promised = transcript::play(&front_url, &store, Upkeep { grants, trigger, sweep }, now()).await?;
         // The transcript has deleted some of the samples: they are put back for whoever comes next.
-        client.delete_table().table_name(store.table()).send().await?;
+        for table in [store.table(), upkeep::GRANTS] {
+            client.delete_table().table_name(table).send().await?;
+        }
         store.create_table().await?;
         sample::write(&store, now()).await?;
     } else if options.demo {
         return Err("the transcript needs new data, and the file given with --data has some already".into());
     }
+    let grants =
+        if options.grants { Some(upkeep::open_grants(&database, config, !options.empty).await?) } else { None };
+    let trigger = grants.clone().map(|grants| Trigger::new(database, store.clone(), grants)).transpose()?;
 
     println!("database on {database_url}");
     println!("listening on {front_url}");
     io::stdout().flush()?;
     if !options.demo {
         println!("serving the table {} until Ctrl-C", store.table());
+        if options.grants || options.sweep.is_some() {
+            // What these two do is told there alone.
+            telemetry::init(variable("AWS_LAMBDA_LOG_LEVEL").as_deref(), now);
+        }
+        trigger.map(|trigger| tokio::spawn(trigger.run()));
+        if let Some(mode) = options.sweep {
+            let upkeep = settings::Upkeep { deletes: mode == Mode::Delete, ..upkeep };
+            tokio::spawn(upkeep::sweep_on_schedule(sweep(grants, upkeep)));
+        }
         tokio::signal::ctrl_c().await?;
     }
     Ok(if as_promised { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -5,8 +5,8 @@
 use deregister::{
     allow_list::AllowList,
     client::{
-        AccessToken, ApiClient, Client, Coverage, Deletion, Id, Kind, Metadata, OAuthClient, Service, StoredSecret,
-        Version,
+        AccessToken, ApiClient, Client, Coverage, Deletion, Id, Idle, Kind, Metadata, OAuthClient, Service,
+        StoredSecret, Version,
     },
     credential::Secret,
     rule::Permit,
@@ -71,11 +71,15 @@ pub const STRICT_CLIENT: (&str, &str) = ("2251846188", "rat_L4zX7cV0bN3mQ6wE9rT2
 pub const CLOSED_CLIENT: (&str, &str) = ("2251846189", "rat_G2hJ5kL8zX1cV4bN7mQ0wE3rT6yU9iOp");
 /// The client of RFC 7592's own examples, with its registration access token.
 pub const RFC_CLIENT: (&str, &str) = ("s6BhdRkqt3", "reg-23410913-abewfq.123483");
+/// A client of [`SERVICE`] that registered itself two days ago, and was never used.
+pub const UNUSED_CLIENT: &str = "1140735081";
+/// A client of [`SERVICE`] that was last used a hundred days ago.
+pub const IDLE_CLIENT: &str = "1140735082";
 
 /// The version at which every sample client is.
 pub const VERSION: Version = Version(3);
 
-/// Writes the sample data. `now` is what the secret and the token that have expired are dated by.
+/// Writes the sample data. `now` is what the secret and the token that have expired are dated by, and the idle clients.
 ///
 /// # Errors
 /// The [`Fault`] of the first write that fails. What is there already is left as it is.
@@ -127,6 +131,14 @@ pub async fn write(store: &DynamoDb, now: SystemTime) -> Result<(), Fault> {
     ] {
         put(store, client_id, Kind::OAuth(client), protected).await?;
     }
+    for (client_id, idle) in [
+        (UNUSED_CLIENT, Idle::unused(now - Duration::from_hours(2 * 24))),
+        (IDLE_CLIENT, Idle::used(now - Duration::from_hours(100 * 24))),
+    ] {
+        let kind = Kind::OAuth(oauth(SERVICE, None));
+        let client = Client { kind, protected: false, version: Some(VERSION), idle: Some(idle) };
+        store.create_client(&id(client_id), &client).await?;
+    }
     put(store, DELETED_OWNER.0, Kind::Api(plain(APPLICATION)), false).await?;
     let deletion = Deletion {
         at: now,
@@ -146,13 +158,18 @@ fn id(id: &str) -> Id {
 
 /// The owner whose credentials the sample call carries.
 pub fn owner() -> Client {
-    Client { kind: Kind::Api(api(APPLICATION, &["owner"], OWNER.1)), protected: false, version: Some(VERSION) }
+    Client {
+        kind: Kind::Api(api(APPLICATION, &["owner"], OWNER.1)),
+        protected: false,
+        version: Some(VERSION),
+        idle: None,
+    }
 }
 
 /// The client that the sample call deletes.
 pub fn target() -> Client {
     let client = api(APPLICATION, &["login_client"], "2mq8zv5xk9tb3nc7hw4ry6gasdfjpue8");
-    Client { kind: Kind::Api(client), protected: false, version: Some(VERSION) }
+    Client { kind: Kind::Api(client), protected: false, version: Some(VERSION), idle: None }
 }
 
 fn api(application: &str, features: &[&str], secret: &str) -> ApiClient {
@@ -181,5 +198,5 @@ fn oauth(service: &str, token: Option<&str>) -> OAuthClient {
 }
 
 async fn put(store: &DynamoDb, client_id: &str, kind: Kind, protected: bool) -> Result<Creation, Fault> {
-    store.create_client(&id(client_id), &Client { kind, protected, version: Some(VERSION) }).await
+    store.create_client(&id(client_id), &Client { kind, protected, version: Some(VERSION), idle: None }).await
 }

@@ -50,7 +50,7 @@ impl Table {
 
     /// Puts the client under its id.
     pub fn with_client(self, id: &str, kind: Kind) -> Self {
-        self.with(client(id), Record::Client(Client { kind, protected: false, version: Some(VERSION) }))
+        self.with(client(id), Record::Client(Client { kind, protected: false, version: Some(VERSION), idle: None }))
     }
 
     /// What it was asked for since this was last called.
@@ -75,7 +75,7 @@ impl Table {
         let elsewhere = ApiClient { ip_allow_list: AllowList::new(["198.51.100.0/24"]), ..owner(OWNER_ELSEWHERE.1) };
         let of_itself = |service: &str, token: &str| Kind::OAuth(oauth(service, Some(token)));
         let static_client = OAuthClient { dynamic: false, ..oauth(SERVICE, Some(STATIC_CLIENT.1)) };
-        let protect = |kind| Record::Client(Client { kind, protected: true, version: Some(VERSION) });
+        let protect = |kind| Record::Client(Client { kind, protected: true, version: Some(VERSION), idle: None });
         let deletion = Deletion {
             at: now(),
             by: format!("client#{}", OWNER.0),

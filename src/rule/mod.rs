@@ -1,6 +1,6 @@
 //! The permission rules, pure: facts in, a permit or a reason to refuse out.
 //!
-//! Each door has one rule, a file here, and so has the operator. Its conditions stand in the order in which they are
+//! Each door has one rule, a file here, and so have the operator and the sweep. Its conditions stand in the order in which they are
 //! decided. A rule reads no clock and does no I/O. It names what it wants to know ([`RequestToDelete::reads`]), is given
 //! it ([`Facts`]), and where it permits the deletion it says what about the client that rests on ([`Premise`]), so that
 //! the write can assert it again.
@@ -9,9 +9,10 @@ pub mod authlete;
 pub mod configuration;
 pub mod operator;
 pub mod registration;
+pub mod sweep;
 
 use crate::{
-    client::{AccessToken, Client, Deletion, Id, Service, Version},
+    client::{AccessToken, Client, Deletion, Id, Idle, Service, Version},
     credential::Digest,
     deletion::NotDeleted,
 };
@@ -28,7 +29,7 @@ pub trait RequestToDelete {
     /// The client to delete; `None` where what was named cannot be one.
     fn target(&self) -> Option<&Id>;
 
-    /// Who asks: `client#…`, `service#…`, `organization#…` or `operator#…`. As claimed, unless the request was permitted;
+    /// Who asks: `client#…`, `service#…`, `organization#…`, `operator#…` or `sweep`. As claimed, unless the request was permitted;
     /// `None` where the table does not know of such a caller.
     fn caller(&self, facts: &Facts) -> Option<String>;
 
@@ -64,10 +65,14 @@ pub enum Premise<'r> {
     NotOwner,
     /// It is an OAuth client with this registration access token.
     RegistrationToken(&'r Digest),
+    /// It registered itself.
+    Dynamic,
     /// It belongs to this service, and registered itself there.
     RegisteredAt(&'r Id),
     /// It is at this version.
     Version(Version),
+    /// It is idle since then.
+    Idle(Idle),
 }
 
 /// The key of an item.

@@ -123,7 +123,9 @@ impl Store for DynamoDb {
             .update_item()
             .table_name(&self.table)
             .key(KEY, item::key(&Key::Client(permit.target.clone())))
-            .update_expression("SET tombstone = client, deleted = :deleted, expires_at = :expires_at REMOVE client")
+            .update_expression(
+                "SET tombstone = client, deleted = :deleted, expires_at = :expires_at REMOVE client, idle, idle_since",
+            )
             .expression_attribute_values(":deleted", deleted)
             .expression_attribute_values(":expires_at", AttributeValue::N(expires_at.to_string()))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
@@ -146,14 +148,16 @@ impl Store for DynamoDb {
     }
 }
 
-/// An entry of an allow list that cannot be read admits nobody: somebody should know, in one short line.
+/// Entries of an allow list that cannot be read admit nobody: somebody should know, in one line that stays short whatever is
+/// in the list.
 fn report_unreadable_entries(key: &Key, record: &Record) {
     if let Record::Client(client::Client { kind: Kind::Api(client), .. }) = record {
         let mut unreadable = client.ip_allow_list.unreadable();
-        if let Some(first) = unreadable.next() {
-            let entry: String = first.chars().take(64).collect();
+        let cut = |entry: &str| entry.chars().take(64).collect::<String>();
+        let entries: Vec<_> = unreadable.by_ref().take(5).map(cut).collect();
+        if !entries.is_empty() {
             let others = unreadable.count();
-            tracing::warn!(%key, entry, others, "an entry of the allow list cannot be read, and admits nobody");
+            tracing::warn!(%key, ?entries, others, "entries of the allow list cannot be read, and admit nobody");
         }
     }
 }
@@ -164,7 +168,7 @@ fn read_of(keys: &BTreeSet<Key>) -> Result<KeysAndAttributes, Fault> {
     KeysAndAttributes::builder()
         .set_keys(Some(keys.iter().map(|key| HashMap::from([(KEY.to_owned(), item::key(key))])).collect()))
         .consistent_read(true)
-        .projection_expression("pk, client, deleted, service, #token, expires_at")
+        .projection_expression("pk, client, deleted, service, #token, expires_at, idle, idle_since")
         .expression_attribute_names("#token", "token")
         .build()
         .map_err(|error| Fault::Unexpected(error.to_string()))
@@ -173,6 +177,7 @@ fn read_of(keys: &BTreeSet<Key>) -> Result<KeysAndAttributes, Fault> {
 /// The update, on condition that the client is live, not protected, and as each premise says.
 fn only_if(update: UpdateItemFluentBuilder, premises: &[Premise<'_>]) -> UpdateItemFluentBuilder {
     let text = |text: &str| AttributeValue::S(text.to_owned());
+    let number = |number: u64| AttributeValue::N(number.to_string());
     let live = Condition { update, text: "attribute_exists(client)".to_owned() }.also(
         "(attribute_not_exists(client.protected) OR client.protected = :no)",
         ":no",
@@ -190,13 +195,16 @@ fn only_if(update: UpdateItemFluentBuilder, premises: &[Premise<'_>]) -> UpdateI
             ":digest",
             AttributeValue::B(Blob::new(digest.as_bytes())),
         ),
-        Premise::RegisteredAt(service) => condition
-            .with_name("#dynamic", "dynamic")
-            .also("client.#dynamic = :yes", ":yes", AttributeValue::Bool(true))
-            .also("client.service_id = :service", ":service", text(service.as_str())),
-        Premise::Version(Version(version)) => {
-            condition.also("client.version = :version", ":version", AttributeValue::N(version.to_string()))
+        Premise::Dynamic => condition.dynamic(),
+        Premise::RegisteredAt(service) => {
+            condition.dynamic().also("client.service_id = :service", ":service", text(service.as_str()))
         }
+        Premise::Idle(idle) => condition.also("begins_with(idle, :idle)", ":idle", text(item::prefix(idle.used))).also(
+            "idle_since = :since",
+            ":since",
+            number(epoch_seconds::of(idle.since)),
+        ),
+        Premise::Version(Version(version)) => condition.also("client.version = :version", ":version", number(version)),
     });
     update.condition_expression(text)
 }
@@ -215,9 +223,10 @@ impl Condition {
         Self { update: update.expression_attribute_values(placeholder, value), text }
     }
 
-    /// `placeholder` stands for this name, in the clauses that follow.
-    fn with_name(self, placeholder: &str, name: &str) -> Self {
-        Self { update: self.update.expression_attribute_names(placeholder, name), ..self }
+    /// The client registered itself.
+    fn dynamic(self) -> Self {
+        let update = self.update.expression_attribute_names("#dynamic", "dynamic");
+        Self { update, ..self }.also("client.#dynamic = :yes", ":yes", AttributeValue::Bool(true))
     }
 }
 

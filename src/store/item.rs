@@ -1,8 +1,9 @@
 //! Items: what stands in the table, to and from the model.
 
-use super::table::KEY;
+use super::table::{IDLE, IDLE_SINCE, KEY};
 use crate::{
-    client::{AccessToken, Client, Coverage, Deletion, Service, epoch_seconds},
+    client::{AccessToken, Client, Coverage, Deletion, Id, Idle, Service, epoch_seconds},
+    credential::Digest,
     rule::{Key, Record},
 };
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -36,14 +37,34 @@ pub fn key(key: &Key) -> AttributeValue {
 /// What the item says. Unknown attributes are ignored; an item that cannot be read says so.
 #[must_use]
 pub fn read(item: Item) -> Record {
+    let idle = idle(&item);
     match from_item(item) {
         Err(error) => Record::Unreadable(without_values(&error.to_string())),
-        Ok(Attributes { client: Some(client), .. }) => Record::Client(client),
+        Ok(Attributes { client: Some(client), .. }) => Record::Client(Client { idle, ..client }),
         Ok(Attributes { deleted: Some(deletion), .. }) => Record::Deleted(deletion),
         Ok(Attributes { service: Some(service), .. }) => Record::Service(service),
         Ok(Attributes { token: Some(covers), expires_at, .. }) => Record::Token(AccessToken { covers, expires_at }),
         Ok(_) => Record::Unreadable("it holds no client, service or token".to_owned()),
     }
+}
+
+/// Since when the item's client is idle. What cannot be read is not kept track of: no decision of a door rests on it.
+pub(super) fn idle(item: &Item) -> Option<Idle> {
+    let used = item.get(IDLE)?.as_s().ok()?.starts_with(prefix(true));
+    let since = item.get(IDLE_SINCE)?.as_n().ok()?.parse().ok().and_then(epoch_seconds::instant)?;
+    Some(Idle { used, since })
+}
+
+/// The attributes that say since when the client with this id is idle.
+pub(super) fn of_idle(id: &Id, idle: Idle) -> [(&'static str, AttributeValue); 2] {
+    let list = Digest::of(id.as_str().as_bytes()).to_hex();
+    let list = [prefix(idle.used), list.get(..1).unwrap_or_default()].concat();
+    [(IDLE, AttributeValue::S(list)), (IDLE_SINCE, AttributeValue::N(epoch_seconds::of(idle.since).to_string()))]
+}
+
+/// What the names of the lists of used clients begin with, or of those that never were.
+pub(super) fn prefix(used: bool) -> &'static str {
+    if used { "used#" } else { "unused#" }
 }
 
 /// What is wrong with an item, in the words of serde, without the value that it quotes: it may be a secret.
@@ -62,8 +83,12 @@ fn without_values(why: &str) -> String {
 ///
 /// # Errors
 /// None in practice: the model has no value that an item cannot hold.
-pub fn of_client(key: &Key, client: &Client) -> serde_dynamo::Result<Item> {
-    with_key(key, &Attributes { client: Some(client.clone()), ..Attributes::default() })
+pub fn of_client(id: &Id, client: &Client) -> serde_dynamo::Result<Item> {
+    let attributes = Attributes { client: Some(client.clone()), ..Attributes::default() };
+    let mut item = with_key(&Key::Client(id.clone()), &attributes)?;
+    let idle = client.idle.map(|idle| of_idle(id, idle));
+    item.extend(idle.into_iter().flatten().map(|(name, value)| (name.to_owned(), value)));
+    Ok(item)
 }
 
 /// The item of a service.

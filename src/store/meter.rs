@@ -6,7 +6,10 @@ use aws_sdk_dynamodb::{
         interceptors::{BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef},
     },
     error::{BoxError, ProvideErrorMetadata},
-    operation::{batch_get_item::BatchGetItemError, update_item::UpdateItemError},
+    operation::{
+        batch_get_item::BatchGetItemError, batch_write_item::BatchWriteItemError, get_item::GetItemError,
+        query::QueryError, update_item::UpdateItemError,
+    },
 };
 use std::{
     future::Future,
@@ -67,7 +70,7 @@ impl Meter {
     }
 
     /// Makes a call, with all its tries, and adds up how long it takes.
-    pub(super) async fn time<T>(&self, call: impl Future<Output = T>) -> T {
+    pub(crate) async fn time<T>(&self, call: impl Future<Output = T>) -> T {
         self.0.calls.fetch_add(1, Relaxed);
         let start = Instant::now();
         // Boxed, since the SDK's futures are large, and would be nested in all that wait for them.
@@ -110,7 +113,11 @@ impl Intercept for CountTries {
         }
         let code = error.and_then(|error| error.as_operation_error()).and_then(|error| {
             let read = error.downcast_ref::<BatchGetItemError>().and_then(ProvideErrorMetadata::code);
-            read.or_else(|| error.downcast_ref::<UpdateItemError>().and_then(ProvideErrorMetadata::code))
+            let written = || error.downcast_ref::<UpdateItemError>().and_then(ProvideErrorMetadata::code);
+            let asked = || error.downcast_ref::<QueryError>().and_then(ProvideErrorMetadata::code);
+            let removed = || error.downcast_ref::<BatchWriteItemError>().and_then(ProvideErrorMetadata::code);
+            let looked_up = || error.downcast_ref::<GetItemError>().and_then(ProvideErrorMetadata::code);
+            read.or_else(written).or_else(asked).or_else(removed).or_else(looked_up)
         });
         if code.is_some_and(|code| THROTTLES.contains(&code)) {
             let _ = RUNNING.try_with(|meter| meter.0.throttles.fetch_add(1, Relaxed));

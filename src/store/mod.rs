@@ -2,7 +2,10 @@
 
 pub mod connection;
 pub mod dynamodb;
+mod grants;
 pub mod https;
+mod idle;
+mod issuer;
 pub mod item;
 mod meter;
 mod registrar;
@@ -10,8 +13,11 @@ pub mod table;
 mod undo;
 
 pub use dynamodb::DynamoDb;
+pub use grants::Grants;
+pub use idle::List;
+pub use issuer::Standing;
 pub use meter::Meter;
-pub use registrar::{Creation, Page};
+pub use registrar::{Creation, Page, Repairs};
 pub use undo::{Deletions, Restored};
 
 use crate::{
@@ -44,6 +50,7 @@ pub trait Store: Send + Sync {
 
 /// What came of [`Store::bury`].
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "there is one a request")]
 pub enum Burial {
     /// The client is a tombstone.
     Done,

@@ -1,5 +1,5 @@
-//! What an operator does: create the table, clients, services and access tokens, look one up, list clients, and protect
-//! them. The function calls none of this.
+//! What an operator does: create the table, clients, services and access tokens, look one up, list clients, protect them,
+//! and keep track of their use. The function calls none of this.
 
 use super::{
     DynamoDb, Fault,
@@ -8,14 +8,15 @@ use super::{
     table,
 };
 use crate::{
-    client::{AccessToken, Client, Id, Service, epoch_seconds},
+    client::{AccessToken, Client, Id, Idle, Service, epoch_seconds},
     credential::Digest,
     rule::{Key, Record, Unreadable},
 };
 use aws_sdk_dynamodb::{
     operation::{create_table::CreateTableError, put_item::PutItemError, update_item::UpdateItemError},
     types::{
-        AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure, TableDescription, TableStatus,
+        AttributeDefinition, AttributeValue, CreateGlobalSecondaryIndexAction, GlobalSecondaryIndex,
+        GlobalSecondaryIndexUpdate, ReturnValue, ReturnValuesOnConditionCheckFailure, TableDescription, TableStatus,
         TimeToLiveStatus,
     },
 };
@@ -42,6 +43,15 @@ impl From<Option<Record>> for Creation {
     fn from(instead: Option<Record>) -> Self {
         if instead.is_none() { Self::Done } else { Self::Taken }
     }
+}
+
+/// What a table lacked, and was given.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Repairs {
+    /// Its time to live.
+    pub time_to_live: bool,
+    /// The index of idle clients, which DynamoDB fills in its own time.
+    pub index: bool,
 }
 
 /// Some of the clients that were asked for.
@@ -78,6 +88,7 @@ impl DynamoDb {
             .set_table_name(definition.table_name)
             .set_attribute_definitions(definition.attribute_definitions)
             .set_key_schema(definition.key_schema)
+            .set_global_secondary_indexes(definition.global_secondary_indexes)
             .set_billing_mode(definition.billing_mode)
             .send()
             .await;
@@ -93,24 +104,52 @@ impl DynamoDb {
         Ok(Creation::Done)
     }
 
-    /// Switches the time to live on where it is off, as it is when the creation of the table was interrupted. Whether
-    /// this was so: a table of another definition is not ours to change.
+    /// Gives the table what it lacks: the time to live, where its creation was interrupted, and the index, where it was
+    /// created before there was one. What that was: a table of another definition is not ours to change.
     ///
     /// # Errors
-    /// [`Fault`], where DynamoDB refuses or cannot be reached.
-    pub async fn repair_table(&self) -> Result<bool, Fault> {
+    /// [`Fault`], where DynamoDB refuses or cannot be reached. The time to live may be on then.
+    pub async fn repair_table(&self) -> Result<Repairs, Fault> {
         let definition = table::definition(self.table()).map_err(|error| Fault::Unexpected(error.to_string()))?;
-        if self.wait_until_active().await?.key_schema != definition.key_schema {
-            return Ok(false);
+        let found = self.wait_until_active().await?;
+        if found.key_schema != definition.key_schema {
+            return Ok(Repairs::default());
         }
         let described = self.client().describe_time_to_live().table_name(self.table()).send().await;
         let described = described.map_err(|error| fault(&error))?.time_to_live_description;
         let status = described.and_then(|description| description.time_to_live_status);
-        let is_off = status.is_none_or(|status| status == TimeToLiveStatus::Disabled);
-        if is_off {
+        let time_to_live = status.is_none_or(|status| status == TimeToLiveStatus::Disabled);
+        if time_to_live {
             self.switch_time_to_live_on().await?;
         }
-        Ok(is_off)
+        let is_there = found.global_secondary_indexes().iter().any(|index| index.index_name() == Some(table::IDLE));
+        if !is_there {
+            self.add_indexes(definition.global_secondary_indexes, definition.attribute_definitions).await?;
+        }
+        Ok(Repairs { time_to_live, index: !is_there })
+    }
+
+    async fn add_indexes(
+        &self,
+        indexes: Option<Vec<GlobalSecondaryIndex>>,
+        attributes: Option<Vec<AttributeDefinition>>,
+    ) -> Result<(), Fault> {
+        let creation = |index: GlobalSecondaryIndex| {
+            let create = CreateGlobalSecondaryIndexAction::builder()
+                .index_name(index.index_name)
+                .set_key_schema(Some(index.key_schema))
+                .set_projection(index.projection)
+                .build();
+            create.map(|create| GlobalSecondaryIndexUpdate::builder().create(create).build())
+        };
+        let creations: Result<Vec<_>, _> = indexes.into_iter().flatten().map(creation).collect();
+        let update = self
+            .client()
+            .update_table()
+            .table_name(self.table())
+            .set_attribute_definitions(attributes)
+            .set_global_secondary_index_updates(Some(creations.map_err(|error| Fault::Unexpected(error.to_string()))?));
+        update.send().await.map(drop).map_err(|error| fault(&error))
     }
 
     async fn switch_time_to_live_on(&self) -> Result<(), Fault> {
@@ -146,7 +185,7 @@ impl DynamoDb {
     /// # Errors
     /// [`Fault`], where DynamoDB refuses or cannot be reached.
     pub async fn take_over_client(&self, id: &Id, client: &Client) -> Result<Option<Record>, Fault> {
-        self.put_new(item::of_client(&Key::Client(id.clone()), client)).await
+        self.put_new(item::of_client(id, client)).await
     }
 
     /// Creates a service.
@@ -223,7 +262,7 @@ impl DynamoDb {
             .consistent_read(true)
             .set_exclusive_start_key(after)
             .limit(ITEMS_A_PAGE)
-            .projection_expression("#key, #client, #deleted, #expires_at, #history")
+            .projection_expression("#key, #client, #deleted, #expires_at, #history, idle, idle_since")
             .expression_attribute_names("#holder", holder)
             .expression_attribute_names("#member", member)
             .expression_attribute_names("#key", table::KEY)
@@ -282,6 +321,31 @@ impl DynamoDb {
                 Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(None),
                 _ => Err(fault(&error)),
             },
+        }
+    }
+
+    /// Keeps track of a client's use from `now` on, as if it was used then, if it is live and registered itself and nobody
+    /// does so yet. Whether all of this was so.
+    ///
+    /// # Errors
+    /// [`Fault`], where DynamoDB refuses or cannot be reached.
+    pub async fn track(&self, id: &Id, now: SystemTime) -> Result<bool, Fault> {
+        let [list, since] = item::of_idle(id, Idle::used(now));
+        let update = self
+            .client()
+            .update_item()
+            .table_name(self.table())
+            .key(table::KEY, item::key(&Key::Client(id.clone())))
+            .update_expression("SET idle = :list, idle_since = :since")
+            .condition_expression("client.#dynamic = :yes AND attribute_not_exists(idle_since)")
+            .expression_attribute_names("#dynamic", "dynamic")
+            .expression_attribute_values(":list", list.1)
+            .expression_attribute_values(":since", since.1)
+            .expression_attribute_values(":yes", AttributeValue::Bool(true));
+        let Err(error) = update.send().await else { return Ok(true) };
+        match error.as_service_error() {
+            Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(false),
+            _ => Err(fault(&error)),
         }
     }
 

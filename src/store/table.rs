@@ -2,7 +2,7 @@
 //!
 //! | item | attributes |
 //! |---|---|
-//! | `client#<client id>`, live | `client`; `history` (its deletions that were undone) where there were any |
+//! | `client#<client id>`, live | `client`; `idle`, `idle_since` where its use is kept track of; `history` (its deletions that were undone) where there were any |
 //! | `client#<client id>`, deleted | `tombstone` (the `client` that was), `deleted` (the record of it), `expires_at`; `history` |
 //! | `service#<service id>` | `service` |
 //! | `token#<SHA-256 digest in hexadecimal digits>` | `token`, `expires_at` where it expires |
@@ -13,7 +13,8 @@ use aws_sdk_dynamodb::{
     error::BuildError,
     operation::create_table::CreateTableInput,
     types::{
-        AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TimeToLiveSpecification,
+        AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
+        ScalarAttributeType, TimeToLiveSpecification,
     },
 };
 
@@ -29,6 +30,12 @@ pub const TOMBSTONE: &str = "tombstone";
 pub const DELETED: &str = "deleted";
 /// The deletions of a client that were undone, a list with the latest at its end. Only an operator reads it.
 pub const HISTORY: &str = "history";
+/// Which list of idle clients a live client stands in: `unused#` or `used#`, and the first hexadecimal digit of the
+/// SHA-256 digest of its id. It is the partition key of the index of the same name, which has the keys alone; one list
+/// would be one partition, and bound how often clients can be used.
+pub const IDLE: &str = "idle";
+/// Since when it is idle, in seconds since the epoch: the sort key of that index.
+pub const IDLE_SINCE: &str = "idle_since";
 
 /// The table's definition, under this name.
 ///
@@ -37,12 +44,28 @@ pub const HISTORY: &str = "history";
 pub fn definition(name: &str) -> Result<CreateTableInput, BuildError> {
     CreateTableInput::builder()
         .table_name(name)
-        .attribute_definitions(
-            AttributeDefinition::builder().attribute_name(KEY).attribute_type(ScalarAttributeType::S).build()?,
+        .attribute_definitions(attribute(KEY, ScalarAttributeType::S)?)
+        .attribute_definitions(attribute(IDLE, ScalarAttributeType::S)?)
+        .attribute_definitions(attribute(IDLE_SINCE, ScalarAttributeType::N)?)
+        .key_schema(key(KEY, KeyType::Hash)?)
+        .global_secondary_indexes(
+            GlobalSecondaryIndex::builder()
+                .index_name(IDLE)
+                .key_schema(key(IDLE, KeyType::Hash)?)
+                .key_schema(key(IDLE_SINCE, KeyType::Range)?)
+                .projection(Projection::builder().projection_type(ProjectionType::KeysOnly).build())
+                .build()?,
         )
-        .key_schema(KeySchemaElement::builder().attribute_name(KEY).key_type(KeyType::Hash).build()?)
         .billing_mode(BillingMode::PayPerRequest)
         .build()
+}
+
+fn attribute(name: &str, kind: ScalarAttributeType) -> Result<AttributeDefinition, BuildError> {
+    AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build()
+}
+
+fn key(name: &str, kind: KeyType) -> Result<KeySchemaElement, BuildError> {
+    KeySchemaElement::builder().attribute_name(name).key_type(kind).build()
 }
 
 /// The table's time to live.

@@ -9,7 +9,7 @@ use super::{
     table,
 };
 use crate::{
-    client::{Client, Deletion, Id, Restoration, Undone, Version, epoch_seconds},
+    client::{Client, Deletion, Id, Idle, Restoration, Undone, Version, epoch_seconds},
     rule::{Key, Unreadable},
 };
 use aws_sdk_dynamodb::{
@@ -34,6 +34,7 @@ pub struct Deletions {
 
 /// What came of [`DynamoDb::restore`].
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is most often the large one")]
 pub enum Restored {
     /// The client is live again, as it is now.
     Done(Client),
@@ -63,13 +64,21 @@ impl DynamoDb {
 
         let tombstone = item.remove(table::TOMBSTONE).unwrap_or(AttributeValue::Null(true));
         let (client, live) = next_version(tombstone.clone()).map_err(|error| unreadable(&key, &error))?;
+        // Whoever restored it means it to be used: it is idle from now on.
+        let idle = client.is_dynamic().then(|| Idle::used(restoration.at));
+        let client = Client { idle, ..client };
         let history = longer_history(&mut item, restoration).map_err(|error| unreadable(&key, &error))?;
         let update = self
             .client()
             .update_item()
             .table_name(self.table())
             .key(table::KEY, item::key(&key))
-            .update_expression("SET client = :client, history = :history REMOVE tombstone, deleted, expires_at")
+            .update_expression(if idle.is_some() {
+                "SET client = :client, history = :history, idle = :idle, idle_since = :idle_since \
+                 REMOVE tombstone, deleted, expires_at"
+            } else {
+                "SET client = :client, history = :history REMOVE tombstone, deleted, expires_at"
+            })
             .condition_expression(
                 "attribute_not_exists(client) AND tombstone = :tombstone AND deleted.request_id = :request \
                  AND expires_at > :now",
@@ -80,6 +89,9 @@ impl DynamoDb {
             .expression_attribute_values(":request", AttributeValue::S(deletion.request_id.clone()))
             .expression_attribute_values(":now", AttributeValue::N(epoch_seconds::of(restoration.at).to_string()))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let idle = idle.map(|idle| item::of_idle(id, idle)).into_iter().flatten();
+        let update =
+            idle.fold(update, |update, (name, value)| update.expression_attribute_values(format!(":{name}"), value));
         let Err(error) = update.send().await else { return Ok(Restored::Done(client)) };
         let Some(UpdateItemError::ConditionalCheckFailedException(failed)) = error.as_service_error() else {
             return Err(fault(&error));

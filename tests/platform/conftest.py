@@ -1,12 +1,14 @@
-"""The function as AWS runs it: its release build in AWS's emulator of Lambda, over the embedded database."""
+"""The functions as AWS runs them: their release builds in AWS's emulator of Lambda, over the embedded database."""
 
 import contextlib
 import dataclasses
 import itertools
 import json
+import os
 import pathlib
 import platform
 import re
+import signal
 import socket
 import subprocess
 import time
@@ -18,22 +20,28 @@ import samcli
 ROOT = pathlib.Path(__file__).parents[2]
 EVENTS = ROOT / "events"
 LOCAL = ROOT / "target/debug/examples/local"
-BOOTSTRAP = ROOT / "target/lambda/deregister/bootstrap"
+FUNCTION, CASCADE, SWEEP = "deregister", "deregister-cascade", "deregister-sweep"
 
 # The AWS SAM CLI puts it into its containers.
 PROCESSOR = {"x86_64": "x86_64", "aarch64": "arm64"}[platform.machine()]
 EMULATOR = pathlib.Path(samcli.__file__).parent / f"local/rapid/aws-lambda-rie-{PROCESSOR}"
 
+SIGNATURE = (
+    "AWS4-HMAC-SHA256 Credential=local/20270115/eu-central-1/dynamodb/aws4_request, "
+    "SignedHeaders=host, Signature=none"
+)
+
 
 class Database:
-    """The embedded database with the sample data. It keeps its port when it is filled afresh."""
+    """The embedded database, with the sample data unless told otherwise. It keeps its port when it is filled afresh."""
 
-    def __init__(self):
+    def __init__(self, *options):
+        self.options = options
         self.port = 0
         self.fill()
 
     def fill(self):
-        command = [LOCAL, "--port", "0", "--database-port", str(self.port)]
+        command = [LOCAL, "--port", "0", "--database-port", str(self.port), *self.options]
         self.run = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         ready = (re.match(r"database on http://127\.0\.0\.1:(\d+)", line) for line in self.run.stdout)
         self.port = next(int(found[1]) for found in ready if found)
@@ -45,6 +53,35 @@ class Database:
     def refill(self):
         self.stop()
         self.fill()
+
+    @contextlib.contextmanager
+    def stalled(self):
+        """It takes requests, and answers none."""
+        self.run.send_signal(signal.SIGSTOP)
+        # Until it has stopped it may still answer.
+        os.waitid(os.P_PID, self.run.pid, os.WSTOPPED)
+        try:
+            yield
+        finally:
+            self.run.send_signal(signal.SIGCONT)
+
+    @contextlib.contextmanager
+    def gone(self):
+        """Nobody listens on its port. It comes back filled afresh."""
+        self.stop()
+        try:
+            yield
+        finally:
+            self.fill()
+
+    def call(self, operation, **request):
+        """DynamoDB's own JSON, so that items are as the events have them."""
+        headers = {"x-amz-target": f"DynamoDB_20120810.{operation}", "content-type": "application/x-amz-json-1.0"}
+        # There must be a signature, and nobody looks at it.
+        headers |= {"x-amz-date": "20270115T080000Z", "authorization": SIGNATURE}
+        response = requests.post(f"http://127.0.0.1:{self.port}", json.dumps(request), headers=headers, timeout=30)
+        response.raise_for_status()
+        return response.json()
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +99,7 @@ class Invocation:
 
 
 class Function:
-    """The function in the emulator, which starts it with the first invocation."""
+    """A function in the emulator, which starts it with the first invocation."""
 
     def __init__(self, run, port):
         self.run = run
@@ -78,6 +115,13 @@ class Function:
         start, *log, _ = itertools.takewhile(lambda line: not line.startswith("REPORT "), self.run.stdout)
         return Invocation(start.split()[2], response.json(), [json.loads(line) for line in log])
 
+    def last_words(self):
+        """What it says instead of starting."""
+        assert self.post("configuration-deleted.2.0.json").status_code == 502
+        [line] = [json.loads(line) for line in self.stop().splitlines() if not line.startswith("START ")]
+        assert line["level"] == "ERROR"
+        return line["message"]
+
     def stop(self):
         """Stops it, and gives what it wrote and nobody has read."""
         self.run.terminate()
@@ -86,14 +130,19 @@ class Function:
         return unread
 
 
+def bootstrap(name):
+    """The release build of the function with this name."""
+    return ROOT / f"target/lambda/{name}/bootstrap"
+
+
 @contextlib.contextmanager
-def emulated(database_port, **variables):
-    """The function, with the environment that Lambda gives it, and these variables."""
+def emulated(database_port, name=FUNCTION, **variables):
+    """The function with this name, with the environment that Lambda gives it, and these variables."""
     port = free_port()
     listen = ["--runtime-interface-emulator-address", f"127.0.0.1:{port}"]
     listen += ["--runtime-api-address", f"127.0.0.1:{free_port()}"]
-    variables |= aws(database_port) | {"AWS_LAMBDA_FUNCTION_NAME": "deregister"}
-    run = subprocess.Popen([EMULATOR, *listen, BOOTSTRAP], env=variables, stdout=subprocess.PIPE, text=True)
+    variables |= aws(database_port) | {"AWS_LAMBDA_FUNCTION_NAME": name}
+    run = subprocess.Popen([EMULATOR, *listen, bootstrap(name)], env=variables, stdout=subprocess.PIPE, text=True)
     function = Function(run, port)
     try:
         wait_for(port)

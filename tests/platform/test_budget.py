@@ -13,7 +13,7 @@ import threading
 import time
 
 import pytest
-from conftest import BOOTSTRAP, EVENTS, ROOT, aws
+from conftest import EVENTS, FUNCTION, ROOT, aws, bootstrap
 
 BUDGET = json.loads((ROOT / "tests/platform/budget.json").read_text())
 GROWTH = 1.02
@@ -108,13 +108,13 @@ def instructions(events, out):
     runtime = serve(RuntimeApi, events=list(events), answers=[], done=threading.Event())
     variables = aws(database.server_port) | {
         "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{runtime.server_port}",
-        "AWS_LAMBDA_FUNCTION_NAME": "deregister",
+        "AWS_LAMBDA_FUNCTION_NAME": FUNCTION,
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
         "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
         "OPENING_TIMEOUT_MS": "0",
         "PATH": os.environ["PATH"],
     }
-    command = ["valgrind", "--quiet", "--tool=callgrind", f"--callgrind-out-file={out}", BOOTSTRAP]
+    command = ["valgrind", "--quiet", "--tool=callgrind", f"--callgrind-out-file={out}", bootstrap(FUNCTION)]
     run = subprocess.Popen(command, env=variables, stdout=subprocess.DEVNULL)
     assert runtime.done.wait(120)
     run.send_signal(signal.SIGTERM)

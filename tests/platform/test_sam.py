@@ -1,4 +1,4 @@
-"""`sam local invoke` needs Docker. What it hands to the function in its container can be seen without."""
+"""`sam local invoke` needs Docker. What it hands to a function in its container can be seen without."""
 
 import json
 
@@ -13,7 +13,7 @@ ENV = json.loads((ROOT / "tests/platform/env.json").read_text())
 
 # The SAM CLI's own calls.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_the_function_is_given_every_variable_of_env_json():
+def test_a_function_is_given_every_variable_of_env_json():
     stacks, _ = SamLocalStackProvider.get_stacks(str(ROOT / "template.yaml"))
     functions = SamFunctionProvider(stacks)
     runner = LocalLambdaRunner(None, functions, cwd=ROOT, real_path=ROOT, env_vars_values=ENV)

@@ -1,4 +1,4 @@
-"""`cargo lambda watch`: the function while it is worked on, over HTTP and by `cargo lambda invoke`."""
+"""`cargo lambda watch`: the functions while they are worked on, over HTTP and by `cargo lambda invoke`."""
 
 import json
 import os
@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 import requests
-from conftest import EVENTS, ROOT, aws, free_port, wait_for
+from conftest import EVENTS, FUNCTION, ROOT, SWEEP, UPKEEP, aws, free_port, wait_for
 
 # The sample call of the Configuration API.
 PATH = "config/htb8fuhxnf8e38jrzub3c7pfrr/clients/nmub5w3rru9k6rzupqaeb7bbwv6jn658"
@@ -19,7 +19,7 @@ def address(database):
     """The options that tell where `cargo lambda watch` listens."""
     port = free_port()
     address = ["--invoke-address", "127.0.0.1", "--invoke-port", str(port)]
-    command = ["cargo", "lambda", "watch", "--offline", "--ignore-changes", *address]
+    command = ["cargo", "lambda", "watch", "--offline", "--ignore-changes", "--features", "upkeep", *address]
     # Its own session, so that what it starts ends with it.
     run = subprocess.Popen(command, cwd=ROOT, env=os.environ | aws(database.port), start_new_session=True)
     try:
@@ -36,7 +36,7 @@ def fresh_samples(database):
 
 
 def test_an_http_request_reaches_the_function(address):
-    url = f"http://127.0.0.1:{address[-1]}/lambda-url/deregister/{PATH}"
+    url = f"http://127.0.0.1:{address[-1]}/lambda-url/{FUNCTION}/{PATH}"
     # The first request waits for cargo.
     answers = [requests.delete(url, headers={"authorization": BASIC}, timeout=300) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [204, 404]
@@ -44,10 +44,16 @@ def test_an_http_request_reaches_the_function(address):
     assert answers[1].json() == {"errors": "Client ID not found."}
 
 
+def invoke(address, name, event):
+    command = ["cargo", "lambda", "invoke", name, *address, "--data-file", event]
+    return json.loads(subprocess.check_output(command, timeout=300))
+
+
 def test_an_event_is_invoked(address):
-    command = ["cargo", "lambda", "invoke", "deregister", *address, "--data-file"]
-    answers = [
-        json.loads(subprocess.check_output([*command, EVENTS / "configuration-deleted.2.0.json"], timeout=300))
-        for _ in range(2)
-    ]
+    answers = [invoke(address, FUNCTION, EVENTS / "configuration-deleted.2.0.json") for _ in range(2)]
     assert [answer["statusCode"] for answer in answers] == [204, 404]
+
+
+def test_a_sweep_is_invoked_by_its_name(address):
+    report = invoke(address, SWEEP, UPKEEP / "schedule-scheduler.json")
+    assert (report["deletes"], report["complete"]) == (False, True)

@@ -5,6 +5,8 @@
 
 pub mod database;
 pub mod door;
+pub mod log;
+pub mod random;
 #[path = "../../examples/local/sample.rs"]
 pub mod sample;
 pub mod wire;
@@ -12,6 +14,7 @@ pub mod wire;
 use aws_sdk_dynamodb::{
     Client,
     config::{retry::RetryConfig, timeout::TimeoutConfig},
+    types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType},
 };
 use database::{CleanUp, Database};
 use deregister::{
@@ -105,6 +108,18 @@ impl Lab {
         let key = aws_sdk_dynamodb::types::AttributeValue::S(key.to_owned());
         let get = self.client.get_item().table_name(&self.table).key("pk", key).consistent_read(true);
         get.send().await.unwrap().item
+    }
+
+    /// Creates a table `grants`, by `client_id` and `grant_id`.
+    pub async fn create_grants_table(&self) {
+        let (keys, types) = ([KeyType::Hash, KeyType::Range], ScalarAttributeType::S);
+        let mut create = self.client.create_table().table_name("grants").billing_mode(BillingMode::PayPerRequest);
+        for (name, key) in ["client_id", "grant_id"].into_iter().zip(keys) {
+            let attribute = AttributeDefinition::builder().attribute_name(name).attribute_type(types.clone());
+            let key = KeySchemaElement::builder().attribute_name(name).key_type(key);
+            create = create.attribute_definitions(attribute.build().unwrap()).key_schema(key.build().unwrap());
+        }
+        create.send().await.unwrap();
     }
 
     /// Whether the client is live.

@@ -36,6 +36,8 @@ pub enum Mishap {
     Replaced(u16, &'static str),
     /// The database leaves all keys of a read unprocessed.
     Unprocessed,
+    /// The database makes the first of a batch of writes, and leaves the others unprocessed.
+    OnlyFirst,
     /// The database refuses the signature, since its clock is far away from the caller's.
     Skewed,
     /// There is never an answer.
@@ -138,7 +140,7 @@ struct WiredConnector {
 }
 
 impl HttpConnector for WiredConnector {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+    fn call(&self, mut request: HttpRequest) -> HttpConnectorFuture {
         let mishap = self.wire.next(&request);
         let inner = self.inner.clone();
         HttpConnectorFuture::new(async move {
@@ -165,6 +167,11 @@ impl HttpConnector for WiredConnector {
                     Ok(answer(status, body))
                 }
                 Some(Mishap::Unprocessed) => Ok(answer(200, &unprocessed(&request))),
+                Some(Mishap::OnlyFirst) => {
+                    let left = only_first(&mut request);
+                    inner.call(request).await?;
+                    Ok(answer(200, &left))
+                }
                 Some(Mishap::Skewed) => {
                     let mut refused =
                         answer(400, r#"{ "__type": "com.amazon.coral.service#InvalidSignatureException" }"#);
@@ -185,4 +192,17 @@ fn answer(status: u16, body: &str) -> HttpResponse {
 fn unprocessed(read: &HttpRequest) -> String {
     let read: serde_json::Value = serde_json::from_slice(read.body().bytes().unwrap()).unwrap();
     serde_json::json!({ "Responses": {}, "UnprocessedKeys": read.get("RequestItems") }).to_string()
+}
+
+/// Leaves only the first of its writes in the request; the answer that says so of the others.
+fn only_first(writes: &mut HttpRequest) -> String {
+    let mut body: serde_json::Value = serde_json::from_slice(writes.body().bytes().unwrap()).unwrap();
+    let mut left = body.get("RequestItems").cloned().unwrap();
+    for (table, requests) in body.get_mut("RequestItems").and_then(|tables| tables.as_object_mut()).unwrap() {
+        left[table] = requests.as_array_mut().unwrap().split_off(1).into();
+    }
+    let body = body.to_string();
+    writes.headers_mut().insert("content-length", body.len().to_string());
+    *writes.body_mut() = SdkBody::from(body);
+    serde_json::json!({ "UnprocessedItems": left }).to_string()
 }

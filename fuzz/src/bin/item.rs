@@ -3,6 +3,7 @@
 
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use deregister::{
+    client::Id,
     rule::Record,
     store::item::{self, Item},
 };
@@ -14,9 +15,9 @@ fuzz_target!(|json: &[u8]| {
     let Ok(members) = serde_json::from_slice(json) else { return };
     let Some(item) = map(members) else { return };
     let record = item::read(item);
-    let key = client("id");
+    let (id, key) = (Id::new("id").expect("an id"), client("id"));
     let written = match &record {
-        Record::Client(client) => item::of_client(&key, client),
+        Record::Client(client) => item::of_client(&id, client),
         Record::Service(service) => item::of_service(&key, service),
         Record::Token(token) => item::of_token(&key, token),
         Record::Deleted(_) => return,

@@ -8,13 +8,13 @@ use crate::{
 use deregister::{
     allow_list::AllowList,
     client::{
-        AccessToken, ApiClient, Client, Coverage, Deletion, Id, Kind, Metadata, OAuthClient, Service, StoredSecret,
-        Version,
+        AccessToken, ApiClient, Client, Coverage, Deletion, Id, Idle, Kind, Metadata, OAuthClient, Service,
+        StoredSecret, Version,
     },
     credential::{Digest, Secret},
     rule::{Key, Record, Unreadable},
     settings::WrongSetting,
-    store::{Creation, DynamoDb, Fault, connection::NoHttps},
+    store::{Creation, DynamoDb, Fault, Grants, connection::NoHttps},
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -38,7 +38,7 @@ pub const AT_ONCE: usize = 16;
 /// The tables that lists are printed as, for people.
 const API_CLIENTS: Columns = &[("client_id", 32), ("version", 7), ("protected", 9), ("features", 24), ("name", 0)];
 const OAUTH_CLIENTS: Columns =
-    &[("client_id", 32), ("version", 7), ("protected", 9), ("dynamic", 7), ("client_name", 0)];
+    &[("client_id", 32), ("version", 7), ("protected", 9), ("dynamic", 7), ("last_used_at", 20), ("client_name", 0)];
 const DELETED_CLIENTS: Columns = &[("client_id", 32), ("deleted_at", 20), ("via", 13), ("deleted_by", 0)];
 
 /// Why a command was not carried out.
@@ -86,8 +86,8 @@ pub enum Failure {
     WrongList { file: PathBuf, list: &'static str, line: usize, column: usize },
     #[error("clients skipped: {0}")]
     Skipped(usize),
-    #[error("interrupted: the same command imports the rest")]
-    Interrupted,
+    #[error("interrupted: the same command {0} the rest")]
+    Interrupted(&'static str),
     #[error("without a terminal to ask at, clients are deleted only with --yes (or --dry-run, which deletes none)")]
     NotConfirmed,
     #[error("not confirmed: nothing was deleted")]
@@ -96,8 +96,6 @@ pub enum Failure {
     WrongId(PathBuf, usize, &'static str),
     #[error("clients left: {0}")]
     Left(usize),
-    #[error("interrupted: the same command deletes the rest")]
-    DeletionInterrupted,
     #[error("the operating system gives no randomness: {0}")]
     NoRandomness(#[from] getrandom::Error),
     #[error("a write was abandoned: {0}")]
@@ -110,6 +108,8 @@ pub enum Failure {
 #[derive(Clone)]
 pub struct Tool {
     pub store: DynamoDb,
+    /// What was issued to the clients, where a command looks at it.
+    pub grants: Option<Grants>,
     pub now: fn() -> SystemTime,
     pub randomness: Randomness,
     /// The operating system's name for who runs it.
@@ -131,8 +131,11 @@ impl Tool {
             Command::Client(options::Client::List(list)) => return self.list_clients(list).await,
             Command::Client(options::Client::Protect { id }) => self.protect_client(id, true).await?,
             Command::Client(options::Client::Unprotect { id }) => self.protect_client(id, false).await?,
+            Command::Client(options::Client::Track { service }) => return self.track_clients(service).await,
             Command::Client(options::Client::Delete(delete)) => return self.delete_clients(delete).await,
-            Command::Client(options::Client::Restore { id, by }) => self.restore_client(id, by.by).await?,
+            Command::Client(options::Client::Restore { id, by, grants }) => {
+                return self.restore_client(id, by.by, grants.count_up_to).await;
+            }
             Command::Deletion(options::Deletion::Show { id }) => self.show_deletion(id).await?,
             Command::Deletion(options::Deletion::List(list)) => return self.list_deletions(list).await,
             Command::Import(import) => return self.import(import).await,
@@ -170,15 +173,25 @@ impl Tool {
 
     async fn create_table(&self) -> Result<Report, Failure> {
         let name = self.store.table();
-        match self.store.create_table().await? {
-            Creation::Done => Ok(Report::new("Created the table.").with("table", name)),
-            Creation::Taken if self.store.repair_table().await? => {
-                Ok(Report::new("The table existed already. Its time to live was off, and is on now.")
-                    .with("table", name)
-                    .with("repaired", true))
-            }
-            Creation::Taken => Err(Failure::TableTaken(name.to_owned())),
+        if self.store.create_table().await? == Creation::Done {
+            return Ok(Report::new("Created the table.").with("table", name));
         }
+        let repairs = self.store.repair_table().await?;
+        let added: Vec<_> = [
+            (repairs.time_to_live, "time_to_live", "its time to live"),
+            (repairs.index, "index", "its index, which DynamoDB fills in its own time"),
+        ]
+        .into_iter()
+        .filter(|(added, ..)| *added)
+        .collect();
+        if added.is_empty() {
+            return Err(Failure::TableTaken(name.to_owned()));
+        }
+        let names: Vec<_> = added.iter().map(|(_, name, _)| *name).collect();
+        let words = added.iter().map(|(.., words)| (*words).to_owned()).collect();
+        Ok(Report::new("The table existed already, and was given what it lacked.")
+            .with("table", name)
+            .lines("added", names, words))
     }
 
     async fn create_service(&self, new: NewService) -> Result<Report, Failure> {
@@ -237,6 +250,7 @@ impl Tool {
             }),
             protected: new.protected,
             version: Some(FIRST_VERSION),
+            idle: None,
         };
         let id = self.create(new.id, generate::api_client_id, &client, !new.secret_from_stdin).await?;
         let report = Report::new("Created an API client.").with("client_id", id.as_str());
@@ -274,7 +288,8 @@ impl Tool {
     async fn register(&self, mut client: OAuthClient, id: Option<Id>, protected: bool) -> Result<Report, Failure> {
         let token = client.dynamic.then(|| generate::token(self.randomness)).transpose()?;
         client.registration_token_digest = token.as_ref().map(digest);
-        let client = Client { kind: Kind::OAuth(client), protected, version: Some(FIRST_VERSION) };
+        let idle = client.dynamic.then(|| Idle::unused((self.now)()));
+        let client = Client { kind: Kind::OAuth(client), protected, version: Some(FIRST_VERSION), idle };
         let id = self.create(id, generate::oauth_client_id, &client, token.is_some()).await?;
         let report = Report::new("Registered an OAuth client.").with("client_id", id.as_str());
         Ok(match token {
@@ -387,7 +402,18 @@ fn show_live(id: &Id, client: Client) -> Report {
         Kind::Api(api) => show_api_client(report, api),
         Kind::OAuth(oauth) => show_oauth_client(report, oauth),
     };
-    with_version(report, client.protected, client.version)
+    with_use(with_version(report, client.protected, client.version), client.idle)
+}
+
+/// Adds to a report when the client was last used, where that is kept track of.
+pub fn with_use(report: Report, idle: Option<Idle>) -> Report {
+    match idle {
+        Some(Idle { used: true, since }) => report.with("last_used_at", timestamp(since)),
+        Some(Idle { used: false, since }) => {
+            report.worded("last_used_at", Value::Null, "never").with("registered_at", timestamp(since))
+        }
+        None => report,
+    }
 }
 
 fn with_version(report: Report, protected: bool, version: Option<Version>) -> Report {

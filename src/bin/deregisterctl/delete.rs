@@ -2,19 +2,20 @@
 //! anywhere can be run again.
 
 use crate::{
-    command::{Failure, Tool},
+    command::{Failure, Tool, with_use},
     generate,
+    grants::{Counted, with_grants},
     options::{self, id},
     report::{self, Columns, Report},
 };
 use deregister::{
-    client::Id,
+    client::{Id, Idle},
     deletion::{self, Circumstances, NotDeleted},
     rule::{
-        RequestToDelete,
+        Presence,
         operator::{Refusal, Request},
     },
-    store::{Fault, Meter, Store},
+    store::{Fault, Meter},
 };
 use indicatif::ProgressBar;
 use std::{
@@ -29,6 +30,10 @@ use tokio::{task::JoinSet, time::Instant};
 
 /// What is printed of each client, for people.
 const OUTCOMES: Columns = &[("client_id", 32), ("outcome", 16), ("reason", 0)];
+/// The same in a dry run, and where grants are counted.
+const FORESEEN: Columns = &[("client_id", 32), ("outcome", 16), ("last_used_at", 20), ("reason", 0)];
+const FORESEEN_WITH_GRANTS: Columns =
+    &[("client_id", 32), ("outcome", 16), ("last_used_at", 20), ("grants", 14), ("reason", 0)];
 
 /// How long a deletion may take in all: beyond what the settings can allow its two calls.
 const LONGEST: Duration = Duration::from_secs(150);
@@ -37,10 +42,17 @@ const LONGEST: Duration = Duration::from_secs(150);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     Deleted,
-    WouldBeDeleted,
+    WouldBeDeleted(Loss),
     AlreadyDeleted,
     Refused(&'static str),
     Failed,
+}
+
+/// What would go with a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Loss {
+    idle: Option<Idle>,
+    grants: Option<Counted>,
 }
 
 /// A client whose fate is known.
@@ -65,7 +77,7 @@ impl Tool {
     /// Deletes clients. Where it is interrupted, or the database fails, no further deletions are started, and those under
     /// way are waited for.
     pub async fn delete_clients(&self, delete: options::Delete) -> Result<(), Failure> {
-        let options::Delete { ids, from, dry_run, yes, concurrency, by } = delete;
+        let options::Delete { ids, from, dry_run, grants, yes, concurrency, by } = delete;
         let ask = !yes && !dry_run;
         if ask && !io::stdin().is_terminal() {
             return Err(Failure::NotConfirmed);
@@ -78,6 +90,16 @@ impl Tool {
             confirm(&ids, io::stdin().lock(), io::stderr())?;
         }
 
+        let columns = match &self.grants {
+            _ if !dry_run => OUTCOMES,
+            None => FORESEEN,
+            Some(_) => FORESEEN_WITH_GRANTS,
+        };
+        if dry_run {
+            self.print_heading(columns)?;
+        }
+
+        let foreseen = dry_run.then_some(grants.count_up_to);
         let operator = self.operator(by.by);
         // It is drawn on the standard error, and only where that is a terminal.
         let bar = ProgressBar::new(ids.len().try_into().unwrap_or(u64::MAX));
@@ -91,19 +113,19 @@ impl Tool {
                 && let Some(target) = waiting.next()
             {
                 let (tool, operator) = (self.clone(), operator.clone());
-                running.spawn(async move { tool.delete(Request { operator, target }, dry_run).await });
+                running.spawn(async move { tool.delete(Request { operator, target }, foreseen).await });
             }
             tokio::select! {
                 biased;
                 _ = &mut interrupt, if result.is_ok() && !running.is_empty() => {
                     bar.suspend(|| report::complain("interrupted: waiting for the deletions under way"));
-                    result = Err(Failure::DeletionInterrupted);
+                    result = Err(Failure::Interrupted("deletes"));
                 }
                 Some(done) = running.join_next() => {
                     let told = done.map_err(Failure::from).flatten().and_then(|done: Done| {
                         bar.inc(1);
                         tally.add(done.outcome);
-                        bar.suspend(|| self.print_row(&done.report(), OUTCOMES))?;
+                        bar.suspend(|| self.print_row(&done.report(), columns))?;
                         // An item that cannot be read says nothing of the others.
                         match done.fault {
                             None | Some(Fault::Unreadable(_)) => Ok(()),
@@ -123,7 +145,8 @@ impl Tool {
         })
     }
 
-    async fn delete(&self, request: Request, dry_run: bool) -> Result<Done, Failure> {
+    /// Deletes a client; or only says what would go with it, of which its grants are counted up to the bound `foreseen`.
+    async fn delete(&self, request: Request, foreseen: Option<usize>) -> Result<Done, Failure> {
         let id = request.target.clone();
         let request_id = generate::api_client_id(self.randomness)?;
         let circumstances = Circumstances {
@@ -133,17 +156,12 @@ impl Tool {
             request_id: request_id.clone(),
             meter: Meter::default(),
         };
-        let result = if dry_run {
-            match self.store.load(request.reads(), &circumstances.meter).await {
-                Ok(facts) => request.decide(&facts, circumstances.now).map(drop),
-                Err(fault) => Err(NotDeleted::Unread(fault)),
-            }
-        } else {
-            deletion::delete(&self.store, request, &circumstances).await.result
+        let result = match foreseen {
+            Some(bound) => self.foresee(request, bound, &circumstances).await.map(Outcome::WouldBeDeleted),
+            None => deletion::delete(&self.store, request, &circumstances).await.result.map(|()| Outcome::Deleted),
         };
         let (outcome, fault) = match result {
-            Ok(()) if dry_run => (Outcome::WouldBeDeleted, None),
-            Ok(()) => (Outcome::Deleted, None),
+            Ok(outcome) => (outcome, None),
             Err(NotDeleted::Refused(Refusal::DeletedClient)) => (Outcome::AlreadyDeleted, None),
             Err(NotDeleted::Refused(Refusal::UnknownClient)) => (Outcome::Refused("there is no such client"), None),
             Err(NotDeleted::Refused(Refusal::TargetIsOwner)) => (Outcome::Refused("it is an owner"), None),
@@ -152,13 +170,31 @@ impl Tool {
         };
         Ok(Done { id, outcome, request_id: Some(request_id).filter(|_| outcome == Outcome::Deleted), fault })
     }
+
+    /// What would go with a client, if it would be deleted.
+    async fn foresee(
+        &self,
+        request: Request,
+        bound: usize,
+        circumstances: &Circumstances,
+    ) -> Result<Loss, NotDeleted<Refusal>> {
+        let target = request.target.clone();
+        let rehearsed = deletion::rehearse(&self.store, request, circumstances).await;
+        rehearsed.result?;
+        let idle = match rehearsed.facts.client(&target)? {
+            Presence::Live(client) => client.idle,
+            Presence::Deleted | Presence::Unknown => None,
+        };
+        let grants = self.count_grants(&target, bound, &circumstances.meter).await;
+        Ok(Loss { idle, grants: grants.map_err(NotDeleted::Unread)? })
+    }
 }
 
 impl Done {
     fn report(&self) -> Report {
         let (outcome, words) = match self.outcome {
             Outcome::Deleted => ("deleted", "deleted"),
-            Outcome::WouldBeDeleted => ("would_be_deleted", "would be deleted"),
+            Outcome::WouldBeDeleted(_) => ("would_be_deleted", "would be deleted"),
             Outcome::AlreadyDeleted => ("already_deleted", "already deleted"),
             Outcome::Refused(_) => ("refused", "refused"),
             Outcome::Failed => ("failed", "failed"),
@@ -167,18 +203,22 @@ impl Done {
             Outcome::Refused(why) => Some(why.to_owned()),
             _ => self.fault.as_ref().map(Fault::to_string),
         };
-        Report::new("A client.")
+        let report = Report::new("A client.")
             .with("client_id", self.id.as_str())
             .worded("outcome", outcome, words)
             .with("reason", reason)
-            .with("request_id", self.request_id.as_deref())
+            .with("request_id", self.request_id.as_deref());
+        match self.outcome {
+            Outcome::WouldBeDeleted(Loss { idle, grants }) => with_grants(with_use(report, idle), grants),
+            _ => report,
+        }
     }
 }
 
 impl Tally {
     fn add(&mut self, outcome: Outcome) {
         *match outcome {
-            Outcome::Deleted | Outcome::WouldBeDeleted => &mut self.deleted,
+            Outcome::Deleted | Outcome::WouldBeDeleted(_) => &mut self.deleted,
             Outcome::AlreadyDeleted => &mut self.already_deleted,
             Outcome::Refused(_) => &mut self.refused,
             Outcome::Failed => &mut self.failed,

@@ -78,7 +78,7 @@ impl List {
             Self::IdentityCloud(app) => identity_cloud(app, &mut members)?,
             Self::Authlete(service) => authlete(service, &mut members)?,
         };
-        let client = Client { kind, protected: false, version: Some(FIRST_VERSION) };
+        let client = Client { kind, protected: false, version: Some(FIRST_VERSION), idle: None };
         match serde_json::to_vec(&client) {
             Ok(json) if json.len() <= LARGEST => Ok((id, client)),
             _ => Err("it is too large for an item of DynamoDB".to_owned()),

@@ -8,7 +8,7 @@ use crate::{
     report::{self, Report},
 };
 use deregister::{
-    client::{Client, Id, Kind, OAuthClient},
+    client::{Client, Id, Idle, Kind, OAuthClient},
     rule::Record,
     store::Fault,
 };
@@ -75,7 +75,7 @@ impl Tool {
                 biased;
                 _ = &mut interrupt, if result.is_ok() && (is_open || !running.is_empty()) => {
                     bar.suspend(|| report::complain("interrupted: waiting for the writes under way"));
-                    result = Err(Failure::Interrupted);
+                    result = Err(Failure::Interrupted("imports"));
                 }
                 Some(done) = running.join_next() => {
                     let told = done.map_err(Failure::from).flatten().and_then(|done: Done| {
@@ -106,6 +106,9 @@ impl Tool {
             Ok(client) => client,
             Err(why) => return Ok(Done { index, id: None, lacks_token: false, outcome: Outcome::Skipped(why) }),
         };
+        // Nothing is known of its use: it is idle from now on at the earliest.
+        let idle = client.is_dynamic().then(|| Idle::used((self.now)()));
+        let client = Client { idle, ..client };
         let outcome = self.write(&id, &client).await?;
         let lacks_token =
             matches!(client.kind, Kind::OAuth(OAuthClient { dynamic: true, registration_token_digest: None, .. }));

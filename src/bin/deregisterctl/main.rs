@@ -4,16 +4,18 @@ mod command;
 mod delete;
 mod export;
 mod generate;
+mod grants;
 mod import;
 mod options;
 mod report;
+mod track;
 mod undo;
 
 use clap::{CommandFactory, Parser};
 use command::{Failure, Tool};
 use deregister::{
-    settings::Settings,
-    store::{DynamoDb, connection},
+    settings::{Settings, Upkeep},
+    store::{DynamoDb, Grants, connection},
 };
 use options::{Command, Options};
 use std::{
@@ -45,9 +47,24 @@ async fn run(Options { json, table, command }: Options) -> Result<(), Failure> {
         _ => environment(name),
     })?;
     let config = connection::configure(&settings, environment).await?;
+    let grants = match command.grants() {
+        None => None,
+        Some(asked) => {
+            let upkeep = Upkeep::read(|name| match name {
+                "GRANTS_TABLE" => asked.grants_table.clone().or_else(|| environment(name)),
+                "GRANTS_EXPIRE_AT" => environment(name),
+                // What the sweep is told does not count here.
+                _ => None,
+            })?;
+            match upkeep.grants {
+                None => None,
+                Some(table) => Some(Grants::open(config.clone(), table, upkeep.grants_expire_at).await?),
+            }
+        }
+    };
     let store = DynamoDb::new(config, settings.table, settings.retention);
     let user = environment("USER").filter(|name| !name.is_empty());
-    Tool { store, now, randomness: getrandom::fill, user, json }.run(command).await
+    Tool { store, grants, now, randomness: getrandom::fill, user, json }.run(command).await
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place where the tool is given its clock")]

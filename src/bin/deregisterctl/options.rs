@@ -1,7 +1,7 @@
 //! The command line, and the help that goes with it.
 #![expect(clippy::doc_markdown, reason = "the comments here are the help, which is plain text")]
 
-use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
+use clap::{ArgGroup, Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
 use clap_complete::Shell;
 use deregister::{allow_list::AllowList, client::Id};
 use std::{
@@ -9,6 +9,9 @@ use std::{
     path::PathBuf,
     time::{Duration, SystemTime},
 };
+
+/// What a record of a deletion can name as its door.
+const DOORS: [&str; 5] = ["configuration", "registration", "authlete", "deregisterctl", "sweep"];
 
 /// The longest that an access token can be given to live.
 const CENTURY: Duration = Duration::from_hours(24 * 36_500);
@@ -90,9 +93,25 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// How the command looks at the grants table, if it does.
+    pub fn grants(&self) -> Option<&Grants> {
+        match self {
+            Self::Client(Client::Delete(Delete { dry_run: true, grants, .. }) | Client::Restore { grants, .. }) => {
+                Some(grants)
+            }
+            _ => None,
+        }
+    }
+}
+
 #[derive(Subcommand)]
 pub enum Table {
-    /// Create the table, with its time to live, and wait until it is ready
+    /// Create the table, with its time to live and its index, and wait until it is ready
+    ///
+    /// A table that exists is given what it lacks of the two: the time to live, where its creation was interrupted, and
+    /// the index, where it was created before there was one. DynamoDB fills the index in its own time; until then, the
+    /// sweep fails. One that lacks nothing, or is of another definition, is refused.
     Create,
 }
 
@@ -115,6 +134,9 @@ pub enum Client {
     /// Register OAuth clients at a service, and print their registration access tokens this once
     Register(NewOAuthClients),
     /// Show a client, live or deleted; never its secrets
+    ///
+    /// Where its use is kept track of, last_used_at is the time of a use that was noted, one an hour at most, or of an
+    /// import, a restoration or client track, which count as one.
     Show {
         /// The client's id
         #[arg(value_parser = id)]
@@ -138,13 +160,16 @@ pub enum Client {
     /// Undo a client's deletion: it is live again, with the credentials that it had, at its next version
     ///
     /// The record of the deletion goes into the client's history, which deletion show prints: the last ten are kept. A
-    /// client that lives, or whose time has run out, is refused.
+    /// client that lives, or whose time has run out, is refused. Grants that are gone stay gone; how many are left is told
+    /// where their table is known.
     Restore {
         /// The client's id
         #[arg(value_parser = id)]
         id: Id,
         #[command(flatten)]
         by: By,
+        #[command(flatten)]
+        grants: Grants,
     },
     /// Protect a live client from deletion, and print its new entity tag
     Protect {
@@ -157,6 +182,18 @@ pub enum Client {
         /// The client's id
         #[arg(value_parser = id)]
         id: Id,
+    },
+    /// Keep track of the use of a service's clients that registered themselves before the table had its index
+    ///
+    /// The sweep sees only clients whose use is kept track of. This adds the others, as if they were used now, each in one
+    /// write. It reads the whole table, and DynamoDB charges for all of it.
+    ///
+    /// It can be interrupted at any time, with Ctrl-C too, and run again. Told is in the end how many clients there were
+    /// of each kind.
+    Track {
+        /// The service
+        #[arg(long, value_name = "ID", value_parser = id)]
+        service: Id,
     },
 }
 
@@ -182,6 +219,9 @@ pub struct Deletions {
     /// Those of the last 12h or 30d, or since a time like 2027-01-15 or 2027-01-15T08:00:00Z, in UTC [default: all]
     #[arg(long, value_name = "DURATION|TIME", value_parser = since)]
     pub since: Option<Since>,
+    /// Those through this door alone [default: all]
+    #[arg(long, value_name = "DOOR", value_parser = DOORS)]
+    pub via: Option<String>,
 }
 
 /// A time, or a duration before now.
@@ -201,6 +241,7 @@ impl Since {
 }
 
 #[derive(Args)]
+#[command(group = ArgGroup::new("foreseen").args(["grants_table", "count_up_to"]).multiple(true).requires("dry_run"))]
 pub struct Delete {
     /// The clients' ids
     #[arg(value_name = "ID", value_parser = id, required_unless_present = "from", conflicts_with = "from")]
@@ -210,9 +251,11 @@ pub struct Delete {
     /// Blank lines and those that begin with # are ignored, and spaces around an id.
     #[arg(long, value_name = "FILE")]
     pub from: Option<PathBuf>,
-    /// Say what would happen to each client, and write nothing
+    /// Say what would happen to each client and what would go with it, and write nothing
     #[arg(long)]
     pub dry_run: bool,
+    #[command(flatten)]
+    pub grants: Grants,
     /// Do not ask
     #[arg(long)]
     pub yes: bool,
@@ -221,6 +264,18 @@ pub struct Delete {
     pub concurrency: NonZeroUsize,
     #[command(flatten)]
     pub by: By,
+}
+
+#[derive(Args)]
+pub struct Grants {
+    /// Count the grants in this table [default: the one that GRANTS_TABLE names, if any]
+    ///
+    /// It is the authorization server's own table, and its partition key is the client id.
+    #[arg(long, value_name = "NAME")]
+    pub grants_table: Option<String>,
+    /// How many grants of a client to count at most
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub count_up_to: usize,
 }
 
 #[derive(Args)]

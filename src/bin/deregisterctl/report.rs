@@ -37,6 +37,8 @@ enum Shown {
     Lines(Value, Vec<String>),
     /// A secret or token, which is exposed only as it is printed.
     Secret(SecretString),
+    /// A value that people are told in the words of another.
+    Untold(Value),
 }
 
 impl Report {
@@ -71,6 +73,12 @@ impl Report {
         self
     }
 
+    /// Adds a member for programs, which people are told in the words of another.
+    pub fn untold(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+        self.members.push((name, Shown::Untold(value.into())));
+        self
+    }
+
     /// Adds a secret or token.
     pub fn secret(mut self, name: &'static str, secret: SecretString) -> Self {
         self.members.push((name, Shown::Secret(secret)));
@@ -95,6 +103,7 @@ impl Report {
                         .collect::<Vec<_>>()
                         .join(&format!("\n{:width$}", "", width = width + 4)),
                     Shown::Secret(secret) => secret.expose_secret(),
+                    Shown::Untold(_) => continue,
                 };
                 writeln!(out, "  {:width$}  {words}", name.replace('_', " "))?;
             }
@@ -109,7 +118,7 @@ impl Report {
     pub fn write_row(&self, mut out: impl Write, columns: Columns) -> io::Result<()> {
         let cell = |name| match self.members.iter().find(|(member, _)| *member == name) {
             Some((_, Shown::Plain(_, words))) => printable(words),
-            Some((_, Shown::Lines(..) | Shown::Secret(_))) | None => String::new(),
+            Some((_, Shown::Lines(..) | Shown::Secret(_) | Shown::Untold(_))) | None => String::new(),
         };
         write_line(&mut out, columns.iter().map(|&(name, width)| (cell(name), width)))
     }
@@ -124,7 +133,7 @@ impl Serialize for Report {
 impl Serialize for Shown {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Plain(value, _) | Self::Lines(value, _) => value.serialize(serializer),
+            Self::Plain(value, _) | Self::Lines(value, _) | Self::Untold(value) => value.serialize(serializer),
             Self::Secret(secret) => serializer.serialize_str(secret.expose_secret()),
         }
     }
@@ -176,12 +185,13 @@ mod tests {
             .with("protected", false)
             .with("version", 3)
             .worded("allow_list", json!([]), "any address")
+            .untold("more", true)
             .secret("client_secret", "s".to_owned().into());
         let text = "A client.\n  client id      a\n  protected      no\n  version        3\n  allow list     \
                     any address\n  client secret  s\nKeep it now: it cannot be shown again.\n";
         assert_eq!(written(&report, false), text);
-        let json =
-            "{\"client_id\":\"a\",\"protected\":false,\"version\":3,\"allow_list\":[],\"client_secret\":\"s\"}\n";
+        let json = "{\"client_id\":\"a\",\"protected\":false,\"version\":3,\"allow_list\":[],\"more\":true,\
+                    \"client_secret\":\"s\"}\n";
         assert_eq!(written(&report, true), json);
     }
 

@@ -2,13 +2,14 @@
 
 use crate::{
     command::{Failure, Tool, show_deleted},
+    grants::with_grants,
     options::{self, Whose},
     report::{Columns, Report, timestamp},
 };
 use deregister::{
-    client::{Id, Restoration, Undone},
+    client::{Id, Kind, Restoration, Undone},
     rule::Unreadable,
-    store::{Deletions, Page, Restored},
+    store::{Deletions, Meter, Page, Restored},
 };
 use serde_json::{Value, json};
 use std::time::SystemTime;
@@ -18,19 +19,31 @@ const DELETIONS: Columns =
     &[("client_id", 32), ("deleted_at", 20), ("restorable_until", 20), ("via", 13), ("deleted_by", 0)];
 
 impl Tool {
-    pub async fn restore_client(&self, id: Id, by: Option<String>) -> Result<Report, Failure> {
+    /// Restores a client, and tells how many grants it has left, counted up to this bound.
+    pub async fn restore_client(&self, id: Id, by: Option<String>, bound: usize) -> Result<(), Failure> {
         let restoration = Restoration { at: (self.now)(), by: self.operator(by) };
-        match self.store.restore(&id, &restoration).await? {
-            Restored::Done(client) => Ok(Report::new("The client is live again, with the credentials that it had.")
-                .with("client_id", id.as_str())
-                .with("restored_by", restoration.by)
-                .with("version", client.version.map(|version| version.0))
-                .with("entity_tag", client.version.map(|version| version.to_string()))),
-            Restored::Unknown => Err(Failure::NoClient(id)),
-            Restored::Live => Err(Failure::NotDeleted(id)),
-            Restored::Expired(until) => Err(Failure::TooLate(id, timestamp(until))),
-            Restored::Changed => Err(Failure::Changed(id)),
-        }
+        let client = match self.store.restore(&id, &restoration).await? {
+            Restored::Done(client) => client,
+            Restored::Unknown => return Err(Failure::NoClient(id)),
+            Restored::Live => return Err(Failure::NotDeleted(id)),
+            Restored::Expired(until) => return Err(Failure::TooLate(id, timestamp(until))),
+            Restored::Changed => return Err(Failure::Changed(id)),
+        };
+        let headline = match client.kind {
+            Kind::Api(_) => "The client is live again, with the credentials that it had.",
+            Kind::OAuth(_) => {
+                "The client is live again, with the credentials that it had. Grants that are gone stay gone."
+            }
+        };
+        let report = Report::new(headline)
+            .with("client_id", id.as_str())
+            .with("restored_by", restoration.by)
+            .with("version", client.version.map(|version| version.0))
+            .with("entity_tag", client.version.map(|version| version.to_string()));
+        // It is restored, whether or not they can be counted.
+        let counted = self.count_grants(&id, bound, &Meter::default()).await;
+        self.print(&with_grants(report, counted.as_ref().ok().copied().flatten()))?;
+        Ok(counted.map(drop)?)
     }
 
     pub async fn show_deletion(&self, id: Id) -> Result<Report, Failure> {
@@ -41,7 +54,8 @@ impl Tool {
     }
 
     /// Lists deletions as they are found. One that cannot be read is told in the end.
-    pub async fn list_deletions(&self, options::Deletions { whose, since }: options::Deletions) -> Result<(), Failure> {
+    pub async fn list_deletions(&self, list: options::Deletions) -> Result<(), Failure> {
+        let options::Deletions { whose, since, via } = list;
         let now = (self.now)();
         let since = since.map(|since| since.at(now));
         let (mut after, mut result) = (None, Ok(()));
@@ -54,6 +68,8 @@ impl Tool {
             };
             for (id, deletions) in clients {
                 match deletions {
+                    Ok(Deletions { standing: Some((deletion, _)), .. })
+                        if via.as_ref().is_some_and(|via| deletion.via != *via) => {}
                     Ok(deletions) => self.print_row(&show(&id, deletions, now), DELETIONS)?,
                     Err(unreadable) => result = result.and(Err(unreadable)),
                 }

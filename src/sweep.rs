@@ -1,0 +1,174 @@
+//! The sweep: clients that registered themselves and are not used are deleted, by the [rule](crate::rule::sweep) for that
+//! and in the write of every deletion, so that each can be undone.
+//!
+//! It is a function on a schedule. It goes through an index of the clients that are idle, so that a run costs what is due,
+//! and not what the table holds. Unless it is told to delete, it only reports what it would delete.
+
+use crate::{
+    client::{Id, Idle},
+    deletion::{self, Circumstances, NotDeleted, in_time},
+    function::time_left,
+    rule::sweep::{Patience, Refusal, Request},
+    store::{DynamoDb, Fault, Grants, List, Meter},
+    telemetry,
+};
+use lambda_http::{LambdaEvent, lambda_runtime::Diagnostic};
+use serde::{Serialize, de::IgnoredAny};
+use std::time::{Duration, SystemTime};
+use tokio::time::Instant;
+
+/// What is kept of the time that an invocation has, for the report.
+const TO_ANSWER: Duration = Duration::from_secs(1);
+/// What is kept for the client that is looked at last; half of the time, where that is less.
+const FOR_THE_LAST: Duration = Duration::from_secs(9);
+
+/// The handler, with all that outlives a run.
+#[derive(Debug, Clone)]
+pub struct Sweep {
+    /// The clients.
+    pub store: DynamoDb,
+    /// What was issued to them, where that can be looked at: a client with a grant that has not ended is left alone.
+    pub grants: Option<Grants>,
+    /// How long clients may be idle.
+    pub patience: Patience,
+    /// Whether it deletes; else it only reports.
+    pub deletes: bool,
+    /// How many clients it deletes in a run, or would, at the most.
+    pub most: usize,
+    /// Tells the time.
+    pub clock: fn() -> SystemTime,
+}
+
+/// What came of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Whether it was to delete.
+    pub deletes: bool,
+    /// How many clients were listed as due, and looked at.
+    pub due: usize,
+    /// How many were deleted, or would have been.
+    pub swept: usize,
+    /// How many were left, since they are protected.
+    pub protected: usize,
+    /// How many were left, since something that was issued to them has not ended.
+    pub granted: usize,
+    /// How many were left, since they are no longer what they were listed as: used, restored, changed or gone.
+    pub changed: usize,
+    /// How many could not be read.
+    pub unreadable: usize,
+    /// Whether all that were listed were looked at. If not, the next run goes on: what is deleted is no longer listed.
+    pub complete: bool,
+}
+
+/// What came of a client.
+enum Fate {
+    Swept,
+    Protected,
+    Granted,
+    Changed,
+    Unreadable,
+}
+
+impl From<Fault> for Diagnostic {
+    fn from(fault: Fault) -> Self {
+        Self { error_type: "Fault".to_owned(), error_message: fault.to_string() }
+    }
+}
+
+impl Sweep {
+    /// Makes a run, whatever the event, and writes its report in the log.
+    ///
+    /// # Errors
+    /// [`Fault`], where DynamoDB refuses or cannot be reached.
+    pub async fn call(&self, LambdaEvent { context, .. }: LambdaEvent<IgnoredAny>) -> Result<Report, Fault> {
+        let now = (self.clock)();
+        let started = Instant::now();
+        let circumstances = Circumstances {
+            now,
+            deadline: started + time_left(&context, now, TO_ANSWER),
+            source_ip: None,
+            request_id: context.request_id.clone(),
+            meter: Meter::default(),
+        };
+        let mut report = Report { deletes: self.deletes, ..Report::default() };
+        // Boxed, since the SDK's futures are large.
+        let result = Box::pin(self.run(&circumstances, &mut report)).await;
+        let fault = result.as_ref().err();
+        telemetry::write_sweep(&report, fault, started.elapsed(), &circumstances.meter, &context);
+        result.map(|()| report)
+    }
+
+    /// Goes through the lists of idle clients. It begins with another of them each hour, so that clients which stay due for
+    /// long, since they are protected or hold a grant, do not stand before all others for ever.
+    async fn run(&self, circumstances: &Circumstances, report: &mut Report) -> Result<(), Fault> {
+        let Circumstances { now, deadline, meter, .. } = circumstances;
+        let time = deadline.duration_since(Instant::now());
+        let last_look = Instant::now() + time.saturating_sub(FOR_THE_LAST).max(time / 2);
+        let mut lists = List::all();
+        let hours = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs() / 3600;
+        let first = usize::try_from(hours).unwrap_or_default() % lists.len();
+        lists.rotate_left(first);
+        for list in lists {
+            let since = self.patience.due_since(list.used, *now);
+            let mut after = None;
+            loop {
+                let page = in_time(*deadline, self.store.idle_clients(list, since, after, meter)).await?;
+                for (client, idle) in page.clients {
+                    if report.swept >= self.most || Instant::now() >= last_look {
+                        return Ok(());
+                    }
+                    let fate = self.consider(&client, idle, circumstances).await?;
+                    report.add(&fate);
+                }
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        report.complete = true;
+        Ok(())
+    }
+
+    /// Deletes a client that is listed, or says what would come of that.
+    async fn consider(&self, client: &Id, idle: Idle, circumstances: &Circumstances) -> Result<Fate, Fault> {
+        let Circumstances { now, deadline, meter, .. } = circumstances;
+        if let Some(grants) = &self.grants
+            && in_time(*deadline, grants.is_any_live(client, *now, meter)).await?
+        {
+            return Ok(Fate::Granted);
+        }
+        let request = Request { target: client.clone(), idle, patience: self.patience };
+        let result = if self.deletes {
+            deletion::delete(&self.store, request, circumstances).await.result
+        } else {
+            deletion::rehearse(&self.store, request, circumstances).await.result
+        };
+        match result {
+            Ok(()) => {
+                telemetry::write_swept(client, idle, self.deletes);
+                Ok(Fate::Swept)
+            }
+            Err(NotDeleted::Refused(Refusal::Protected)) => Ok(Fate::Protected),
+            Err(NotDeleted::Refused(_)) => Ok(Fate::Changed),
+            Err(NotDeleted::Unread(Fault::Unreadable(unreadable))) => {
+                tracing::error!("{unreadable}");
+                Ok(Fate::Unreadable)
+            }
+            Err(NotDeleted::Unread(fault) | NotDeleted::Unwritten(fault)) => Err(fault),
+        }
+    }
+}
+
+impl Report {
+    fn add(&mut self, fate: &Fate) {
+        self.due += 1;
+        *match fate {
+            Fate::Swept => &mut self.swept,
+            Fate::Protected => &mut self.protected,
+            Fate::Granted => &mut self.granted,
+            Fate::Changed => &mut self.changed,
+            Fate::Unreadable => &mut self.unreadable,
+        } += 1;
+    }
+}
