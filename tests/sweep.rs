@@ -319,6 +319,16 @@ async fn a_client_with_a_grant_that_has_not_ended_is_left_alone_and_goes_once_al
 }
 
 #[tokio::test]
+async fn a_grant_whose_end_cannot_be_read_has_not_ended() {
+    let lab = with(&[("a", due())]).await;
+    let grants = Some(grants(&lab).await);
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let put = lab.client.put_item().table_name("grants").item("client_id", text("a")).item("grant_id", text("1"));
+    put.item("expires_at", text("2026-01-15T08:00:01Z")).send().await.unwrap();
+    assert_eq!(run(&Sweep { grants, ..sweep(&lab) }).await, Report { granted: 1, ..report(1) });
+}
+
+#[tokio::test]
 async fn the_sweep_only_observes_unless_it_is_told_to_delete() {
     let Upkeep { deletes, patience, grants, .. } = Upkeep::read(|_| None).unwrap();
     assert_eq!((deletes, patience, grants), (false, PATIENCE, None));
