@@ -3,55 +3,18 @@
 
 mod support;
 
-use deregister::telemetry;
 use serde_json::{Value, json};
-use std::{
-    io,
-    sync::{Arc, Mutex},
-};
 use support::{
-    Lab, basic, bearer, now,
+    Lab, basic, bearer,
+    log::Captured,
     sample::{APPLICATION, OWNER, SERVICE, SERVICE_TOKEN, TARGET},
     wire::Mishap,
 };
 
-/// What is written to the log while it is held.
-struct Captured {
-    lines: Arc<Mutex<Vec<u8>>>,
-    _installed: tracing::subscriber::DefaultGuard,
-}
-
-impl Captured {
-    fn at(level: &str) -> Self {
-        struct Buffer(Arc<Mutex<Vec<u8>>>);
-
-        impl io::Write for Buffer {
-            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-                self.0.lock().unwrap().extend_from_slice(bytes);
-                Ok(bytes.len())
-            }
-
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-        }
-
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let writer = Arc::clone(&lines);
-        let subscriber = telemetry::subscriber(Some(level), now, move || Buffer(Arc::clone(&writer)));
-        Self { lines, _installed: tracing::subscriber::set_default(subscriber) }
-    }
-
-    fn lines(&self) -> Vec<Value> {
-        let text = String::from_utf8(self.lines.lock().unwrap().clone()).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-
-    /// The only line that there is.
-    fn line(&self) -> Value {
-        let [line] = self.lines().try_into().unwrap();
-        line
-    }
+/// The only line that there is.
+fn only_line(log: &Captured) -> Value {
+    let [line] = log.lines().try_into().unwrap();
+    line
 }
 
 async fn delete_target(lab: &Lab, caller: (&str, &str)) -> u16 {
@@ -64,7 +27,7 @@ async fn a_deletion_is_one_line_for_information() {
     let lab = Lab::with_samples().await;
     let log = Captured::at("INFO");
     delete_target(&lab, OWNER).await;
-    let line = log.line();
+    let line = only_line(&log);
     for (key, value) in [
         ("level", json!("INFO")),
         ("timestamp", json!("2027-01-15T08:00:00Z")),
@@ -92,7 +55,7 @@ async fn a_refusal_carries_its_exact_reason_for_information() {
     let lab = Lab::with_samples().await;
     let log = Captured::at("INFO");
     assert_eq!(delete_target(&lab, (OWNER.0, "wrong")).await, 401);
-    let line = log.line();
+    let line = only_line(&log);
     assert_eq!((&line["level"], &line["outcome"]), (&json!("INFO"), &json!("refused")));
     assert_eq!(line["reason"], "wrong_secret");
     assert_eq!(line["database_calls"], 1);
@@ -104,7 +67,7 @@ async fn a_fault_is_one_line_as_an_error() {
     lab.wire.plan("BatchGetItem", Mishap::error(400, "AccessDeniedException"));
     let log = Captured::at("INFO");
     assert_eq!(delete_target(&lab, OWNER).await, 500);
-    let line = log.line();
+    let line = only_line(&log);
     assert_eq!((&line["level"], &line["outcome"]), (&json!("ERROR"), &json!("failed")));
     assert!(line["reason"].as_str().unwrap().contains("AccessDeniedException"), "{line}");
 }
@@ -117,7 +80,7 @@ async fn retries_and_throttles_are_counted() {
     lab.wire.plan("UpdateItem", Mishap::Reset);
     let log = Captured::at("INFO");
     assert_eq!(delete_target(&lab, OWNER).await, 204);
-    let line = log.line();
+    let line = only_line(&log);
     let counts = [&line["database_calls"], &line["retries"], &line["throttles"]];
     assert_eq!(counts, [&json!(5), &json!(3), &json!(2)]);
 }
@@ -138,7 +101,7 @@ async fn the_line_is_its_own_metrics_in_the_embedded_format() {
     let lab = Lab::with_samples().await;
     let log = Captured::at("INFO");
     delete_target(&lab, OWNER).await;
-    let line = log.line();
+    let line = only_line(&log);
     assert_eq!(line["_aws"]["Timestamp"], 1_800_000_000_000_u64);
     let directives = line["_aws"]["CloudWatchMetrics"].as_array().unwrap();
     let names = |directive: &Value| -> Vec<String> {
@@ -174,7 +137,7 @@ async fn the_trace_id_is_that_of_x_ray() {
     invocation.xray_trace_id =
         Some("Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1".to_owned());
     lab.invoke_in(invocation, &support::event("DELETE", "/nowhere", "", &[], "")).await;
-    assert_eq!(log.line()["xray_trace_id"], "1-5759e988-bd862e3fe1be46a994272793");
+    assert_eq!(only_line(&log)["xray_trace_id"], "1-5759e988-bd862e3fe1be46a994272793");
 }
 
 #[tokio::test]
@@ -194,8 +157,8 @@ async fn the_level_silences_all_but_the_requests_lines() {
 async fn an_unreadable_entry_of_an_allow_list_is_named_with_its_client() {
     use aws_sdk_dynamodb::types::AttributeValue;
     let lab = Lab::with_samples().await;
-    let long = "x".repeat(1000);
-    let entries = ["203.0.113.0/33", "198.51.100.0/24", &long, "three", "four", "five", "six", "seven"];
+    let overlong = "x".repeat(1000);
+    let entries = ["203.0.113.0/33", "198.51.100.0/24", &overlong, "three", "four", "five", "six", "seven"];
     let entries = AttributeValue::L(entries.map(|entry| AttributeValue::S(entry.to_owned())).into());
     lab.client
         .update_item()
@@ -222,6 +185,6 @@ async fn the_caller_of_the_authlete_api_is_what_its_token_covers() {
     let log = Captured::at("INFO");
     let path = format!("/api/{SERVICE}/client/registration/delete");
     lab.send("POST", &path, Some(&bearer(SERVICE_TOKEN)), r#"{"clientId":"nobody"}"#).await;
-    let line = log.line();
+    let line = only_line(&log);
     assert_eq!((&line["caller"], &line["reason"]), (&json!(format!("service#{SERVICE}")), &json!("unknown_client")));
 }

@@ -3,9 +3,7 @@
 
 mod support;
 
-use aws_sdk_dynamodb::types::{
-    AttributeValue, KeySchemaElement, PutRequest, StreamSpecification, StreamViewType, WriteRequest,
-};
+use aws_sdk_dynamodb::types::{AttributeValue, KeySchemaElement, PutRequest, WriteRequest};
 use deregister::{
     cascade::{Cascade, Failures},
     client::{Id, Restoration, Service},
@@ -18,9 +16,7 @@ use deregister::{
     },
     sweep::{Report, Sweep},
 };
-use http_body_util::BodyExt;
-use hyper_util::{client::legacy, rt::TokioExecutor};
-use lambda_http::{LambdaEvent, http};
+use lambda_http::LambdaEvent;
 use saphyr::{LoadableYamlNode, Scalar, Yaml};
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
@@ -33,6 +29,7 @@ use support::{
     door::Door,
     event, invocation, now,
     sample::{self, CLIENT, IDLE_CLIENT, RFC_CLIENT, SERVICE, TARGET},
+    stream::Stream,
     wire::{Wire, http as past_the_wire},
 };
 
@@ -353,49 +350,6 @@ fn the_dashboard_is_json() {
     let body = template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["!Sub"].as_str().unwrap();
     let dashboard: Value = serde_json::from_str(body).unwrap();
     assert_eq!(dashboard["widgets"].as_array().unwrap().len(), 8);
-}
-
-/// The clients table's stream, from here on, as the embedded database has it.
-struct Stream {
-    endpoint: String,
-    position: Value,
-}
-
-impl Stream {
-    async fn of(lab: &Lab) -> Self {
-        let view = StreamViewType::NewAndOldImages;
-        let on = StreamSpecification::builder().stream_enabled(true).stream_view_type(view).build().unwrap();
-        let update = lab.client.update_table().table_name(&lab.table).stream_specification(on);
-        let arn = update.send().await.unwrap().table_description.unwrap().latest_stream_arn.unwrap();
-        let mut stream = Self { endpoint: lab.endpoint.clone(), position: Value::Null };
-        let described = stream.ask("DescribeStream", &json!({ "StreamArn": arn })).await;
-        let shard = &described["StreamDescription"]["Shards"][0]["ShardId"];
-        let beginning = json!({ "StreamArn": arn, "ShardId": shard, "ShardIteratorType": "TRIM_HORIZON" });
-        stream.position = stream.ask("GetShardIterator", &beginning).await["ShardIterator"].take();
-        stream
-    }
-
-    /// What has happened since this was last asked: one change.
-    async fn record(&mut self) -> Value {
-        let mut page = self.ask("GetRecords", &json!({ "ShardIterator": self.position })).await;
-        self.position = page["NextShardIterator"].take();
-        let [record] = serde_json::from_value(page["Records"].take()).unwrap();
-        record
-    }
-
-    /// Asks as the SDK for streams would.
-    async fn ask(&self, operation: &str, body: &Value) -> Value {
-        let request = http::Request::post(&self.endpoint)
-            .header("content-type", "application/x-amz-json-1.0")
-            .header("x-amz-target", format!("DynamoDBStreams_20120810.{operation}"))
-            .header("x-amz-date", "20270115T080000Z")
-            .header("authorization", "AWS4-HMAC-SHA256 Credential=test, SignedHeaders=host, Signature=test")
-            .body(body.to_string());
-        let client = legacy::Client::builder(TokioExecutor::new()).build_http();
-        let answer = client.request(request.unwrap()).await.unwrap();
-        assert_eq!(answer.status(), 200, "{operation}");
-        serde_json::from_slice(&answer.into_body().collect().await.unwrap().to_bytes()).unwrap()
-    }
 }
 
 /// The records of a deletion in each way that there is, by that way.

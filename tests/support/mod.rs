@@ -1,7 +1,8 @@
 //! What the tests share: the function over a [database](database), spoken to by the real SDK over HTTP, with a wire that
 //! counts the calls and can be told to misbehave.
 #![allow(dead_code, clippy::allow_attributes, reason = "each test file uses its own part")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::missing_panics_doc, reason = "tests fail so")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail so")]
+#![allow(clippy::missing_panics_doc, reason = "tests fail so")]
 
 pub mod database;
 pub mod door;
@@ -9,6 +10,7 @@ pub mod log;
 pub mod random;
 #[path = "../../examples/local/sample.rs"]
 pub mod sample;
+pub mod stream;
 pub mod wire;
 
 use aws_sdk_dynamodb::{
