@@ -251,7 +251,7 @@ def swept(invocation):
     return {line["client_id"]: line["message"] for line in lines}
 
 
-@pytest.mark.parametrize("event", sorted(UPKEEP.glob("schedule-*.json")), ids=lambda event: event.stem)
+@pytest.mark.parametrize("event", sorted(EVENTS.glob("schedule-*.json")), ids=lambda event: event.stem)
 def test_unless_told_to_delete_a_sweep_observes_and_changes_nothing(empty, event):
     register_some(empty)
     before = whole(empty)

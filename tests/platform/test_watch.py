@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 import requests
-from conftest import EVENTS, FUNCTION, ROOT, SWEEP, UPKEEP, aws, free_port, wait_for
+from conftest import EVENTS, FUNCTION, ROOT, SWEEP, aws, free_port, wait_for
 
 # The sample call of the Configuration API.
 PATH = "config/htb8fuhxnf8e38jrzub3c7pfrr/clients/nmub5w3rru9k6rzupqaeb7bbwv6jn658"
@@ -55,5 +55,5 @@ def test_an_event_is_invoked(address):
 
 
 def test_a_sweep_is_invoked_by_its_name(address):
-    report = invoke(address, SWEEP, UPKEEP / "schedule-scheduler.json")
+    report = invoke(address, SWEEP, EVENTS / "schedule-scheduler.json")
     assert (report["deletes"], report["complete"]) == (False, True)
