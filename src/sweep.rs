@@ -14,7 +14,10 @@ use crate::{
 };
 use lambda_http::{LambdaEvent, lambda_runtime::Diagnostic};
 use serde::{Serialize, de::IgnoredAny};
-use std::time::{Duration, SystemTime};
+use std::{
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
+    time::{Duration, SystemTime},
+};
 use tokio::time::Instant;
 
 /// What is kept of the time that an invocation has, for the report.
@@ -98,15 +101,16 @@ impl Sweep {
         result.map(|()| report)
     }
 
-    /// Goes through the lists of idle clients. It begins with another of them each hour, so that clients which stay due for
-    /// long, since they are protected or hold a grant, do not stand before all others for ever.
+    /// Goes through the lists of idle clients. It begins with one that the invocation's id draws, whatever the schedule, so
+    /// that clients which stay due for long, since they are protected or hold a grant, do not stand before all others for
+    /// ever.
     async fn run(&self, circumstances: &Circumstances, report: &mut Report) -> Result<(), Fault> {
-        let Circumstances { now, deadline, meter, .. } = circumstances;
+        let Circumstances { now, deadline, request_id, meter, .. } = circumstances;
         let time = deadline.duration_since(Instant::now());
         let last_look = Instant::now() + time.saturating_sub(FOR_THE_LAST).max(time / 2);
         let mut lists = List::all();
-        let hours = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs() / 3600;
-        let first = usize::try_from(hours).unwrap_or_default() % lists.len();
+        let drawn = BuildHasherDefault::<DefaultHasher>::new().hash_one(request_id);
+        let first = usize::try_from(drawn).unwrap_or_default() % lists.len();
         lists.rotate_left(first);
         for list in lists {
             let since = self.patience.due_since(list.used, *now);

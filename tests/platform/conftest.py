@@ -122,6 +122,12 @@ class Function:
         assert line["level"] == "ERROR"
         return line["message"]
 
+    def kill(self):
+        """Kills its process in the middle of whatever it does. The emulator starts another with the next invocation."""
+        tasks = pathlib.Path(f"/proc/{self.run.pid}/task").iterdir()
+        for child in itertools.chain(*((task / "children").read_text().split() for task in tasks)):
+            os.kill(int(child), signal.SIGKILL)
+
     def stop(self):
         """Stops it, and gives what it wrote and nobody has read."""
         self.run.terminate()

@@ -4,6 +4,8 @@ The events are in `events`: records of the clients table's stream, and EventBrid
 """
 
 import json
+import random
+import threading
 import time
 
 import pytest
@@ -53,8 +55,10 @@ def whole(database):
 
 
 def issue(database, client, count, **attributes):
-    for number in range(count):
-        put(database, {"holder": {"S": client}, "number": {"N": str(number)}, **attributes}, GRANTS["TableName"])
+    items = [{"holder": {"S": client}, "number": {"N": str(number)}, **attributes} for number in range(count)]
+    puts = [{"PutRequest": {"Item": item}} for item in items]
+    for first in range(0, count, 25):
+        database.call("BatchWriteItem", RequestItems={GRANTS["TableName"]: puts[first : first + 25]})
 
 
 def issued(database, client):
@@ -185,6 +189,32 @@ def test_a_record_that_a_stalled_database_left_unfinished_is_finished_the_next_t
     assert invocation.answer == ALL_DONE
     assert clearances(invocation) == [(client, "removed", 60)]
     assert issued(database, client) == 0
+
+
+def test_a_function_that_is_killed_ten_times_goes_on_where_it_was_and_touches_nothing_else(database, cascade):
+    [record] = records("registration")
+    client = client_of(record)
+    put(database, record["dynamodb"]["NewImage"])
+    issue(database, client, 6000)
+    issue(database, "1140735078", 1000)
+    clients = whole(database)
+
+    left = 6000
+    for kills in range(10, 0, -1):
+        # Killed once it has removed some. What it has asked for by then may still be done.
+        few = left - random.randrange(1, left // (2 * kills))
+        invocation = threading.Thread(target=cascade.post, args=["stream-registration.json"])
+        invocation.start()
+        while (left := issued(database, client)) > few:
+            pass
+        cascade.kill()
+        invocation.join()
+        print(f"killed with {left} left")
+        assert left > 0
+
+    assert cascade.post("stream-registration.json").json() == ALL_DONE
+    assert (issued(database, client), issued(database, "1140735078")) == (0, 1000)
+    assert whole(database) == clients
 
 
 def test_without_a_database_every_record_is_reported(database, cascade):
