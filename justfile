@@ -52,7 +52,7 @@ bench *options:
     cargo build --release --features floor --bin deregister --bin floor
     cargo bench --bench bench --target-dir target/bench -- {{options}}
 
-# What the cascade and the sweep cost beside a million rows of others
+# What the cascade and the sweep cost beside a million rows of others; fails where a number of calls grows with them
 bench-upkeep *options:
     cargo bench --bench upkeep --target-dir target/bench -- {{options}}
 

@@ -286,6 +286,20 @@ async fn only_the_deletion_that_was_looked_at_is_undone() {
 }
 
 #[tokio::test]
+async fn a_client_that_somebody_puts_beside_the_tombstone_is_not_written_over() {
+    let lab = Lab::empty().await;
+    lab.store.create_client(&id("a"), &api("old", Some(Version(1)))).await.unwrap();
+    bury(&lab.store, "a", "first").await;
+    lab.store.create_client(&id("b"), &api("new", Some(Version(1)))).await.unwrap();
+    let put = lab.client.update_item().table_name(&lab.table).key("pk", AttributeValue::S("client#a".to_owned()));
+    let put = put.update_expression("SET client = :client");
+    let put = put.expression_attribute_values(":client", item(&lab, "b").await["client"].clone());
+    lab.wire.plan("UpdateItem", Mishap::meanwhile(async { drop(put.send().await.unwrap()) }));
+    assert_eq!(restore(&lab, "a").await, Restored::Changed);
+    assert_eq!(item(&lab, "a").await["client"], item(&lab, "b").await["client"]);
+}
+
+#[tokio::test]
 async fn a_tombstone_that_cannot_be_read_is_left_as_it_is() {
     let lab = Lab::empty().await;
     lab.store.create_client(&id("a"), &api("secret", None)).await.unwrap();
