@@ -205,7 +205,7 @@ def test_a_function_that_is_killed_ten_times_goes_on_where_it_was_and_touches_no
         few = left - random.randrange(1, left // (2 * kills))
         invocation = threading.Thread(target=cascade.post, args=["stream-registration.json"])
         invocation.start()
-        while (left := issued(database, client)) > few:
+        while (left := issued(database, client)) > few and invocation.is_alive():
             pass
         cascade.kill()
         invocation.join()
