@@ -9,7 +9,7 @@ _default:
 local *options:
     cargo run --example local -- {{options}}
 
-# The transcript of the main job, at all three doors
+# The transcript of the main job: all three doors, and what comes after a deletion
 demo:
     cargo run --example local -- --demo --port 0 --database-port 0
 
@@ -21,7 +21,7 @@ test:
 test-ctl:
     cargo test --features cli --bin deregisterctl --test ctl --test ctl_import --test ctl_undo
 
-# The suites of the store, the doors and the races against moto, a second emulator of DynamoDB
+# The suites of the store, the doors, the races and the undoing against moto, a second emulator of DynamoDB
 test-moto: (venv "moto" "tests/moto/requirements.txt")
     {{tools}}/moto/bin/python tests/moto/run.py cargo test --test store --test doors --test races --test restore
 

@@ -132,7 +132,7 @@ impl Upkeep {
             name: "GRANTS_TABLE",
             default: "",
             must_be: "the name of a DynamoDB table: 3 to 255 of the characters a-z A-Z 0-9 _ - ., or empty",
-            meaning: "the table of what was issued to clients, by client id; empty: there is none, as only the sweep allows",
+            meaning: "the table of what was issued to clients, by client id; empty: there is none, and the cascade does not start",
         },
         Setting {
             name: "GRANTS_EXPIRE_AT",

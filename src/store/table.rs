@@ -28,7 +28,7 @@ pub const CLIENT: &str = "client";
 pub const TOMBSTONE: &str = "tombstone";
 /// The record of a deletion.
 pub const DELETED: &str = "deleted";
-/// The deletions of a client that were undone, a list with the latest at its end. Only an operator reads it.
+/// The deletions of a client that were undone, a list with the latest at its end. No door reads it.
 pub const HISTORY: &str = "history";
 /// Which list of idle clients a live client stands in: `unused#` or `used#`, and the first hexadecimal digit of the
 /// SHA-256 digest of its id. It is the partition key of the index of the same name, which has the keys alone; one list
