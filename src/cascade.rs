@@ -17,11 +17,17 @@ use crate::{
 use lambda_http::{Context, LambdaEvent, lambda_runtime::Diagnostic};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::time::{Duration, SystemTime};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, SystemTime},
+};
 use tokio::time::Instant;
 
 /// What is kept of the time that an invocation has, so that it tells how far it came.
 const TO_ANSWER: Duration = Duration::from_secs(2);
+/// The wait before unfinished tasks get another turn, at first and at the most.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// The handler, with all that outlives an invocation.
 #[derive(Debug, Clone)]
@@ -74,13 +80,36 @@ pub enum Fate {
     Kept,
 }
 
+/// What a record asks for, and how far that is.
+struct Task<'r> {
+    number: &'r str,
+    client: Id,
+    removed: usize,
+    duration: Duration,
+    meter: Meter,
+}
+
+impl<'r> Task<'r> {
+    /// To remove the grants of the client with this key, if it is a client's.
+    fn of(number: &'r str, key: &str) -> Option<Self> {
+        let client = Id::new(key.strip_prefix("client#")?)?;
+        Some(Self { number, client, removed: 0, duration: Duration::ZERO, meter: Meter::default() })
+    }
+
+    fn write(&self, fate: &Result<Fate, Fault>, context: &Context) {
+        let Self { client, removed, duration, meter, .. } = self;
+        Clearance { client, fate, removed: *removed, duration: *duration, meter, context }.write();
+    }
+}
+
 impl Cascade {
     /// The handler over these tables; `clock` tells the time.
     pub fn new(clients: DynamoDb, grants: Grants, clock: fn() -> SystemTime) -> Self {
         Self { clients, grants, clock }
     }
 
-    /// Removes what was issued to the clients that the records are about. One that fails does not keep the others waiting.
+    /// Removes what was issued to the clients that the records are about. One that fails does not keep the others waiting:
+    /// where the database is out of reach or throttles, its turn comes again, for as long as there is time.
     ///
     /// # Errors
     /// [`NoSequenceNumber`]: the whole batch is to be handed over again.
@@ -89,30 +118,51 @@ impl Cascade {
         LambdaEvent { payload, context }: LambdaEvent<Batch>,
     ) -> Result<Failures, NoSequenceNumber> {
         let deadline = Instant::now() + time_left(&context, (self.clock)(), TO_ANSWER);
-        let mut failures = Failures::default();
-        for record in &payload.records {
-            let number = record.pointer("/dynamodb/SequenceNumber").and_then(Value::as_str).ok_or(NoSequenceNumber)?;
-            if !self.handle(record, number, deadline, &context).await {
-                failures.batch_item_failures.push(Failure { item_identifier: number.to_owned() });
+        let number = |record| Value::pointer(record, "/dynamodb/SequenceNumber").and_then(Value::as_str);
+        let numbers = payload.records.iter().map(number).collect::<Option<Vec<_>>>().ok_or(NoSequenceNumber)?;
+        let (mut tasks, mut failed) = (Vec::new(), BTreeSet::new());
+        for (record, &number) in payload.records.iter().zip(&numbers) {
+            if let Some(key) = record.pointer("/dynamodb/Keys/pk/S").and_then(Value::as_str) {
+                // Of the items that are no clients nothing was ever issued.
+                tasks.extend(Task::of(number, key));
+            } else {
+                tracing::error!(sequence_number = number, "a record of the stream has no key of the clients table");
+                failed.insert(number);
             }
         }
-        Ok(failures)
+        failed.extend(self.carry_out(tasks, deadline, &context).await);
+        let failure = |number: &str| Failure { item_identifier: number.to_owned() };
+        let failures = numbers.into_iter().filter(|number| failed.contains(number)).map(failure);
+        Ok(Failures { batch_item_failures: failures.collect() })
     }
 
-    /// Whether all is done that the record asks for; a line in the log says what was.
-    async fn handle(&self, record: &Value, number: &str, deadline: Instant, context: &Context) -> bool {
-        let Some(key) = record.pointer("/dynamodb/Keys/pk/S").and_then(Value::as_str) else {
-            tracing::error!(sequence_number = number, "a record of the stream has no key of the clients table");
-            return false;
-        };
-        // Of the other items nothing was ever issued.
-        let Some(client) = key.strip_prefix("client#").and_then(Id::new) else { return true };
-        let (started, meter, mut removed) = (Instant::now(), Meter::default(), 0);
-        // Boxed, since the SDK's futures are large.
-        let fate = in_time(deadline, Box::pin(self.remove_grants(&client, &mut removed, &meter))).await;
-        Clearance { client: &client, fate: &fate, removed, duration: started.elapsed(), meter: &meter, context }
-            .write();
-        fate.is_ok()
+    /// Carries out the tasks, one after the other; a line in the log says how each ended. The numbers of those that failed.
+    async fn carry_out<'r>(&self, mut tasks: Vec<Task<'r>>, deadline: Instant, context: &Context) -> Vec<&'r str> {
+        let (mut failed, mut wait) = (Vec::new(), FIRST_WAIT);
+        loop {
+            let (mut unfinished, mut progress) = (Vec::new(), false);
+            for mut task in tasks {
+                let (started, before) = (Instant::now(), task.removed);
+                // Boxed, since the SDK's futures are large.
+                let work = Box::pin(self.remove_grants(&task.client, &mut task.removed, &task.meter));
+                let fate = in_time(deadline, work).await;
+                task.duration += started.elapsed();
+                if matches!(fate, Err(Fault::Unavailable(_))) && Instant::now() + wait < deadline {
+                    progress |= task.removed > before;
+                    unfinished.push(task);
+                } else {
+                    progress = true;
+                    failed.extend(fate.is_err().then_some(task.number));
+                    task.write(&fate, context);
+                }
+            }
+            if unfinished.is_empty() {
+                return failed;
+            }
+            tasks = unfinished;
+            tokio::time::sleep(wait).await;
+            wait = if progress { FIRST_WAIT } else { LONGEST_WAIT.min(wait * 2) };
+        }
     }
 
     /// Removes what was issued to a client that is no longer there, a page at a time, and adds to `removed` how much that

@@ -25,6 +25,9 @@ const TO_ANSWER: Duration = Duration::from_secs(1);
 /// What is kept for the client that is looked at last; half of the time, where that is less.
 const FOR_THE_LAST: Duration = Duration::from_secs(9);
 
+/// After so many clients that DynamoDB refuses to delete a run ends: it is not for what they are.
+const MOST_FAILED: usize = 10;
+
 /// The handler, with all that outlives a run.
 #[derive(Debug, Clone)]
 pub struct Sweep {
@@ -59,6 +62,8 @@ pub struct Report {
     pub changed: usize,
     /// How many could not be read.
     pub unreadable: usize,
+    /// How many DynamoDB refused to delete.
+    pub failed: usize,
     /// Whether all that were listed were looked at. If not, the next run goes on: what is deleted is no longer listed.
     pub complete: bool,
 }
@@ -70,6 +75,7 @@ enum Fate {
     Granted,
     Changed,
     Unreadable,
+    Failed(Fault),
 }
 
 impl From<Fault> for Diagnostic {
@@ -82,7 +88,7 @@ impl Sweep {
     /// Makes a run, whatever the event, and writes its report in the log.
     ///
     /// # Errors
-    /// [`Fault`], where DynamoDB refuses or cannot be reached.
+    /// [`Fault`], where DynamoDB cannot be reached, or refuses; if only to delete some clients, after all others.
     pub async fn call(&self, LambdaEvent { context, .. }: LambdaEvent<IgnoredAny>) -> Result<Report, Fault> {
         let now = (self.clock)();
         let started = Instant::now();
@@ -112,17 +118,24 @@ impl Sweep {
         let drawn = BuildHasherDefault::<DefaultHasher>::new().hash_one(request_id);
         let first = usize::try_from(drawn).unwrap_or_default() % lists.len();
         lists.rotate_left(first);
+        let mut result = Ok(());
         for list in lists {
             let since = self.patience.due_since(list.used, *now);
             let mut after = None;
             loop {
                 let page = in_time(*deadline, self.store.idle_clients(list, since, after, meter)).await?;
                 for (client, idle) in page.clients {
-                    if report.swept >= self.most || Instant::now() >= last_look {
-                        return Ok(());
+                    if report.swept >= self.most || report.failed >= MOST_FAILED || Instant::now() >= last_look {
+                        return result;
                     }
-                    let fate = self.consider(&client, idle, circumstances).await?;
+                    // The record of a deletion says when it was made, in a run that takes its time too.
+                    let circumstances = Circumstances { now: (self.clock)(), ..circumstances.clone() };
+                    let fate = self.consider(&client, idle, &circumstances).await?;
                     report.add(&fate);
+                    if let Fate::Failed(fault) = fate {
+                        tracing::error!(client_id = client.as_str(), "an idle client cannot be deleted: {fault}");
+                        result = result.and(Err(fault));
+                    }
                 }
                 after = page.next;
                 if after.is_none() {
@@ -131,7 +144,7 @@ impl Sweep {
             }
         }
         report.complete = true;
-        Ok(())
+        result
     }
 
     /// Deletes a client that is listed, or says what would come of that.
@@ -159,6 +172,7 @@ impl Sweep {
                 tracing::error!("{unreadable}");
                 Ok(Fate::Unreadable)
             }
+            Err(NotDeleted::Unwritten(fault @ Fault::Unexpected(_))) => Ok(Fate::Failed(fault)),
             Err(NotDeleted::Unread(fault) | NotDeleted::Unwritten(fault)) => Err(fault),
         }
     }
@@ -173,6 +187,7 @@ impl Report {
             Fate::Granted => &mut self.granted,
             Fate::Changed => &mut self.changed,
             Fate::Unreadable => &mut self.unreadable,
+            Fate::Failed(_) => &mut self.failed,
         } += 1;
     }
 }

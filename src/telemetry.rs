@@ -225,6 +225,7 @@ pub(crate) fn write_sweep(
                 granted = report.granted,
                 changed = report.changed,
                 unreadable = report.unreadable,
+                failed = report.failed,
                 complete = report.complete,
                 function_request_id = context.request_id,
                 xray_trace_id = context.xray_trace_id.as_deref().map(trace_id),
@@ -240,7 +241,7 @@ pub(crate) fn write_sweep(
     if fault.is_none() {
         line!(info, "looked through the idle clients");
     } else {
-        line!(error, "stopped looking through the idle clients");
+        line!(error, "failed on the idle clients");
     }
 }
 

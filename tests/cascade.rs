@@ -382,34 +382,89 @@ async fn a_call_that_is_throttled_or_fails_once_is_made_again() {
     }
 }
 
+/// Three clients with two grants each, of which the second meets `tries` such answers to the operation, handed over at once.
+/// The records that failed, and the lines that tell of them.
+async fn a_fault_in_the_middle(
+    tables: &Tables,
+    operation: &str,
+    mishap: (u16, &str),
+    tries: usize,
+) -> (Failures, Captured) {
+    for client in ["a", "b", "c"] {
+        tables.issue(client, 0..2).await;
+    }
+    tables.pass(operation, if operation == "Query" { 2 } else { 1 });
+    (0..tries).for_each(|_| tables.lab.wire.plan(operation, Mishap::error(mishap.0, mishap.1)));
+    let log = Captured::at("INFO");
+    let failures = tables.hand_over(&[record("1", "a"), record("2", "b"), record("3", "c")]).await;
+    assert!(!log.text().contains(CONTENT) && !log.text().contains("grant-0"));
+    (failures, log)
+}
+
+/// What the lines say under this name.
+fn named<'l>(lines: &'l [Value], name: &str) -> Vec<&'l str> {
+    lines.iter().map(|line| line[name].as_str().unwrap()).collect()
+}
+
 #[tokio::test]
-async fn a_fault_that_lasts_fails_its_record_and_says_so_and_the_others_are_done() {
+async fn a_fault_that_does_not_pass_fails_its_record_and_says_so_and_the_others_are_done() {
     let tables = Tables::new().await;
     for operation in ["Query", "GetItem", "BatchWriteItem"] {
-        for (status, kind, tries) in
-            [(400, "AccessDeniedException", 1), (400, "ThrottlingException", 4), (500, "InternalServerError", 4)]
-        {
-            for client in ["a", "b", "c"] {
-                tables.issue(client, 0..2).await;
-            }
-            tables.pass(operation, if operation == "Query" { 2 } else { 1 });
-            (0..tries).for_each(|_| tables.lab.wire.plan(operation, Mishap::error(status, kind)));
-            let batch = [record("1", "a"), record("2", "b"), record("3", "c")];
-            let log = Captured::at("INFO");
-            assert_eq!(numbers(&tables.hand_over(&batch).await), ["2"], "{operation} {kind}");
-            let lines = lines(&log);
-            let outcomes = ["outcome", "level", "client_id"]
-                .map(|name| lines.iter().map(|line| line[name].as_str().unwrap()).collect::<Vec<_>>());
-            assert_eq!(outcomes, [["removed", "unfinished", "removed"], ["INFO", "ERROR", "INFO"], ["a", "b", "c"]]);
-            assert!(lines[1]["reason"].as_str().unwrap().contains(kind), "{}", lines[1]);
-            assert_eq!([&lines[1]["retries"], &lines[1]["grants_removed"]], [&json!(tries - 1), &json!(0)]);
-            assert!(!log.text().contains(CONTENT) && !log.text().contains("grant-0"));
-            assert_eq!([tables.left("a").await, tables.left("b").await, tables.left("c").await], [0, 2, 0]);
+        let (failures, log) = a_fault_in_the_middle(&tables, operation, (400, "AccessDeniedException"), 1).await;
+        assert_eq!(numbers(&failures), ["2"], "{operation}");
+        let lines = lines(&log);
+        assert_eq!(named(&lines, "outcome"), ["removed", "unfinished", "removed"]);
+        assert_eq!(named(&lines, "level"), ["INFO", "ERROR", "INFO"]);
+        assert_eq!(named(&lines, "client_id"), ["a", "b", "c"]);
+        assert!(lines[1]["reason"].as_str().unwrap().contains("AccessDeniedException"), "{}", lines[1]);
+        assert_eq!([&lines[1]["retries"], &lines[1]["grants_removed"]], [&json!(0), &json!(0)]);
+        assert_eq!([tables.left("a").await, tables.left("b").await, tables.left("c").await], [0, 2, 0]);
 
-            assert_eq!(tables.hand_over(&batch).await, Failures::default());
-            assert_eq!(tables.left("b").await, 0);
+        assert_eq!(tables.hand_over(&[record("2", "b")]).await, Failures::default());
+        assert_eq!(tables.left("b").await, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_fault_that_passes_is_waited_out_while_the_others_are_done() {
+    let tables = Tables::new().await;
+    for operation in ["Query", "GetItem", "BatchWriteItem"] {
+        for mishap in [(400, "ThrottlingException"), (500, "InternalServerError")] {
+            // All the tries of two calls.
+            let (failures, log) = a_fault_in_the_middle(&tables, operation, mishap, 8).await;
+            assert_eq!(failures, Failures::default(), "{operation} {mishap:?}");
+            let lines = lines(&log);
+            assert_eq!(named(&lines, "outcome"), ["removed"; 3], "{operation}");
+            // The first eight that are asked for after the first client meet it: both others, in turn.
+            assert_eq!(named(&lines, "client_id")[0], "a", "{operation}");
+            assert_eq!(lines.iter().map(|line| line["retries"].as_u64().unwrap()).sum::<u64>(), 6, "{operation}");
+            assert_eq!(
+                lines.iter().map(|line| line["grants_removed"].as_u64().unwrap()).sum::<u64>(),
+                6,
+                "{operation}"
+            );
+            assert_eq!([tables.left("a").await, tables.left("b").await, tables.left("c").await], [0; 3]);
         }
     }
+}
+
+#[tokio::test]
+async fn a_fault_that_lasts_until_the_time_is_over_fails_every_record_that_it_meets_and_says_so_once() {
+    let tables = Tables::new().await;
+    for client in ["a", "b"] {
+        tables.issue(client, 0..2).await;
+    }
+    (0..1000).for_each(|_| tables.lab.wire.plan("BatchWriteItem", Mishap::error(400, "ThrottlingException")));
+    let batch = [record("1", "a"), record("2", "b")];
+    let log = Captured::at("INFO");
+    let failures = hand_over(&tables.cascade, &batch, Duration::from_millis(2_600)).await;
+    assert_eq!(numbers(&failures), ["1", "2"]);
+    let lines = lines(&log);
+    assert_eq!([named(&lines, "client_id"), named(&lines, "outcome")], [["a", "b"], ["unfinished", "unfinished"]]);
+    // More than one turn each.
+    assert!(lines.iter().all(|line| line["throttles"].as_u64().unwrap() >= 8), "{lines:?}");
+    assert!(named(&lines, "reason").iter().any(|reason| reason.contains("ThrottlingException")), "{lines:?}");
+    assert_eq!([tables.left("a").await, tables.left("b").await], [2, 2]);
 }
 
 #[tokio::test]
@@ -590,7 +645,7 @@ async fn records_that_cannot_be_read_fail_and_the_others_are_done() {
     assert_eq!(serde_json::to_value(&failures).unwrap(), json!({ "batchItemFailures": expected }));
     assert_eq!([tables.left("a").await, tables.left("b").await], [0, 0]);
     let told: Vec<_> = log.lines().iter().map(|line| line["sequence_number"].clone()).collect();
-    assert_eq!(told, [json!("1"), Value::Null, json!("3"), json!("4"), Value::Null, json!("6")]);
+    assert_eq!(told, [json!("1"), json!("3"), json!("4"), json!("6"), Value::Null, Value::Null]);
 }
 
 #[tokio::test]
@@ -833,8 +888,9 @@ async fn an_answer_without_items_is_no_end() {
     let tables = Tables::new().await;
     tables.issue("a", 0..3).await;
     tables.lab.wire.plan("Query", Mishap::Answer(200, "{}".to_owned()));
-    let failed = tables.hand_over(&[record("1", "a")]).await;
-    assert_eq!(numbers(&failed), ["1"]);
+    assert_eq!(tables.hand_over(&[record("1", "a")]).await, Failures::default());
+    assert_eq!(tables.take_calls(), ["Query", "Query", "GetItem", "BatchWriteItem", "Query"]);
+    assert_eq!(tables.left("a").await, 0);
 }
 
 #[tokio::test]

@@ -129,6 +129,8 @@ async fn a_record_names_who_is_given_or_else_the_user() {
     for (by, user, name) in [
         ("--by jane", Some("john"), "operator#jane"),
         ("", Some("john"), "operator#john"),
+        // An event quotes it, and nobody says that it is escaped there.
+        ("", Some("CORP\\\"john\"\n"), "operator#CORP__john__"),
         ("", Some(""), "operator"),
         ("", None, "operator"),
     ] {
@@ -200,10 +202,9 @@ async fn deletions_are_listed_as_show_has_them_since_a_time() {
     }
     let printed = ctl(&lab, "deletion list --service app").run().await.done();
     let (heading, row) = printed.trim_end().split_once('\n').unwrap();
-    let expected =
-        "client id                         deleted at            restorable until      via            deleted by";
+    let expected = "client id                         deleted at            restorable until      via            source ip        deleted by";
     assert_eq!(heading, expected);
-    assert!(row.starts_with("7  ") && row.ends_with("deregisterctl  operator"), "{row}");
+    assert!(row.starts_with("7  ") && row.ends_with(&format!("deregisterctl  {:15}  operator", "")), "{row}");
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
     time::{Duration, SystemTime},
 };
 use support::{
@@ -432,6 +433,16 @@ async fn a_swept_client_is_a_tombstone_like_any_other_that_says_so() {
 }
 
 #[tokio::test]
+async fn each_deletion_is_recorded_with_its_own_time_however_long_the_run() {
+    static TICKS: AtomicU32 = AtomicU32::new(0);
+    let lab = with(&[("a", due()), ("b", due())]).await;
+    run(&Sweep { clock: || now() + TICKS.fetch_add(1, Relaxed) * HOUR, ..sweep(&lab) }).await;
+    let mut times = [record(&lab, "a").await.at, record(&lab, "b").await.at];
+    times.sort();
+    assert_eq!(times, [now() + HOUR, now() + 2 * HOUR]);
+}
+
+#[tokio::test]
 async fn a_swept_client_can_be_restored_and_is_not_due_again_before_the_patience_with_used_clients_ends() {
     let lab = with(&[("a", due())]).await;
     run(&sweep(&lab)).await;
@@ -500,19 +511,51 @@ async fn a_client_that_cannot_be_read_does_not_stop_the_others_and_is_named() {
 
 #[tokio::test]
 async fn a_fault_of_the_database_ends_the_run_with_an_error_and_the_report_so_far() {
-    for (operation, fault) in [("Query", 0), ("BatchGetItem", 1), ("UpdateItem", 1)] {
+    for (operation, fault, tries, kind) in [
+        ("Query", 0, 1, "AccessDeniedException"),
+        ("BatchGetItem", 1, 1, "AccessDeniedException"),
+        ("UpdateItem", 1, 4, "ThrottlingException"),
+    ] {
         let lab = with(&[("1", due()), ("2", due()), ("3", due())]).await;
         let before = (0..fault).map(|_| Mishap::meanwhile(async {}));
         before.for_each(|nothing| lab.wire.plan(operation, nothing));
-        lab.wire.plan(operation, Mishap::error(400, "AccessDeniedException"));
+        (0..tries).for_each(|_| lab.wire.plan(operation, Mishap::error(400, kind)));
         let log = Captured::at("INFO");
         let ended = run_in(invocation(HOUR), &sweep(&lab)).await;
-        assert!(matches!(ended, Err(Fault::Unexpected(_))), "{operation}: {ended:?}");
+        assert!(ended.is_err_and(|fault| fault.to_string().contains(kind)), "{operation}");
         let line = line_of_run(&log);
         assert_eq!((&line["level"], &line["complete"]), (&json!("ERROR"), &json!(false)));
         assert_eq!((&line["due"], &line["swept"]), (&json!(fault), &json!(fault)), "{operation}");
-        assert!(line["reason"].as_str().unwrap().contains("AccessDeniedException"), "{line}");
+        assert!(line["reason"].as_str().unwrap().contains(kind), "{line}");
     }
+}
+
+#[tokio::test]
+async fn a_client_that_the_database_refuses_to_delete_is_named_and_fails_the_run_after_the_others() {
+    let lab = with(&[("1", due()), ("2", due()), ("3", due())]).await;
+    // What a record is that has no room for that of its deletion.
+    lab.wire.plan("UpdateItem", Mishap::error(400, "ValidationException"));
+    let log = Captured::at("INFO");
+    let ended = run_in(invocation(HOUR), &sweep(&lab)).await;
+    assert!(matches!(ended, Err(Fault::Unexpected(_))), "{ended:?}");
+    let line = line_of_run(&log);
+    assert_eq!([&line["due"], &line["swept"], &line["failed"]], [&json!(3), &json!(2), &json!(1)]);
+    assert_eq!([&line["level"], &line["complete"]], [&json!("ERROR"), &json!(true)]);
+    let [left] = index(&lab).await.into_keys().collect::<Vec<_>>().try_into().unwrap();
+    let named: Vec<_> = log.lines().into_iter().filter(|line| line["client_id"] == left).collect();
+    assert!(named[0]["message"].as_str().unwrap().contains("ValidationException"), "{named:?}");
+    assert_eq!(run(&sweep(&lab)).await, Report { swept: 1, ..report(1) });
+}
+
+#[tokio::test]
+async fn where_the_database_refuses_to_delete_any_client_the_run_ends_after_ten() {
+    let lab = Lab::empty().await;
+    create_all(&lab, (0..30).map(|n| (format!("due-{n}"), due()))).await;
+    (0..30).for_each(|_| lab.wire.plan("UpdateItem", Mishap::error(400, "AccessDeniedException")));
+    let log = Captured::at("INFO");
+    run_in(invocation(HOUR), &sweep(&lab)).await.unwrap_err();
+    let line = line_of_run(&log);
+    assert_eq!([&line["due"], &line["failed"], &line["complete"]], [&json!(10), &json!(10), &json!(false)]);
 }
 
 #[tokio::test]
@@ -748,6 +791,7 @@ async fn the_log_has_a_line_for_each_swept_client_and_one_of_the_run_that_is_a_m
             ("granted", json!(0)),
             ("changed", json!(0)),
             ("unreadable", json!(0)),
+            ("failed", json!(0)),
             ("complete", json!(true)),
             ("function_request_id", json!(request_id)),
             ("xray_trace_id", json!("1-5759e988-bd862e3fe1be46a994272793")),

@@ -3,6 +3,7 @@
 The events are in `events`: records of the clients table's stream, and EventBridge Scheduler's.
 """
 
+import concurrent.futures
 import json
 import random
 import threading
@@ -171,21 +172,28 @@ def test_a_client_that_is_live_again_keeps_its_grants(database, cascade):
     assert issued(database, client) == 60
 
 
-def test_a_record_that_a_stalled_database_left_unfinished_is_finished_the_next_time(database, cascade):
+@pytest.fixture
+def short_of_time(database):
+    """The cascade, with five seconds for an invocation; the first has made it ask the table of grants for its keys."""
+    settings = {"GRANTS_TABLE": GRANTS["TableName"], "AWS_LAMBDA_FUNCTION_TIMEOUT": "5"}
+    with emulated(database.port, CASCADE, **settings) as cascade:
+        cascade.invoke(EVENTS / "stream-configuration.json")
+        yield cascade
+
+
+def test_a_record_that_a_stalled_database_left_unfinished_is_finished_the_next_time(database, short_of_time):
     [record] = records("registration")
     client = client_of(record)
-    # The first invocation starts the function, which asks the table for its keys.
-    cascade.invoke(EVENTS / "stream-configuration.json")
     put(database, record["dynamodb"]["NewImage"])
     issue(database, client, 60)
 
     with database.stalled():
-        invocation = cascade.invoke(EVENTS / "stream-registration.json")
+        invocation = short_of_time.invoke(EVENTS / "stream-registration.json")
     assert invocation.answer == failures(record)
     assert clearances(invocation) == [(client, "unfinished", 0)]
     assert [line["level"] for line in invocation.log] == ["ERROR"]
 
-    invocation = cascade.invoke(EVENTS / "stream-registration.json")
+    invocation = short_of_time.invoke(EVENTS / "stream-registration.json")
     assert invocation.answer == ALL_DONE
     assert clearances(invocation) == [(client, "removed", 60)]
     assert issued(database, client) == 0
@@ -217,13 +225,32 @@ def test_a_function_that_is_killed_ten_times_goes_on_where_it_was_and_touches_no
     assert whole(database) == clients
 
 
-def test_without_a_database_every_record_is_reported(database, cascade):
-    cascade.invoke(EVENTS / "stream-configuration.json")
+def test_without_a_database_every_record_is_reported(database, short_of_time):
     batch = records("several")
     with database.gone():
-        invocation = cascade.invoke(EVENTS / "stream-several.json")
+        invocation = short_of_time.invoke(EVENTS / "stream-several.json")
     assert invocation.answer == failures(*batch)
     assert clearances(invocation) == [(client_of(record), "unfinished", 0) for record in batch]
+
+
+def test_a_database_that_stalls_for_longer_than_a_call_may_take_is_waited_for(database):
+    [record] = records("registration")
+    client = client_of(record)
+    put(database, record["dynamodb"]["NewImage"])
+    issue(database, client, 60)
+    limits = {"DATABASE_ATTEMPT_TIMEOUT_MS": "100", "DATABASE_CALL_TIMEOUT_MS": "200"}
+    with (
+        emulated(database.port, CASCADE, GRANTS_TABLE=GRANTS["TableName"], **limits) as cascade,
+        concurrent.futures.ThreadPoolExecutor() as executor,
+    ):
+        cascade.invoke(EVENTS / "stream-configuration.json")
+        with database.stalled():
+            running = executor.submit(cascade.invoke, EVENTS / "stream-registration.json")
+            with pytest.raises(concurrent.futures.TimeoutError):
+                running.result(timeout=1)
+        invocation = running.result()
+    assert invocation.answer == ALL_DONE
+    assert clearances(invocation) == [(client, "removed", 60)]
 
 
 @pytest.mark.parametrize(
@@ -269,7 +296,7 @@ def register_some(database):
 
 
 def report(**members):
-    counts = dict.fromkeys(["due", "swept", "protected", "granted", "changed", "unreadable"], 0)
+    counts = dict.fromkeys(["due", "swept", "protected", "granted", "changed", "unreadable", "failed"], 0)
     return {"deletes": False, "complete": True, **counts, **members}
 
 

@@ -166,9 +166,12 @@ impl Tool {
         report.write_row(io::stdout().lock(), columns).map_err(Failure::Unprintable)
     }
 
-    /// Who a record names: a claim, as any name of an operator's.
+    /// Who a record names: a claim, as any name of an operator's. Others quote the record in JSON: what would need an escape
+    /// there becomes an underscore.
     pub fn operator(&self, by: Option<String>) -> String {
-        by.or_else(|| self.user.clone()).map_or_else(|| "operator".to_owned(), |name| format!("operator#{name}"))
+        let escaped = |c: char| c.is_control() || ['"', '\\'].contains(&c);
+        by.or_else(|| self.user.clone())
+            .map_or_else(|| "operator".to_owned(), |name| format!("operator#{}", name.replace(escaped, "_")))
     }
 
     async fn create_table(&self) -> Result<Report, Failure> {

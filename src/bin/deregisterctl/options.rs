@@ -282,7 +282,8 @@ pub struct Grants {
 pub struct By {
     /// Your name, for the record [default: the environment's USER]
     ///
-    /// It is a claim. Whose credentials wrote the record is in AWS CloudTrail, where data events are on.
+    /// It is a claim. Whose credentials wrote the record is in AWS CloudTrail, where data events are on. Quotation marks,
+    /// backslashes and control characters in it become underscores.
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub by: Option<String>,
 }

@@ -15,8 +15,14 @@ use serde_json::{Value, json};
 use std::time::SystemTime;
 
 /// The table that deletions are printed as, for people.
-const DELETIONS: Columns =
-    &[("client_id", 32), ("deleted_at", 20), ("restorable_until", 20), ("via", 13), ("deleted_by", 0)];
+const DELETIONS: Columns = &[
+    ("client_id", 32),
+    ("deleted_at", 20),
+    ("restorable_until", 20),
+    ("via", 13),
+    ("source_ip", 15),
+    ("deleted_by", 0),
+];
 
 impl Tool {
     /// Restores a client, and tells how many grants it has left, counted up to this bound.
