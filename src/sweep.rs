@@ -133,7 +133,6 @@ impl Sweep {
                     let fate = self.consider(&client, idle, &circumstances).await?;
                     report.add(&fate);
                     if let Fate::Failed(fault) = fate {
-                        tracing::error!(client_id = client.as_str(), "an idle client cannot be deleted: {fault}");
                         result = result.and(Err(fault));
                     }
                 }
@@ -172,7 +171,10 @@ impl Sweep {
                 tracing::error!("{unreadable}");
                 Ok(Fate::Unreadable)
             }
-            Err(NotDeleted::Unwritten(fault @ Fault::Unexpected(_))) => Ok(Fate::Failed(fault)),
+            Err(NotDeleted::Unwritten(fault @ Fault::Unexpected(_))) => {
+                tracing::error!(client_id = client.as_str(), "an idle client cannot be deleted: {fault}");
+                Ok(Fate::Failed(fault))
+            }
             Err(NotDeleted::Unread(fault) | NotDeleted::Unwritten(fault)) => Err(fault),
         }
     }

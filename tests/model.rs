@@ -219,8 +219,7 @@ impl Held {
             Premise::RegistrationToken(token) => !self.api && *token == digest(self.credential),
             Premise::Dynamic => !self.api,
             Premise::RegisteredAt(service) => !self.api && *service == id(0),
-            // Nobody sweeps here.
-            Premise::Idle(_) => false,
+            Premise::Idle(_) => unreachable!("nobody sweeps here"),
             Premise::Version(Version(version)) => u64::from(self.version) == version,
         }
     }

@@ -238,7 +238,7 @@ def test_a_database_that_stalls_for_longer_than_a_call_may_take_is_waited_for(da
     client = client_of(record)
     put(database, record["dynamodb"]["NewImage"])
     issue(database, client, 60)
-    limits = {"DATABASE_ATTEMPT_TIMEOUT_MS": "100", "DATABASE_CALL_TIMEOUT_MS": "200"}
+    limits = {"DATABASE_ATTEMPT_TIMEOUT_MS": "400", "DATABASE_CALL_TIMEOUT_MS": "600"}
     with (
         emulated(database.port, CASCADE, GRANTS_TABLE=GRANTS["TableName"], **limits) as cascade,
         concurrent.futures.ThreadPoolExecutor() as executor,

@@ -199,8 +199,7 @@ fn only_first(writes: &mut HttpRequest) -> String {
     let mut body: serde_json::Value = serde_json::from_slice(writes.body().bytes().unwrap()).unwrap();
     let mut left = body.get("RequestItems").cloned().unwrap();
     for (table, requests) in body.get_mut("RequestItems").and_then(|tables| tables.as_object_mut()).unwrap() {
-        let others = requests.as_array_mut().unwrap().split_off(1);
-        left.as_object_mut().unwrap().insert(table.clone(), others.into());
+        left[table] = requests.as_array_mut().unwrap().split_off(1).into();
     }
     let body = body.to_string();
     writes.headers_mut().insert("content-length", body.len().to_string());
