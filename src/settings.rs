@@ -186,9 +186,10 @@ impl Upkeep {
     }
 }
 
-/// Each setting with its value.
+/// Each setting with its value. An empty value counts as unset.
 fn values<const N: usize>(settings: [Setting; N], variable: impl Fn(&str) -> Option<String>) -> [(Setting, String); N] {
-    settings.map(|setting| (setting, variable(setting.name).unwrap_or_else(|| setting.default.to_owned())))
+    let value = |name| variable(name).filter(|value| !value.is_empty());
+    settings.map(|setting| (setting, value(setting.name).unwrap_or_else(|| setting.default.to_owned())))
 }
 
 fn accept<T>((setting, value): (Setting, String), read: impl FnOnce(&str) -> Option<T>) -> Result<T, WrongSetting> {

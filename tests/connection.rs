@@ -73,6 +73,19 @@ async fn region_and_credentials_are_those_of_lambdas_environment() {
 }
 
 #[tokio::test]
+async fn an_empty_variable_counts_as_unset() {
+    let lab = Lab::with_samples().await;
+    let empty = ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_CA_BUNDLE", "SSL_CERT_FILE", "AWS_PROFILE", "AWS_SESSION_TOKEN"];
+    let mut variables = vec![("AWS_ENDPOINT_URL", lab.endpoint.as_str())];
+    variables.extend(empty.map(|name| (name, "")));
+    store_in(&variables).await.load(BTreeSet::from([key()]), &Meter::default()).await.unwrap();
+
+    let store = store_in(&[("AWS_ENDPOINT_URL_DYNAMODB", ""), ("AWS_ENDPOINT_URL", "")]).await;
+    let fault = store.load(BTreeSet::from([key()]), &Meter::default()).await.unwrap_err();
+    assert!(matches!(fault, Fault::Unavailable(_)), "{fault}");
+}
+
+#[tokio::test]
 async fn the_connection_is_opened_over_tls_and_the_first_delete_uses_it() {
     let (front, store) = trusting_by("AWS_CA_BUNDLE").await;
     store.open(Duration::from_secs(10)).await;

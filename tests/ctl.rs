@@ -35,6 +35,26 @@ const APPLICATION: &str = "htb8fuhxnf8e38jrzub3c7pfrr";
 const OWN_SECRET: &str = "a secret, of the operator's own";
 
 #[tokio::test]
+async fn an_empty_endpoint_counts_as_unset() {
+    let lab = Lab::empty().await;
+    let profile = |endpoint: &str| format!("[default]\nendpoint_url = {endpoint}\n");
+    let (named, empty) = (file("endpoint", &profile(&lab.endpoint)), file("no-endpoint", &profile("")));
+    let run = async |variables: &[(&str, &str)]| {
+        let mut run = ctl(&lab, "deletion list --app any").with_env("DATABASE_CALL_TIMEOUT_MS", "100");
+        for &(name, value) in variables {
+            run = run.with_env(name, value);
+        }
+        run.run().await.code
+    };
+    let unset = ("AWS_ENDPOINT_URL_DYNAMODB", "");
+    assert_eq!(run(&[unset, ("AWS_ENDPOINT_URL", &lab.endpoint)]).await, Some(0));
+    assert_eq!(run(&[unset, ("AWS_ENDPOINT_URL", ""), ("AWS_CONFIG_FILE", named.to_str().unwrap())]).await, Some(0));
+    // AWS itself, which a machine without a network does not reach: no panic, which would be 101.
+    assert_eq!(run(&[unset]).await, Some(1));
+    assert_eq!(run(&[unset, ("AWS_CONFIG_FILE", empty.to_str().unwrap())]).await, Some(1));
+}
+
+#[tokio::test]
 async fn an_owner_that_it_created_deletes_a_client_that_it_created() {
     let lab = Lab::empty().await;
     let owner =

@@ -33,9 +33,16 @@ fn a_wrong_setting_says_which_it_is_what_it_must_be_and_what_it_is() {
         wrong.is_some_and(|wrong| wrong.to_string().starts_with(&format!("{name} must be ")))
     };
     for Setting { name, .. } in Upkeep::TABLE {
-        let wrong = if name == "GRANTS_EXPIRE_AT" { "" } else { "*" };
-        assert!(refused(name, wrong), "{name}");
+        let wrong = if name == "GRANTS_EXPIRE_AT" { "*".repeat(256) } else { "*".to_owned() };
+        assert!(refused(name, &wrong), "{name}");
     }
+}
+
+#[test]
+fn an_empty_setting_counts_as_unset() {
+    let empty = |_: &str| Some(String::new());
+    assert_eq!(Settings::read(empty), Settings::read(|_| None));
+    assert_eq!(Upkeep::read(empty), Upkeep::read(|_| None));
 }
 
 #[test]

@@ -12,6 +12,7 @@ use aws_sdk_dynamodb::{
     Config,
     config::{self, Credentials, retry::ReconnectMode},
 };
+use aws_types::{SdkConfig, service_config::ServiceConfigKey};
 use rustls::{
     RootCertStore,
     pki_types::{
@@ -63,7 +64,7 @@ pub enum NoHttps {
 }
 
 /// The configuration for the endpoint, region and credentials that the usual AWS environment names; `variable` gives an
-/// environment variable's value.
+/// environment variable's value. An empty value counts as unset.
 ///
 /// # Errors
 /// [`NoHttps`], where `AWS_CA_BUNDLE` or `SSL_CERT_FILE` names a file without a usable certificate.
@@ -71,8 +72,9 @@ pub async fn configure(
     settings: &Settings,
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<config::Builder, NoHttps> {
-    let of_lambda = of_lambda(&variable);
-    let http = https::client(trusted(of_lambda.is_some(), &variable)?)?;
+    let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
+    let of_lambda = of_lambda(variable);
+    let http = https::client(trusted(of_lambda.is_some(), variable)?)?;
     let retries = RetryConfig::standard()
         .with_max_attempts(settings.attempts)
         .with_initial_backoff(FIRST_BACKOFF)
@@ -87,7 +89,12 @@ pub async fn configure(
         config
     } else {
         let sources = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http.clone());
-        (&Box::pin(sources.load()).await).into()
+        let sources = Box::pin(sources.load()).await;
+        let mut config = config::Builder::from(&sources);
+        if configured_endpoint(&sources, "AWS_ENDPOINT_URL").is_some_and(|endpoint| endpoint.is_empty()) {
+            config.set_endpoint_url(endpoint(variable).or_else(|| profile_endpoint(&sources)));
+        }
+        config
     };
     Ok(config.http_client(http).retry_config(retries).timeout_config(timeouts))
 }
@@ -118,6 +125,18 @@ fn of_lambda(variable: impl Fn(&str) -> Option<String>) -> Option<config::Builde
 /// The endpoint that takes the place of AWS's own.
 fn endpoint(variable: impl Fn(&str) -> Option<String>) -> Option<String> {
     variable("AWS_ENDPOINT_URL_DYNAMODB").or_else(|| variable("AWS_ENDPOINT_URL"))
+}
+
+/// The endpoint of the profile alone: the SDK takes an empty environment variable for an endpoint, and then does not look
+/// at the profile.
+fn profile_endpoint(sources: &SdkConfig) -> Option<String> {
+    configured_endpoint(sources, "DEREGISTER_HAS_NO_SUCH_VARIABLE").filter(|endpoint| !endpoint.is_empty())
+}
+
+/// The endpoint that the SDK reads from the environment variable of this name, or the service's own, or the profile.
+fn configured_endpoint(sources: &SdkConfig, variable: &str) -> Option<String> {
+    let key = ServiceConfigKey::builder().service_id("dynamodb").env(variable).profile("endpoint_url").build().ok()?;
+    sources.service_config()?.load_config(key)
 }
 
 /// Whose certificates are trusted: Amazon's, and those of the file that the environment names. The machine's own roots

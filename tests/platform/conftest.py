@@ -144,11 +144,18 @@ def bootstrap(name):
 @contextlib.contextmanager
 def emulated(database_port, name=FUNCTION, **variables):
     """The function with this name, with the environment that Lambda gives it, and these variables."""
+    variables |= aws(database_port) | {"AWS_LAMBDA_FUNCTION_NAME": name}
+    with emulated_in(variables, name) as function:
+        yield function
+
+
+@contextlib.contextmanager
+def emulated_in(environment, name):
+    """The function with this name, with this environment and no other."""
     port = free_port()
     listen = ["--runtime-interface-emulator-address", f"127.0.0.1:{port}"]
     listen += ["--runtime-api-address", f"127.0.0.1:{free_port()}"]
-    variables |= aws(database_port) | {"AWS_LAMBDA_FUNCTION_NAME": name}
-    run = subprocess.Popen([EMULATOR, *listen, bootstrap(name)], env=variables, stdout=subprocess.PIPE, text=True)
+    run = subprocess.Popen([EMULATOR, *listen, bootstrap(name)], env=environment, stdout=subprocess.PIPE, text=True)
     function = Function(run, port)
     try:
         wait_for(port)
