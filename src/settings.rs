@@ -1,28 +1,23 @@
-//! Settings, all from the environment.
+//! Settings, all from environment variables. Each consumer reads one struct, so that a wrong setting stops only those who
+//! use it.
 
-use crate::{door::authorization::Realm, rule::sweep::Patience};
+use crate::model::{IdlePolicy, Realm};
 use std::time::Duration;
 
-/// What can be set. The names, defaults and meanings are in [`Settings::TABLE`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// The DynamoDB table.
-    pub table: String,
-    /// The protection space that challenges name.
-    pub realm: Realm,
-    /// How long a deleted client can be restored.
-    pub retention: Duration,
-    /// How often a database call is tried in all.
-    pub attempts: u32,
-    /// How long one try of a database call may take.
-    pub attempt_timeout: Duration,
-    /// How long a database call may take with all its tries.
-    pub call_timeout: Duration,
-    /// How long opening the connection may delay the start.
-    pub opening: Duration,
+/// A setting: its name in the environment, its default, and its meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setting {
+    /// The name of the environment variable.
+    pub name: &'static str,
+    /// The value if the variable is unset or empty.
+    pub default: &'static str,
+    /// The values that are accepted.
+    pub must_be: &'static str,
+    /// What the setting does.
+    pub meaning: &'static str,
 }
 
-/// A setting that is not what it must be.
+/// A setting with a value that is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{name} must be {must_be}, and is {value:?}")]
 pub struct WrongSetting {
@@ -31,173 +26,229 @@ pub struct WrongSetting {
     value: String,
 }
 
-/// One setting: its name in the environment, its default, and what it means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Setting {
-    /// Its name in the environment.
-    pub name: &'static str,
-    /// What counts where it is not set.
-    pub default: &'static str,
-    /// What it must be.
-    pub must_be: &'static str,
-    /// What it is for.
-    pub meaning: &'static str,
+impl Setting {
+    /// Reads the setting. `variable` gives the value of an environment variable.
+    fn read<T>(
+        self,
+        variable: impl Fn(&str) -> Option<String>,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<T, WrongSetting> {
+        let value = variable(self.name).filter(|value| !value.is_empty()).unwrap_or_else(|| self.default.to_owned());
+        parse(&value).ok_or(WrongSetting { name: self.name, must_be: self.must_be, value })
+    }
 }
 
-impl Settings {
-    /// Every setting.
-    pub const TABLE: [Setting; 7] = [
-        Setting {
-            name: "CLIENTS_TABLE",
-            default: "clients",
-            must_be: "the name of a DynamoDB table: 3 to 255 of the characters a-z A-Z 0-9 _ - .",
-            meaning: "the table of clients, services and access tokens",
-        },
-        Setting {
-            name: "REALM",
-            default: "deregister",
-            must_be: "one or more printable ASCII characters, without quotation marks and backslashes",
-            meaning: "the realm that challenges name",
-        },
-        Setting {
-            name: "RETENTION_DAYS",
-            default: "30",
-            must_be: "a whole number of days from 0 to 36500",
-            meaning: "how long a deleted client can be restored; 0: not at all",
-        },
-        Setting {
-            name: "DATABASE_ATTEMPTS",
-            default: "4",
-            must_be: "a whole number from 1 to 10",
-            meaning: "how often a database call is tried in all",
-        },
-        Setting {
-            name: "DATABASE_ATTEMPT_TIMEOUT_MS",
-            default: "1000",
-            must_be: "a whole number of milliseconds from 1 to 60000",
-            meaning: "how long one try of a database call may take",
-        },
-        Setting {
-            name: "DATABASE_CALL_TIMEOUT_MS",
-            default: "3000",
-            must_be: "a whole number of milliseconds from 1 to 60000",
-            meaning: "how long a database call may take with all its tries",
-        },
-        Setting {
-            name: "OPENING_TIMEOUT_MS",
-            default: "1000",
-            must_be: "a whole number of milliseconds from 0 to 9000",
-            meaning: "how long opening the connection may delay the start; 0: it is opened by the first request",
-        },
-    ];
+/// The clients table and the calls of DynamoDB. Every program reads these settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Database {
+    /// The name of the clients table.
+    pub table: String,
+    /// How long a deleted client can be restored.
+    pub retention: Duration,
+    /// The most attempts of a database call.
+    pub attempts: u32,
+    /// The time-out of an attempt.
+    pub attempt_timeout: Duration,
+    /// The time-out of a database call with all its attempts.
+    pub call_timeout: Duration,
+}
 
-    /// Reads the settings with `variable`, which gives an environment variable's value.
+const CLIENTS_TABLE: Setting = Setting {
+    name: "CLIENTS_TABLE",
+    default: "clients",
+    must_be: "the name of a DynamoDB table: 3 to 255 of the characters a-z A-Z 0-9 _ - .",
+    meaning: "The DynamoDB table with the clients, the services and the access tokens.",
+};
+const RETENTION_DAYS: Setting = Setting {
+    name: "RETENTION_DAYS",
+    default: "30",
+    must_be: "a whole number of days from 0 to 36500",
+    meaning: "How many days after its deletion a client can be restored. 0: never.",
+};
+const DATABASE_ATTEMPTS: Setting = Setting {
+    name: "DATABASE_ATTEMPTS",
+    default: "4",
+    must_be: "a whole number from 1 to 10",
+    meaning: "The maximum number of attempts of one database call. The first attempt counts.",
+};
+const DATABASE_ATTEMPT_TIMEOUT_MS: Setting = Setting {
+    name: "DATABASE_ATTEMPT_TIMEOUT_MS",
+    default: "1000",
+    must_be: "a whole number of milliseconds from 1 to 60000",
+    meaning: "The time limit of one attempt of a database call, in milliseconds.",
+};
+const DATABASE_CALL_TIMEOUT_MS: Setting = Setting {
+    name: "DATABASE_CALL_TIMEOUT_MS",
+    default: "3000",
+    must_be: "a whole number of milliseconds from 1 to 60000",
+    meaning: "The time limit of one database call with all its attempts, in milliseconds.",
+};
+
+impl Database {
+    /// The settings of this struct.
+    pub const TABLE: [Setting; 5] =
+        [CLIENTS_TABLE, RETENTION_DAYS, DATABASE_ATTEMPTS, DATABASE_ATTEMPT_TIMEOUT_MS, DATABASE_CALL_TIMEOUT_MS];
+
+    /// Reads the settings. `variable` gives the value of an environment variable; an empty value counts as unset.
     ///
     /// # Errors
-    /// The first [`WrongSetting`], in the order of [`TABLE`](Self::TABLE).
+    /// The first [`WrongSetting`].
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, WrongSetting> {
-        let [table, realm, retention, attempts, attempt_timeout, call_timeout, opening] = values(Self::TABLE, variable);
         Ok(Self {
-            table: accept(table, |name| is_table_name(name).then(|| name.to_owned()))?,
-            realm: accept(realm, Realm::new)?,
-            retention: accept(retention, |days| number(days, 0, 36_500)).map(|days| Duration::from_hours(24 * days))?,
-            attempts: accept(attempts, |times| number(times, 1, 10)?.try_into().ok())?,
-            attempt_timeout: accept(attempt_timeout, |ms| number(ms, 1, 60_000)).map(Duration::from_millis)?,
-            call_timeout: accept(call_timeout, |ms| number(ms, 1, 60_000)).map(Duration::from_millis)?,
-            opening: accept(opening, |ms| number(ms, 0, 9_000)).map(Duration::from_millis)?,
+            table: CLIENTS_TABLE.read(&variable, |name| is_table_name(name).then(|| name.to_owned()))?,
+            retention: RETENTION_DAYS.read(&variable, |days| number(days, 0, 36_500).map(of_days))?,
+            attempts: DATABASE_ATTEMPTS.read(&variable, |attempts| number(attempts, 1, 10)?.try_into().ok())?,
+            attempt_timeout: DATABASE_ATTEMPT_TIMEOUT_MS.read(&variable, |ms| milliseconds(ms, 1, 60_000))?,
+            call_timeout: DATABASE_CALL_TIMEOUT_MS.read(&variable, |ms| milliseconds(ms, 1, 60_000))?,
         })
     }
 }
 
-/// What can be set for the two functions behind the doors, beside [`Settings`]. The names, defaults and meanings are in
-/// [`Upkeep::TABLE`].
+/// The HTTP endpoints.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Upkeep {
-    /// The table of grants, where there is one.
-    pub grants: Option<String>,
-    /// The attribute that says when a grant ends.
-    pub grants_expire_at: String,
+pub struct Endpoints {
+    /// The protection space that challenges name.
+    pub realm: Realm,
+    /// How long opening the connection may delay the start.
+    pub opening_timeout: Duration,
+}
+
+const REALM: Setting = Setting {
+    name: "REALM",
+    default: "deregister",
+    must_be: "one or more printable ASCII characters, without quotation marks and backslashes",
+    meaning: "The realm in the header `WWW-Authenticate`.",
+};
+const OPENING_TIMEOUT_MS: Setting = Setting {
+    name: "OPENING_TIMEOUT_MS",
+    default: "1000",
+    must_be: "a whole number of milliseconds from 0 to 9000",
+    meaning: "How long the start may wait until the connection to the database is open, in milliseconds. 0: the first request opens the connection.",
+};
+
+impl Endpoints {
+    /// The settings of this struct.
+    pub const TABLE: [Setting; 2] = [REALM, OPENING_TIMEOUT_MS];
+
+    /// Reads the settings. `variable` gives the value of an environment variable; an empty value counts as unset.
+    ///
+    /// # Errors
+    /// The first [`WrongSetting`].
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, WrongSetting> {
+        Ok(Self {
+            realm: REALM.read(&variable, Realm::new)?,
+            opening_timeout: OPENING_TIMEOUT_MS.read(&variable, |ms| milliseconds(ms, 0, 9_000))?,
+        })
+    }
+}
+
+/// The grants table of the authorization server. The cascade needs it; the sweep and the tool use it if there is one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grants {
+    /// The name of the grants table, if there is one.
+    pub table: Option<String>,
+    /// The attribute with the end of a grant.
+    pub expires_at: String,
+}
+
+const GRANTS_TABLE: Setting = Setting {
+    name: "GRANTS_TABLE",
+    default: "",
+    must_be: "the name of a DynamoDB table: 3 to 255 of the characters a-z A-Z 0-9 _ - ., or empty",
+    meaning: "The DynamoDB table with the grants of each client, by client id. Empty: there is no such table, and the cascade does not start.",
+};
+const GRANTS_EXPIRE_AT: Setting = Setting {
+    name: "GRANTS_EXPIRE_AT",
+    default: "expires_at",
+    must_be: "the name of an attribute, of 1 to 255 bytes",
+    meaning: "The attribute of a grant with the time at which the grant ends, in seconds since 1970-01-01T00:00:00Z. A grant that has no number in it does not end.",
+};
+
+impl Grants {
+    /// The settings of this struct.
+    pub const TABLE: [Setting; 2] = [GRANTS_TABLE, GRANTS_EXPIRE_AT];
+
+    /// Reads the settings. `variable` gives the value of an environment variable; an empty value counts as unset.
+    ///
+    /// # Errors
+    /// The first [`WrongSetting`].
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, WrongSetting> {
+        let is_name = |name: &str| name.is_empty() || is_table_name(name);
+        let table = GRANTS_TABLE.read(&variable, |name| is_name(name).then(|| name.to_owned()))?;
+        let is_attribute = |name: &str| (1..=255).contains(&name.len());
+        Ok(Self {
+            table: Some(table).filter(|name| !name.is_empty()),
+            expires_at: GRANTS_EXPIRE_AT.read(&variable, |name| is_attribute(name).then(|| name.to_owned()))?,
+        })
+    }
+}
+
+/// The sweep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sweep {
     /// Whether the sweep deletes.
     pub deletes: bool,
     /// How long clients may be idle.
-    pub patience: Patience,
-    /// How many clients a sweep deletes at the most.
-    pub most: usize,
+    pub policy: IdlePolicy,
+    /// The most clients that a run deletes.
+    pub limit: usize,
 }
 
-impl Upkeep {
-    /// Every setting.
-    pub const TABLE: [Setting; 6] = [
-        Setting {
-            name: "GRANTS_TABLE",
-            default: "",
-            must_be: "the name of a DynamoDB table: 3 to 255 of the characters a-z A-Z 0-9 _ - ., or empty",
-            meaning: "the table of what was issued to clients, by client id; empty: there is none, and the cascade does not start",
-        },
-        Setting {
-            name: "GRANTS_EXPIRE_AT",
-            default: "expires_at",
-            must_be: "the name of an attribute, of 1 to 255 bytes",
-            meaning: "the attribute that says when a grant ends, in seconds since the epoch; a grant without it does not end",
-        },
-        Setting {
-            name: "SWEEP_DELETES",
-            default: "false",
-            must_be: "true or false",
-            meaning: "whether the sweep deletes; false: it only reports what it would delete",
-        },
-        Setting {
-            name: "SWEEP_UNUSED_HOURS",
-            default: "24",
-            must_be: "a whole number of hours from 1 to 8760",
-            meaning: "how long after its registration a client that was never used may stay",
-        },
-        Setting {
-            name: "SWEEP_IDLE_DAYS",
-            default: "90",
-            must_be: "a whole number of days from 1 to 3650",
-            meaning: "how long after its latest use a client may stay",
-        },
-        Setting {
-            name: "SWEEP_LIMIT",
-            default: "1000",
-            must_be: "a whole number from 1 to 100000",
-            meaning: "how many clients a sweep deletes at the most",
-        },
-    ];
+const SWEEP_DELETES: Setting = Setting {
+    name: "SWEEP_DELETES",
+    default: "false",
+    must_be: "true or false",
+    meaning: "Whether the sweep deletes clients. `false`: it only reports which clients it would delete.",
+};
+const SWEEP_UNUSED_HOURS: Setting = Setting {
+    name: "SWEEP_UNUSED_HOURS",
+    default: "24",
+    must_be: "a whole number of hours from 1 to 8760",
+    meaning: "How many hours after its registration the sweep may delete a client that was never used.",
+};
+const SWEEP_IDLE_DAYS: Setting = Setting {
+    name: "SWEEP_IDLE_DAYS",
+    default: "90",
+    must_be: "a whole number of days from 1 to 3650",
+    meaning: "How many days after its last use the sweep may delete a client.",
+};
+const SWEEP_LIMIT: Setting = Setting {
+    name: "SWEEP_LIMIT",
+    default: "1000",
+    must_be: "a whole number from 1 to 100000",
+    meaning: "The maximum number of clients that one run of the sweep deletes, or would delete.",
+};
 
-    /// Reads the settings with `variable`, which gives an environment variable's value.
+impl Sweep {
+    /// The settings of this struct.
+    pub const TABLE: [Setting; 4] = [SWEEP_DELETES, SWEEP_UNUSED_HOURS, SWEEP_IDLE_DAYS, SWEEP_LIMIT];
+
+    /// Reads the settings. `variable` gives the value of an environment variable; an empty value counts as unset.
     ///
     /// # Errors
-    /// The first [`WrongSetting`], in the order of [`TABLE`](Self::TABLE).
+    /// The first [`WrongSetting`].
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, WrongSetting> {
-        let [grants, expire_at, deletes, unused, idle, most] = values(Self::TABLE, variable);
-        let grants = accept(grants, |name| (name.is_empty() || is_table_name(name)).then(|| name.to_owned()))?;
         Ok(Self {
-            grants: Some(grants).filter(|name| !name.is_empty()),
-            grants_expire_at: accept(expire_at, |name| (1..=255).contains(&name.len()).then(|| name.to_owned()))?,
-            deletes: accept(deletes, |word| word.parse().ok())?,
-            patience: Patience {
-                unused: accept(unused, |hours| number(hours, 1, 8760)).map(Duration::from_hours)?,
-                used: accept(idle, |days| number(days, 1, 3650)).map(|days| Duration::from_hours(24 * days))?,
+            deletes: SWEEP_DELETES.read(&variable, |word| word.parse().ok())?,
+            policy: IdlePolicy {
+                unused: SWEEP_UNUSED_HOURS.read(&variable, |hours| number(hours, 1, 8760).map(Duration::from_hours))?,
+                used: SWEEP_IDLE_DAYS.read(&variable, |days| number(days, 1, 3650).map(of_days))?,
             },
-            most: accept(most, |clients| number(clients, 1, 100_000)?.try_into().ok())?,
+            limit: SWEEP_LIMIT.read(&variable, |clients| number(clients, 1, 100_000)?.try_into().ok())?,
         })
     }
-}
-
-/// Each setting with its value. An empty value counts as unset.
-fn values<const N: usize>(settings: [Setting; N], variable: impl Fn(&str) -> Option<String>) -> [(Setting, String); N] {
-    let value = |name| variable(name).filter(|value| !value.is_empty());
-    settings.map(|setting| (setting, value(setting.name).unwrap_or_else(|| setting.default.to_owned())))
-}
-
-fn accept<T>((setting, value): (Setting, String), read: impl FnOnce(&str) -> Option<T>) -> Result<T, WrongSetting> {
-    read(&value).ok_or(WrongSetting { name: setting.name, must_be: setting.must_be, value })
 }
 
 fn number(text: &str, least: u64, most: u64) -> Option<u64> {
     text.parse().ok().filter(|number| (least..=most).contains(number))
+}
+
+fn milliseconds(text: &str, least: u64, most: u64) -> Option<Duration> {
+    number(text, least, most).map(Duration::from_millis)
+}
+
+fn of_days(days: u64) -> Duration {
+    Duration::from_hours(24 * days)
 }
 
 fn is_table_name(name: &str) -> bool {

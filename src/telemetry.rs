@@ -1,32 +1,22 @@
-//! The log: one JSON line a request, a deleted client's grants, or a sweep, which is also its metrics.
+//! The log: JSON, one line an event. A record is a line that is also a metric.
 //!
-//! The keys are those that Powertools for AWS Lambda writes, and ours. A request's line carries the exact reason, which
-//! the caller is not told, and CloudWatch's embedded metric format, so that no second line and no agent is needed.
+//! The keys are those of Powertools for AWS Lambda. A record carries CloudWatch's embedded metric format, so that no second
+//! line and no agent is needed. This module knows no record: whoever writes one declares it as a type.
 
-use crate::{
-    cascade::Fate,
-    client::{Id, Idle},
-    deletion::{Ended, NotDeleted},
-    rule::RequestToDelete,
-    store::{Fault, Meter},
-    sweep::Report,
-};
-use aws_smithy_types::date_time::{DateTime, Format};
-use lambda_http::{Context, http::StatusCode};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::{
-    fmt,
-    net::IpAddr,
-    time::{Duration, SystemTime},
+    fmt::{self, Write as _},
+    time::SystemTime,
 };
 use tracing::{
-    Event, Level, Metadata, Subscriber,
+    Event, Level, Subscriber,
     field::{Field, Visit},
+    level_filters::LevelFilter,
 };
 use tracing_subscriber::{
     Layer,
-    filter::filter_fn,
+    filter::Targets,
     fmt::{
         FmtContext, FormatEvent, FormatFields, FormattedFields, MakeWriter,
         format::{JsonFields, Writer},
@@ -36,240 +26,119 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-/// The target of a request's line, which is written whatever the level: it is the metrics too.
-pub const REQUEST: &str = "deregister::request";
-/// The target of the line that tells what became of a deleted client's grants; written whatever the level.
-pub const CLEARANCE: &str = "deregister::clearance";
-/// The target of the line that reports on a sweep; written whatever the level.
-pub const REPORT: &str = "deregister::report";
+/// The target of records.
+const RECORD: &str = "deregister::record";
 
-/// Writes to the standard output from now on. `level` is the lowest that is written, from `AWS_LAMBDA_LOG_LEVEL`;
-/// `clock` tells the time.
-pub fn init(level: Option<&str>, clock: fn() -> SystemTime) {
+/// A line of the log that is also a metric. It is written at every log level.
+pub trait Record: Serialize {
+    /// The metrics, by the names of the record's own fields.
+    const METRICS: &'static [Metrics];
+
+    /// The severity.
+    fn level(&self) -> Level;
+
+    /// The message, for people.
+    fn message(&self) -> &'static str;
+}
+
+/// Metrics with the same dimensions.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Metrics {
+    /// CloudWatch's namespace.
+    pub namespace: &'static str,
+    /// The sets of dimensions. Their values must be few, so that no caller can multiply metrics.
+    pub dimensions: &'static [&'static [&'static str]],
+    /// The metrics.
+    pub metrics: &'static [Metric],
+}
+
+/// A metric.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Metric {
+    /// The name of the field.
+    pub name: &'static str,
+    /// CloudWatch's unit.
+    pub unit: &'static str,
+}
+
+/// Writes a record.
+pub fn write<R: Record>(record: &R, now: SystemTime) {
+    let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let line = Line {
+        level: record.level().as_str(),
+        timestamp: timestamp(now),
+        service: SERVICE,
+        message: record.message(),
+        location: None,
+        fields: record,
+        aws: Some(EmbeddedMetrics {
+            timestamp: since_epoch.as_millis().try_into().unwrap_or(u64::MAX),
+            cloud_watch_metrics: R::METRICS,
+        }),
+    };
+    // The log must not fail a request. No record fails to serialize.
+    let line = serde_json::to_string(&line).unwrap_or_default();
+    match record.level() {
+        Level::ERROR => tracing::error!(target: RECORD, line),
+        _ => tracing::info!(target: RECORD, line),
+    }
+}
+
+/// Installs the log on the standard output. `level` is the lowest level that is written, from `AWS_LAMBDA_LOG_LEVEL`.
+/// `clock` gives the time.
+pub fn install(level: Option<&str>, clock: fn() -> SystemTime) {
     subscriber(level, clock, std::io::stdout).init();
 }
 
-/// The same, to another writer, for who wants to install it otherwise.
+/// The log on another writer.
 pub fn subscriber<W>(level: Option<&str>, clock: fn() -> SystemTime, writer: W) -> impl Subscriber + Send + Sync
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let level = level.and_then(|level| level.parse().ok()).unwrap_or(Level::INFO);
-    // At the level TRACE the runtime writes each event whole, credentials included.
-    let tells_all =
-        |metadata: &Metadata<'_>| *metadata.level() == Level::TRACE && metadata.target().starts_with("lambda_runtime");
-    let wanted =
-        move |metadata: &Metadata<'_>| is_metrics(metadata) || (*metadata.level() <= level && !tells_all(metadata));
+    let level = level.and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
+    let written = Targets::new()
+        .with_default(level)
+        .with_target(RECORD, LevelFilter::TRACE)
+        // At TRACE the runtime writes every event whole, credentials included.
+        .with_target("lambda_runtime", level.min(LevelFilter::DEBUG));
     let lines = tracing_subscriber::fmt::layer()
         .fmt_fields(JsonFields::new())
         .event_format(Lines { clock })
         .with_writer(writer);
-    tracing_subscriber::registry().with(lines.with_filter(filter_fn(wanted)))
+    tracing_subscriber::registry().with(lines.with_filter(written))
 }
 
-/// Whether the lines with these metadata are metrics too.
-fn is_metrics(metadata: &Metadata<'_>) -> bool {
-    metadata.is_event() && [REQUEST, CLEARANCE, REPORT].contains(&metadata.target())
-}
+const SERVICE: &str = "deregister";
 
-/// How a request ended, in the words of the log.
-#[derive(Debug)]
-pub(crate) struct Story {
-    door: &'static str,
-    outcome: Outcome,
-    reason: Option<String>,
-    client_id: Option<Id>,
-    caller: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Outcome {
-    Deleted,
-    Refused,
-    Failed,
-}
-
-impl Story {
-    /// Of a request to delete. An id is named only if the table knows it: another may be a secret in the wrong place.
-    pub(crate) fn of<R: RequestToDelete>(ended: &Ended<R>) -> Self {
-        let (outcome, reason) = match &ended.result {
-            Ok(()) => (Outcome::Deleted, None),
-            Err(NotDeleted::Refused(reason)) => (Outcome::Refused, Some(reason.to_string())),
-            Err(NotDeleted::Unread(fault) | NotDeleted::Unwritten(fault)) => (Outcome::Failed, Some(fault.to_string())),
-        };
-        Self {
-            door: R::DOOR,
-            outcome,
-            reason,
-            client_id: ended.request.as_ref().and_then(|request| ended.facts.known(request.target()?)).cloned(),
-            caller: ended.request.as_ref().and_then(|request| request.caller(&ended.facts)),
-        }
-    }
-
-    /// Of a request that no door takes.
-    pub(crate) fn of_refused(door: &'static str, reason: &str) -> Self {
-        Self { door, outcome: Outcome::Refused, reason: Some(reason.to_owned()), client_id: None, caller: None }
-    }
-}
-
-/// What else a request's line says.
-#[derive(Debug)]
-pub(crate) struct Line<'r> {
-    pub(crate) status: StatusCode,
-    pub(crate) source_ip: Option<IpAddr>,
-    pub(crate) context: Option<&'r Context>,
-    pub(crate) cold_start: bool,
-    pub(crate) duration: Duration,
-    pub(crate) meter: &'r Meter,
-}
-
-impl Line<'_> {
-    /// Writes the line: a refusal for information, a fault as an error.
-    pub(crate) fn write(&self, story: &Story) {
-        macro_rules! line {
-            ($level:ident, $outcome:literal, $message:literal) => {
-                tracing::$level!(
-                    target: REQUEST,
-                    door = story.door,
-                    outcome = $outcome,
-                    reason = story.reason,
-                    client_id = story.client_id.as_ref().map(Id::as_str),
-                    caller = story.caller,
-                    source_ip = self.source_ip.map(display),
-                    status = self.status.as_u16(),
-                    function_request_id = self.context.map(|context| context.request_id.as_str()),
-                    xray_trace_id = self.context.and_then(|context| context.xray_trace_id.as_deref()).map(trace_id),
-                    cold_start = self.cold_start,
-                    duration_ms = milliseconds(self.duration),
-                    database_ms = milliseconds(self.meter.elapsed()),
-                    database_calls = self.meter.tries(),
-                    retries = self.meter.retries(),
-                    throttles = self.meter.throttles(),
-                    $message
-                )
-            };
-        }
-        match story.outcome {
-            Outcome::Deleted => line!(info, "deleted", "deleted a client"),
-            Outcome::Refused => line!(info, "refused", "refused a request"),
-            Outcome::Failed => line!(error, "failed", "failed on a request"),
-        }
-    }
-}
-
-/// What became of the grants of a deleted client.
-#[derive(Debug)]
-pub(crate) struct Clearance<'c> {
-    pub(crate) client: &'c Id,
-    pub(crate) fate: &'c Result<Fate, Fault>,
-    pub(crate) removed: usize,
-    pub(crate) duration: Duration,
-    pub(crate) meter: &'c Meter,
-    pub(crate) context: &'c Context,
-}
-
-impl Clearance<'_> {
-    /// Writes the line: a fault as an error.
-    pub(crate) fn write(&self) {
-        macro_rules! line {
-            ($level:ident, $outcome:literal, $message:literal) => {
-                tracing::$level!(
-                    target: CLEARANCE,
-                    outcome = $outcome,
-                    reason = self.fate.as_ref().err().map(display),
-                    client_id = self.client.as_str(),
-                    grants_removed = self.removed,
-                    function_request_id = self.context.request_id,
-                    xray_trace_id = self.context.xray_trace_id.as_deref().map(trace_id),
-                    duration_ms = milliseconds(self.duration),
-                    database_ms = milliseconds(self.meter.elapsed()),
-                    database_calls = self.meter.tries(),
-                    retries = self.meter.retries(),
-                    throttles = self.meter.throttles(),
-                    $message
-                )
-            };
-        }
-        match self.fate {
-            Ok(Fate::Removed) => line!(info, "removed", "removed a deleted client's grants"),
-            Ok(Fate::Kept) => line!(info, "kept", "left the grants of a client that is live again"),
-            Err(_) => line!(error, "unfinished", "left grants of a deleted client for another time"),
-        }
-    }
-}
-
-/// Tells of one client that the sweep deleted, or would have.
-pub(crate) fn write_swept(client: &Id, idle: Idle, deletes: bool) {
-    let since = DateTime::from(idle.since).fmt(Format::DateTime).unwrap_or_default();
-    let message = if deletes { "swept a client" } else { "would sweep a client" };
-    tracing::info!(client_id = client.as_str(), used = idle.used, idle_since = since, "{message}");
-}
-
-/// Reports on a sweep: one that the database ended as an error.
-pub(crate) fn write_sweep(
-    report: &Report,
-    fault: Option<&Fault>,
-    duration: Duration,
-    meter: &Meter,
-    context: &Context,
-) {
-    macro_rules! line {
-        ($level:ident, $message:literal) => {
-            tracing::$level!(
-                target: REPORT,
-                mode = if report.deletes { "delete" } else { "observe" },
-                reason = fault.map(display),
-                due = report.due,
-                swept = report.swept,
-                protected = report.protected,
-                granted = report.granted,
-                changed = report.changed,
-                unreadable = report.unreadable,
-                failed = report.failed,
-                complete = report.complete,
-                function_request_id = context.request_id,
-                xray_trace_id = context.xray_trace_id.as_deref().map(trace_id),
-                duration_ms = milliseconds(duration),
-                database_ms = milliseconds(meter.elapsed()),
-                database_calls = meter.tries(),
-                retries = meter.retries(),
-                throttles = meter.throttles(),
-                $message
-            )
-        };
-    }
-    if fault.is_none() {
-        line!(info, "looked through the idle clients");
-    } else {
-        line!(error, "failed on the idle clients");
-    }
-}
-
-fn milliseconds(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e3
-}
-
-/// The trace's id alone, of the header that carries it.
-fn trace_id(header: &str) -> &str {
-    header.split(';').find_map(|part| part.trim().strip_prefix("Root=")).unwrap_or(header)
-}
-
-/// Writes an event as one line of JSON.
-struct Lines {
-    clock: fn() -> SystemTime,
-}
-
+/// A line of the log.
 #[derive(Serialize)]
-struct JsonLine<'e> {
+struct Line<'l, F> {
     level: &'static str,
     timestamp: String,
     service: &'static str,
-    #[serde(flatten)]
-    fields: Fields,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    message: &'l str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    location: Option<&'e str>,
+    location: Option<&'l str>,
+    #[serde(flatten)]
+    fields: &'l F,
     #[serde(rename = "_aws", skip_serializing_if = "Option::is_none")]
-    metrics: Option<Metrics>,
+    aws: Option<EmbeddedMetrics>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct EmbeddedMetrics {
+    /// Milliseconds since the epoch.
+    timestamp: u64,
+    cloud_watch_metrics: &'static [Metrics],
+}
+
+/// Formats an event of `tracing` as a line: a record as it is, any other event with the ids of the invocation.
+struct Lines {
+    clock: fn() -> SystemTime,
 }
 
 impl<S, N> FormatEvent<S, N> for Lines
@@ -278,153 +147,55 @@ where
     N: for<'w> FormatFields<'w> + 'static,
 {
     fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let now = (self.clock)();
         let metadata = event.metadata();
-        let mut fields = Fields::default();
-        event.record(&mut fields);
-        let metrics = Metrics::of(metadata.target(), now);
-        if metadata.target() == REQUEST {
-            fields.count("requests", 1);
-            fields.count("cold_starts", u64::from(fields.0.get("cold_start") == Some(&Value::Bool(true))));
-        } else if metrics.is_none()
-            && let Some(invocation) = context.lookup_current()
-        {
-            invocation.extensions().get::<FormattedFields<N>>().into_iter().for_each(|span| fields.of_invocation(span));
+        if metadata.target() == RECORD {
+            let mut copy = CopyText(writer.by_ref());
+            event.record(&mut copy);
+            return writer.write_char('\n');
         }
-        let line = JsonLine {
+        let mut fields = String::new();
+        context.format_fields(Writer::new(&mut fields), event)?;
+        let mut fields: Map<String, Value> = serde_json::from_str(&fields).map_err(|_| fmt::Error)?;
+        if let Some(invocation) = context.lookup_current() {
+            fields.extend(invocation.extensions().get::<FormattedFields<N>>().into_iter().flat_map(invocation_ids));
+        }
+        let line = Line {
             level: metadata.level().as_str(),
-            timestamp: DateTime::from(now).fmt(Format::DateTime).map_err(|_| fmt::Error)?,
-            service: "deregister",
-            fields,
-            location: metrics.is_none().then_some(metadata.target()),
-            metrics,
+            timestamp: timestamp((self.clock)()),
+            service: SERVICE,
+            message: "",
+            location: Some(metadata.target()),
+            fields: &fields,
+            aws: None,
         };
         writeln!(writer, "{}", serde_json::to_string(&line).map_err(|_| fmt::Error)?)
     }
 }
 
-/// What makes metrics of a request's line (CloudWatch's embedded metric format).
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Metrics {
-    /// Milliseconds since the epoch.
-    timestamp: u64,
-    cloud_watch_metrics: &'static [Directive],
+/// The ids of the invocation, from the runtime's span.
+fn invocation_ids<N>(span: &FormattedFields<N>) -> Vec<(String, Value)> {
+    let mut ids: Map<String, Value> = serde_json::from_str(span).unwrap_or_default();
+    let names = [("requestId", "function_request_id"), ("xrayTraceId", "xray_trace_id")];
+    names.into_iter().filter_map(|(theirs, ours)| Some((ours.to_owned(), ids.remove(theirs)?))).collect()
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Directive {
-    namespace: &'static str,
-    dimensions: &'static [&'static [&'static str]],
-    metrics: &'static [Metric],
+/// Copies a text field as it is.
+struct CopyText<'w>(Writer<'w>);
+
+impl Visit for CopyText<'_> {
+    fn record_str(&mut self, _: &Field, text: &str) {
+        // The standard output cannot report that it is closed.
+        let _ = self.0.write_str(text);
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Metric {
-    name: &'static str,
-    unit: &'static str,
-}
-
-impl Metrics {
-    /// Doors and outcomes are few, so that callers cannot multiply them.
-    const OF_REQUESTS: [Directive; 2] = [
-        Directive {
-            namespace: "deregister",
-            dimensions: &[&["door", "outcome"]],
-            metrics: &[Metric { name: "requests", unit: "Count" }],
-        },
-        Directive {
-            namespace: "deregister",
-            dimensions: &[&["door"]],
-            metrics: &[
-                Metric { name: "duration_ms", unit: "Milliseconds" },
-                Metric { name: "database_ms", unit: "Milliseconds" },
-                Metric { name: "throttles", unit: "Count" },
-                Metric { name: "cold_starts", unit: "Count" },
-            ],
-        },
-    ];
-
-    const OF_CLEARANCES: [Directive; 1] = [Directive {
-        namespace: "deregister",
-        dimensions: &[&["outcome"]],
-        metrics: &[
-            Metric { name: "grants_removed", unit: "Count" },
-            Metric { name: "duration_ms", unit: "Milliseconds" },
-        ],
-    }];
-
-    const OF_REPORTS: [Directive; 1] = [Directive {
-        namespace: "deregister",
-        dimensions: &[&["mode"]],
-        metrics: &[
-            Metric { name: "due", unit: "Count" },
-            Metric { name: "swept", unit: "Count" },
-            Metric { name: "unreadable", unit: "Count" },
-            Metric { name: "duration_ms", unit: "Milliseconds" },
-        ],
-    }];
-
-    /// Those of a line with this target, where it has any.
-    fn of(target: &str, now: SystemTime) -> Option<Self> {
-        let cloud_watch_metrics: &[_] = match target {
-            REQUEST => &Self::OF_REQUESTS,
-            CLEARANCE => &Self::OF_CLEARANCES,
-            REPORT => &Self::OF_REPORTS,
-            _ => return None,
-        };
-        let milliseconds = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
-        Some(Self { timestamp: u64::try_from(milliseconds).unwrap_or(u64::MAX), cloud_watch_metrics })
-    }
-}
-
-/// The fields of an event.
-#[derive(Default, Serialize)]
-#[serde(transparent)]
-struct Fields(Map<String, Value>);
-
-impl Fields {
-    fn count(&mut self, name: &str, number: u64) {
-        self.0.insert(name.to_owned(), number.into());
-    }
-
-    /// Adds the ids of the invocation, from the runtime's span.
-    fn of_invocation(&mut self, span: &str) {
-        let Ok(mut ids) = serde_json::from_str::<Map<String, Value>>(span) else { return };
-        for (theirs, ours) in [("requestId", "function_request_id"), ("xrayTraceId", "xray_trace_id")] {
-            self.0.extend(ids.remove(theirs).map(|id| (ours.to_owned(), id)));
-        }
-    }
-
-    fn put(&mut self, field: &Field, value: impl Into<Value>) {
-        self.0.insert(field.name().to_owned(), value.into());
-    }
-}
-
-impl Visit for Fields {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.put(field, format!("{value:?}"));
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field, value);
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, value);
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, value);
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, value);
-    }
-
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field, value);
+/// The time as RFC 3339 has it, in UTC, in milliseconds. Empty for a time that RFC 3339 cannot write.
+fn timestamp(now: SystemTime) -> String {
+    let mut text = String::new();
+    match write!(text, "{}", humantime::format_rfc3339_millis(now.max(SystemTime::UNIX_EPOCH))) {
+        Ok(()) => text,
+        Err(_) => String::new(),
     }
 }

@@ -7,11 +7,9 @@ mod support;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use deregister::{
-    allow_list::AllowList,
-    client::{ApiClient, Client, Id, Kind, Metadata, OAuthClient, Service, StoredSecret},
-    credential::Secret,
-    event::{Answer, Event},
-    store::Creation,
+    dynamodb::admin::Creation,
+    http::event::{Event, EventResponse},
+    model::{AllowList, ApiClient, Client, Digest, Id, Kind, Metadata, OAuthClient, Service, StoredSecret},
     telemetry,
 };
 use lambda_http::{Body, LambdaEvent, RequestExt, Response};
@@ -42,7 +40,7 @@ fn api_client(application: &str, features: &[&str]) -> ApiClient {
     ApiClient {
         app_id: application.to_owned(),
         features: features.iter().map(|&feature| feature.to_owned()).collect(),
-        secrets: vec![StoredSecret { digest: Secret::new("secret").digest(), expires_at: None }],
+        secrets: vec![StoredSecret { digest: Digest::of("secret"), expires_at: None }],
         ..ApiClient::default()
     }
 }
@@ -51,7 +49,7 @@ fn oauth_client(service: &str) -> Kind {
     Kind::OAuth(OAuthClient {
         service_id: id(service),
         dynamic: true,
-        registration_token_digest: Some(Secret::new("token").digest()),
+        registration_token_digest: Some(Digest::of("token")),
         metadata: Metadata::default(),
     })
 }

@@ -11,9 +11,13 @@ use aws_sdk_dynamodb::{
     },
 };
 use deregister::{
-    cascade::{Batch, Cascade, Failures, NoSequenceNumber},
-    client::{Id, Restoration, Service},
-    store::{Grants, Meter, Restored, item::Item},
+    cascade::Failures,
+    dynamodb::{GrantsTable, admin::RestoreOutcome, item::Item},
+    functions::{
+        Cascade,
+        cascade::{Batch, NoSequenceNumber},
+    },
+    model::{Id, Restoration, Service},
 };
 use lambda_http::LambdaEvent;
 use serde_json::{Value, json};
@@ -227,7 +231,7 @@ fn calls(pages: &[usize]) -> Vec<&'static str> {
 async fn restore(lab: &Lab, client: &str) {
     let restoration = Restoration { at: now(), by: "operator#jane".to_owned() };
     let restored = lab.quiet_store().restore(&id(client), &restoration).await.unwrap();
-    assert!(matches!(restored, Restored::Done(_)), "{restored:?}");
+    assert!(matches!(restored, RestoreOutcome::Done(_)), "{restored:?}");
 }
 
 /// Drops the work as soon as it has sent its n-th call, whose answer it never sees. What came of it, if it was done before.
@@ -336,7 +340,7 @@ async fn what_is_left_unprocessed_is_written_again_until_it_is_processed_and_not
     let keys = [0, 1, 2].map(|number| key(tables.keys, "a", number));
     tables.lab.wire.plan("BatchWriteItem", Mishap::OnlyFirst);
     let mut removed = 0;
-    tables.grants.remove(keys.to_vec(), &mut removed, &Meter::default()).await.unwrap();
+    tables.grants.remove(keys.to_vec(), &mut removed).await.unwrap();
     assert_eq!(removed, 3);
     assert_eq!(tables.take_calls(), ["BatchWriteItem", "BatchWriteItem"]);
     let body: Value = serde_json::from_str(&tables.lab.wire.last_body()).unwrap();
@@ -847,7 +851,7 @@ async fn a_grant_without_an_end_or_with_one_in_the_future_is_live_and_one_that_e
         ("both", vec![Some(0), Some(seconds), None], true),
     ] {
         issue_until(&tables, client, CONTENT, &ends).await;
-        assert_eq!(tables.grants.is_any_live(&id(client), now(), &Meter::default()).await, Ok(live), "{client}");
+        assert_eq!(tables.grants.is_any_live(&id(client), now()).await, Ok(live), "{client}");
         assert_eq!(tables.take_calls(), ["Query"], "{client}");
     }
 }
@@ -862,7 +866,7 @@ async fn a_live_grant_is_found_behind_pages_of_grants_that_have_ended_and_none_i
         ("first", &[&[None], &ended[..]].concat(), true, 1),
     ] {
         issue_until(&tables, client, &large(), ends).await;
-        assert_eq!(tables.grants.is_any_live(&id(client), now(), &Meter::default()).await, Ok(live), "{client}");
+        assert_eq!(tables.grants.is_any_live(&id(client), now()).await, Ok(live), "{client}");
         assert_eq!(tables.take_calls(), vec!["Query"; calls], "{client}");
     }
 }
@@ -878,7 +882,7 @@ async fn a_grant_whose_end_cannot_be_read_is_live() {
         item.insert(EXPIRES_AT.to_owned(), end.clone());
         let put = PutRequest::builder().set_item(Some(item)).build().unwrap();
         write(&tables.lab, vec![WriteRequest::builder().put_request(put).build()]).await;
-        let live = tables.grants.is_any_live(&id(&client), now(), &Meter::default()).await;
+        let live = tables.grants.is_any_live(&id(&client), now()).await;
         assert_eq!(live, Ok(true), "{end:?}");
     }
 }

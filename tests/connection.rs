@@ -7,9 +7,11 @@ mod support;
 mod tls;
 
 use deregister::{
-    Function, Realm,
+    dynamodb::{ClientsTable, connection},
+    functions::Delete,
+    model::Realm,
     settings::Settings,
-    store::{DynamoDb, Fault, Meter, Store, connection},
+    store::{Fault, Store},
 };
 use lambda_http::LambdaEvent;
 use std::{collections::BTreeSet, path::PathBuf, sync::atomic::Ordering, time::Duration};
@@ -33,13 +35,13 @@ fn settings() -> Settings {
     Settings::read(|_| None).unwrap()
 }
 
-async fn store_in(variables: &[(&'static str, &str)]) -> DynamoDb {
+async fn store_in(variables: &[(&'static str, &str)]) -> ClientsTable {
     let config = connection::configure(&settings(), environment(variables)).await.unwrap();
-    DynamoDb::new(config, "clients", Duration::ZERO)
+    ClientsTable::new(config, "clients", Duration::ZERO)
 }
 
 /// The sample data behind TLS, and a store that trusts its certificate by this variable.
-async fn trusting_by(variable: &'static str) -> (tls::Front, DynamoDb) {
+async fn trusting_by(variable: &'static str) -> (tls::Front, ClientsTable) {
     let lab = Lab::with_samples().await;
     let certificates = file(variable);
     let front = tls::front(&lab.endpoint, &certificates).await.unwrap();
@@ -66,7 +68,7 @@ async fn region_and_credentials_are_those_of_lambdas_environment() {
         String::from_utf8_lossy(&heard).to_ascii_lowercase()
     });
     let store = store_in(&[("AWS_ENDPOINT_URL", "http://127.0.0.1:1"), ("AWS_ENDPOINT_URL_DYNAMODB", &url)]).await;
-    let _ = store.load(BTreeSet::from([key()]), &Meter::default()).await;
+    let _ = store.load(BTreeSet::from([key()])).await;
     let heard = heard.await.unwrap();
     assert!(heard.contains("credential=key/") && heard.contains("/eu-central-1/dynamodb/"), "{heard}");
     assert!(heard.contains("x-amz-security-token: session"), "{heard}");
@@ -78,10 +80,10 @@ async fn an_empty_variable_counts_as_unset() {
     let empty = ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_CA_BUNDLE", "SSL_CERT_FILE", "AWS_PROFILE", "AWS_SESSION_TOKEN"];
     let mut variables = vec![("AWS_ENDPOINT_URL", lab.endpoint.as_str())];
     variables.extend(empty.map(|name| (name, "")));
-    store_in(&variables).await.load(BTreeSet::from([key()]), &Meter::default()).await.unwrap();
+    store_in(&variables).await.load(BTreeSet::from([key()])).await.unwrap();
 
     let store = store_in(&[("AWS_ENDPOINT_URL_DYNAMODB", ""), ("AWS_ENDPOINT_URL", "")]).await;
-    let fault = store.load(BTreeSet::from([key()]), &Meter::default()).await.unwrap_err();
+    let fault = store.load(BTreeSet::from([key()])).await.unwrap_err();
     assert!(matches!(fault, Fault::Unavailable(_)), "{fault}");
 }
 
@@ -91,7 +93,7 @@ async fn the_connection_is_opened_over_tls_and_the_first_delete_uses_it() {
     store.open(Duration::from_secs(10)).await;
     assert_eq!(front.handshakes.load(Ordering::Relaxed), 1);
 
-    let function = Function::new(store, Realm::new("deregister").unwrap(), now);
+    let function = Delete::new(store, Realm::new("deregister").unwrap(), now);
     let path = format!("/config/{}/clients/{}", sample::APPLICATION, sample::TARGET);
     let event = event("DELETE", &path, "", &[("authorization", &basic(sample::OWNER))], "");
     let event = serde_json::from_str(&event).unwrap();
@@ -105,7 +107,7 @@ async fn an_opening_of_no_time_leaves_the_connection_to_the_first_request() {
     let (front, store) = trusting_by("SSL_CERT_FILE").await;
     store.open(Duration::ZERO).await;
     assert_eq!(front.handshakes.load(Ordering::Relaxed), 0);
-    store.load(BTreeSet::from([key()]), &Meter::default()).await.unwrap();
+    store.load(BTreeSet::from([key()])).await.unwrap();
     assert_eq!(front.handshakes.load(Ordering::Relaxed), 1);
 }
 
@@ -120,7 +122,7 @@ async fn a_server_whose_certificate_nobody_vouches_for_is_not_spoken_to() {
     let lab = Lab::with_samples().await;
     let front = tls::front(&lab.endpoint, &file("untrusted.pem")).await.unwrap();
     let store = store_in(&[("AWS_ENDPOINT_URL_DYNAMODB", front.url.as_str())]).await;
-    let Err(Fault::Unavailable(why)) = store.load(BTreeSet::from([key()]), &Meter::default()).await else {
+    let Err(Fault::Unavailable(why)) = store.load(BTreeSet::from([key()])).await else {
         panic!("it was spoken to");
     };
     assert!(why.contains("certificate"), "{why}");
@@ -155,6 +157,6 @@ fn amazons_roots_are_those_that_amazon_publishes() {
     }
 }
 
-fn key() -> deregister::rule::Key {
-    deregister::rule::Key::Token("none".to_owned())
+fn key() -> deregister::snapshot::Key {
+    deregister::snapshot::Key::Token("none".to_owned())
 }

@@ -8,16 +8,17 @@ mod tool;
 use aws_sdk_dynamodb::types::{AttributeValue, TableDescription};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use deregister::{
-    Function, Realm,
-    allow_list::AllowList,
-    client::{ApiClient, Client, Idle, Kind, Metadata, OAuthClient, Service, StoredSecret, Version},
-    credential::Secret,
-    rule::{Key, Record},
-    store::{
-        List, Meter, Standing,
+    dynamodb::{
         item::Item,
-        table::{definition, time_to_live},
+        schema::{definition, time_to_live},
     },
+    functions::Delete,
+    model::{
+        AllowList, ApiClient, Client, Digest, Idle, IdlePartition, Kind, Metadata, OAuthClient, Realm, Service,
+        StoredSecret, Version,
+    },
+    snapshot::{Key, Record},
+    store::ClientStatus,
 };
 use lambda_http::{Body, LambdaEvent, Response, lambda_runtime::Context};
 use serde_json::{Value, json};
@@ -94,7 +95,7 @@ async fn an_api_client_is_created_as_it_was_described() {
             name: Some("Jane".to_owned()),
             features: vec!["owner".to_owned(), "direct_access".to_owned()],
             ip_allow_list: AllowList::new(["198.51.100.0/24", "2001:db8::1"]),
-            secrets: vec![StoredSecret { digest: Secret::new(OWN_SECRET).digest(), expires_at: None }],
+            secrets: vec![StoredSecret { digest: Digest::of(OWN_SECRET), expires_at: None }],
         }),
         protected: true,
         version: Some(Version(1)),
@@ -173,7 +174,7 @@ async fn an_oauth_client_is_registered_with_the_metadata_of_the_file() {
         kind: Kind::OAuth(OAuthClient {
             service_id: id("715948317"),
             dynamic: true,
-            registration_token_digest: Some(Secret::new(token.as_str().unwrap()).digest()),
+            registration_token_digest: Some(Digest::of(token.as_str().unwrap())),
             metadata: Metadata {
                 client_name: Some("Jane".to_owned()),
                 redirect_uris: Some(vec!["https://example.com".to_owned()]),
@@ -352,7 +353,7 @@ async fn show_and_list_tell_when_a_client_that_registered_itself_was_last_used()
         object(&lab, &format!("client register --service 1 {line}")).await;
     }
     let used = id("used");
-    let standing = lab.quiet_store().standing(&used).await.unwrap();
+    let standing = lab.quiet_store().client_status(&used).await.unwrap();
     assert!(lab.quiet_store().note_use(&used, &standing, now()).await.unwrap());
     let registered = humantime(live(&lab, "never").await.idle.unwrap().since);
 
@@ -406,7 +407,7 @@ async fn the_use_of_a_services_clients_that_nobody_kept_track_of_is_kept_track_o
     assert_eq!(object(&lab, "client track --service 1").await, expected);
     let mut listed = Vec::new();
     for list in List::all() {
-        let page = lab.quiet_store().idle_clients(list, clock(), None, &Meter::default()).await.unwrap();
+        let page = lab.quiet_store().idle_clients(list, clock(), None).await.unwrap();
         listed.extend(page.clients);
     }
     listed.retain(|(id, _)| id.as_str().starts_with("old-"));
@@ -439,7 +440,9 @@ async fn only_a_live_client_that_registered_itself_and_is_not_kept_track_of_begi
 
     register_before_there_was_an_index(&lab, "1", "old").await;
     assert_eq!(lab.quiet_store().track(&id("old"), now()).await, Ok(true));
-    let Standing::Live { idle, .. } = lab.quiet_store().standing(&id("old")).await.unwrap() else { panic!("not live") };
+    let ClientStatus::Live { idle, .. } = lab.quiet_store().client_status(&id("old")).await.unwrap() else {
+        panic!("not live")
+    };
     assert_eq!(idle, Some(Idle::used(now())));
 }
 
@@ -645,7 +648,7 @@ async fn no_secret_stands_in_the_table_and_no_digest_is_shown() {
         table(&lab, "clients").await.into_iter().flat_map(|item| contents(&AttributeValue::M(item))).collect();
     for secret in secrets {
         assert!(!holds(&stored, secret.as_bytes()), "{secret} is in the table");
-        let digest = Secret::new(secret).digest();
+        let digest = Digest::of(secret);
         assert!(holds(&stored, digest.as_bytes()) || holds(&stored, digest.to_hex().as_bytes()), "and its digest is");
     }
 
@@ -653,7 +656,7 @@ async fn no_secret_stands_in_the_table_and_no_digest_is_shown() {
         for line in ["client show", "--json client show"] {
             let shown = ctl(&lab, &format!("{line} {}", text(client, "client_id"))).run().await.done();
             for secret in secrets {
-                let digest = Secret::new(secret).digest();
+                let digest = Digest::of(secret);
                 for private in [secret, &digest.to_hex(), &BASE64_STANDARD.encode(digest.as_bytes())] {
                     assert!(!shown.contains(private), "{private} in\n{shown}");
                 }
@@ -965,7 +968,7 @@ fn holds(bytes: &[u8], part: &[u8]) -> bool {
 
 /// What the function answers when its clock says so.
 async fn answer_at(lab: &Lab, clock: fn() -> SystemTime, event: &str) -> Response<Body> {
-    let function = Function::new(lab.store.clone(), Realm::new("deregister").unwrap(), clock);
+    let function = Delete::new(lab.store.clone(), Realm::new("deregister").unwrap(), clock);
     let event = LambdaEvent::new(serde_json::from_str(event).unwrap(), Context::default());
     function.call(event).await.unwrap().response
 }

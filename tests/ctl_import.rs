@@ -7,10 +7,8 @@ mod tool;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use deregister::{
-    allow_list::AllowList,
-    client::{ApiClient, Client, Idle, Kind, Metadata, OAuthClient, StoredSecret, Version},
-    credential::Secret,
-    rule::Record,
+    model::{AllowList, ApiClient, Client, Digest, Idle, Kind, Metadata, OAuthClient, StoredSecret, Version},
+    snapshot::Record,
 };
 use serde_json::{Value, json};
 use std::{
@@ -52,7 +50,7 @@ async fn an_api_client_is_imported_as_it_was_listed() {
             name: Some("this is a test client".to_owned()),
             features: vec!["access_issuer".to_owned(), "direct_access".to_owned()],
             ip_allow_list: AllowList::new(["198.51.100.0/24", "2001:db8::1"]),
-            secrets: vec![StoredSecret { digest: Secret::new(SECRET).digest(), expires_at: None }],
+            secrets: vec![StoredSecret { digest: Digest::of(SECRET), expires_at: None }],
         }),
         protected: false,
         version: Some(Version(1)),
@@ -66,7 +64,7 @@ async fn an_imported_oauth_client_is_deleted_with_the_token_that_it_had() {
     let lab = Lab::empty().await;
     object(&lab, "service create 715948317").await;
     let access_token = object(&lab, "token issue --service 715948317").await;
-    let digest = Secret::new(TOKEN).digest();
+    let digest = Digest::of(TOKEN);
     let hashes = [BASE64_URL_SAFE_NO_PAD.encode(digest.as_bytes()), digest.to_hex()];
     let clients: Vec<_> = (1..).zip(&hashes).map(|(number, hash)| oauth_client(number, hash)).collect();
     assert_eq!(parse(&import_oauth(&lab, &json!({ "clients": clients })).await.done()), tally(2, 0, 0));

@@ -34,7 +34,7 @@ async fn two_clients(lab: &Lab) {
         object(lab, &format!("client register --service 1 --id {id}")).await;
     }
     let (used, store) = (id("8"), lab.quiet_store());
-    let standing = store.standing(&used).await.unwrap();
+    let standing = store.client_status(&used).await.unwrap();
     assert!(store.note_use(&used, &standing, now()).await.unwrap());
 }
 

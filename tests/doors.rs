@@ -8,10 +8,9 @@ mod support;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use deregister::{
-    client::{ApiClient, Client, Id, Kind, Metadata, OAuthClient, Service, StoredSecret},
-    credential::Secret,
-    event,
-    store::{Creation, item::Item, table::KEY},
+    dynamodb::{admin::Creation, item::Item, schema::KEY},
+    http::event,
+    model::{ApiClient, Client, Digest, Id, Kind, Metadata, OAuthClient, Service, StoredSecret},
 };
 use lambda_http::{Body, LambdaEvent, Response};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -367,10 +366,7 @@ fn api_client(application: &str, features: &[&str], secrets: &[&str]) -> Kind {
     Kind::Api(ApiClient {
         app_id: application.to_owned(),
         features: features.iter().map(|&feature| feature.to_owned()).collect(),
-        secrets: secrets
-            .iter()
-            .map(|&secret| StoredSecret { digest: Secret::new(secret).digest(), expires_at: None })
-            .collect(),
+        secrets: secrets.iter().map(|&secret| StoredSecret { digest: Digest::of(secret), expires_at: None }).collect(),
         ..ApiClient::default()
     })
 }
@@ -379,7 +375,7 @@ fn oauth_client(service: &str, token: &str) -> Kind {
     Kind::OAuth(OAuthClient {
         service_id: Id::new(service).unwrap(),
         dynamic: true,
-        registration_token_digest: Some(Secret::new(token).digest()),
+        registration_token_digest: Some(Digest::of(token)),
         metadata: Metadata::default(),
     })
 }

@@ -12,9 +12,9 @@ mod support;
 
 use aws_sdk_dynamodb::config::retry::RetryPartition;
 use deregister::{
-    Function,
+    dynamodb::{ClientsTable, connection, item::Item},
+    functions::Delete,
     settings::Settings,
-    store::{DynamoDb, connection, item::Item},
 };
 use lambda_http::{Body, Context, LambdaEvent, Response};
 use proxy::{
@@ -313,7 +313,7 @@ fn publish(part: u8, rows: Vec<String>) {
 struct Site {
     proxy: Proxy,
     wire: Wire,
-    function: Function<DynamoDb>,
+    function: Delete<ClientsTable>,
 }
 
 const DATABASE_SECRETS: [&str; 2] = ["wJalrXUtnFEMIK7MDENGbPxRfiCY", "IQoJb3JpZ2luX2VjEXAMPLE"];
@@ -335,10 +335,10 @@ impl Site {
         let wire = Wire::over(config.clone().build().http_client().unwrap());
         // The clients of a process share a quota of retries: here, each has one of its own.
         let config = config.retry_partition(RetryPartition::new(url)).http_client(wire.clone());
-        let store = DynamoDb::new(config, settings.table, settings.retention);
+        let store = ClientsTable::new(config, settings.table, settings.retention);
         store.open(settings.opening).await;
         wire.take_calls();
-        Self { proxy, wire, function: Function::new(store, settings.realm, now) }
+        Self { proxy, wire, function: Delete::new(store, settings.realm, now) }
     }
 
     async fn answer(&self, door: Door, invocation: Context) -> Response<Body> {

@@ -16,9 +16,8 @@ use aws_sdk_dynamodb::{
     types::AttributeValue,
 };
 use deregister::{
-    client::{ApiClient, Client, Deletion, Id, Kind, Metadata, OAuthClient, OWNER, StoredSecret},
-    credential::{Digest, Secret},
-    store::{Creation, DynamoDb},
+    dynamodb::{ClientsTable, admin::Creation},
+    model::{ApiClient, Client, Deletion, Digest, Id, Kind, Metadata, OAuthClient, OWNER, StoredSecret},
 };
 use serde_dynamo::aws_sdk_dynamodb_1::from_attribute_value;
 use std::{
@@ -104,7 +103,7 @@ fn feature(owner: bool) -> String {
 }
 
 fn digest(secret: &str) -> Digest {
-    Secret::new(secret).digest()
+    Digest::of(secret)
 }
 
 fn digest_of(client: &Client) -> Digest {
@@ -144,7 +143,7 @@ struct History {
 struct World {
     lab: Lab,
     /// Past the wire.
-    store: DynamoDb,
+    store: ClientsTable,
     lines: Vec<Line>,
     history: Mutex<History>,
 }

@@ -10,14 +10,17 @@ use aws_sdk_dynamodb::{
     types::AttributeValue,
 };
 use deregister::{
-    cascade::{Cascade, Fate},
-    client::{ApiClient, Client, Deletion, Id, Idle, Kind, Metadata, OAuthClient, Restoration},
-    deletion::{self, Circumstances},
-    rule::{
-        Permit, operator,
-        sweep::{self, Patience},
+    deletion,
+    dynamodb::{
+        ClientsTable, GrantsTable,
+        admin::{Creation, RestoreOutcome},
+        item::Item,
     },
-    store::{Burial, Creation, DynamoDb, Fault, Grants, Meter, Restored, Standing, Store, item::Item},
+    functions::{Cascade, cascade::PurgeOutcome},
+    invocation::Invocation,
+    model::{ApiClient, Client, Deletion, Id, Idle, IdlePolicy, Kind, Metadata, OAuthClient, Restoration},
+    rule::{Authorization, operator, sweep},
+    store::{ClientStatus, Fault, Store, WriteOutcome},
 };
 use std::{
     collections::HashMap,
@@ -81,34 +84,34 @@ fn deletion(at: SystemTime) -> Deletion {
 }
 
 /// Deletes the client past the wire.
-async fn bury(lab: &Lab, client_id: &str, at: SystemTime) {
+async fn write_tombstone(lab: &Lab, client_id: &str, at: SystemTime) {
     let (target, store) = (id(client_id), lab.quiet_store());
-    let permit = Permit { target: &target, premises: Vec::new() };
-    assert_eq!(store.bury(&permit, &deletion(at), &Meter::default()).await, Ok(Burial::Done));
+    let permit = Authorization { target: &target, preconditions: Vec::new() };
+    assert_eq!(store.write_tombstone(&permit, &deletion(at)).await, Ok(WriteOutcome::Written));
 }
 
 /// Restores the client past the wire.
 async fn restore(lab: &Lab, client_id: &str, at: SystemTime) {
     let restoration = Restoration { at, by: "operator#jane".to_owned() };
     let restored = lab.quiet_store().restore(&id(client_id), &restoration).await.unwrap();
-    assert!(matches!(restored, Restored::Done(_)), "{restored:?}");
+    assert!(matches!(restored, RestoreOutcome::Done(_)), "{restored:?}");
 }
 
-async fn standing(lab: &Lab, client_id: &str) -> Standing {
-    lab.store.standing(&id(client_id)).await.unwrap()
+async fn standing(lab: &Lab, client_id: &str) -> ClientStatus {
+    lab.store.client_status(&id(client_id)).await.unwrap()
 }
 
 async fn honours(lab: &Lab, client_id: &str, issued_at: SystemTime) -> bool {
-    standing(lab, client_id).await.honours(issued_at)
+    standing(lab, client_id).await.accepts(issued_at)
 }
 
 /// What a server does that uses the client now: it asks, and tells. Whether the client is live, and the calls.
 async fn use_client(lab: &Lab, client_id: &str, at: SystemTime) -> (bool, Vec<String>) {
-    let standing = lab.quiet_store().standing(&id(client_id)).await.unwrap();
+    let standing = lab.quiet_store().client_status(&id(client_id)).await.unwrap();
     note_use(lab, client_id, &standing, at).await
 }
 
-async fn note_use(lab: &Lab, client_id: &str, standing: &Standing, at: SystemTime) -> (bool, Vec<String>) {
+async fn note_use(lab: &Lab, client_id: &str, standing: &ClientStatus, at: SystemTime) -> (bool, Vec<String>) {
     lab.wire.take_calls();
     let live = lab.store.note_use(&id(client_id), standing, at).await.unwrap();
     (live, lab.wire.take_calls())
@@ -120,7 +123,9 @@ async fn item(lab: &Lab, client_id: &str) -> Item {
 
 /// Since when the client is idle, as its item says.
 async fn idle(lab: &Lab, client_id: &str) -> Option<Idle> {
-    let Standing::Live { idle, .. } = lab.quiet_store().standing(&id(client_id)).await.unwrap() else { return None };
+    let ClientStatus::Live { idle, .. } = lab.quiet_store().client_status(&id(client_id)).await.unwrap() else {
+        return None;
+    };
     idle
 }
 
@@ -149,7 +154,7 @@ async fn of_a_live_client_is_told_whether_it_registered_itself_and_since_when_it
     let lab = Lab::empty().await;
     for (client_id, client) in kinds() {
         create(&lab, client_id, &client).await;
-        let expected = Standing::Live { revoked_until: None, dynamic: client.is_dynamic(), idle: client.idle };
+        let expected = ClientStatus::Live { revoked_until: None, dynamic: client.is_dynamic(), idle: client.idle };
         assert_eq!(standing(&lab, client_id).await, expected, "{client_id}");
     }
 }
@@ -159,12 +164,12 @@ async fn a_client_that_was_deleted_at_any_door_stands_no_longer_once_that_is_ans
     for door in Door::ALL {
         let lab = Lab::with_samples().await;
         let before = standing(&lab, door.client()).await;
-        assert!(before.is_live() && before.honours(now()), "{door:?}");
+        assert!(before.is_live() && before.accepts(now()), "{door:?}");
         assert!(lab.invoke(&door.event()).await.status().is_success());
         let after = standing(&lab, door.client()).await;
-        let Standing::Deleted(deletion) = &after else { panic!("{door:?}: {after:?}") };
+        let ClientStatus::Deleted(deletion) = &after else { panic!("{door:?}: {after:?}") };
         assert_eq!(deletion.via, format!("{door:?}").to_lowercase());
-        assert!(!after.is_live() && !after.honours(now()) && !after.honours(now() + HOUR), "{door:?}");
+        assert!(!after.is_live() && !after.accepts(now()) && !after.accepts(now() + HOUR), "{door:?}");
     }
 }
 
@@ -173,24 +178,23 @@ async fn nor_does_one_that_an_operator_or_the_sweep_deleted() {
     let lab = Lab::empty().await;
     for via in ["deregisterctl", "sweep"] {
         create(&lab, via, &oauth(true)).await;
-        let circumstances = Circumstances {
+        let invocation = Invocation {
             now: now(),
             deadline: Instant::now() + Duration::from_secs(10),
             source_ip: None,
             request_id: "this".to_owned(),
-            meter: Meter::default(),
         };
         if via == "sweep" {
-            let patience = Patience { unused: HOUR, used: HOUR };
-            let request = sweep::Request { target: id(via), idle: oauth(true).idle.unwrap(), patience };
-            deletion::delete(&lab.store, request, &circumstances).await.result.unwrap();
+            let policy = IdlePolicy { unused: HOUR, used: HOUR };
+            let request = sweep::Request { target: id(via), idle: oauth(true).idle.unwrap(), policy };
+            deletion::delete(&lab.store, request, &invocation).await.result.unwrap();
         } else {
             let request = operator::Request { operator: "operator#jane".to_owned(), target: id(via) };
-            deletion::delete(&lab.store, request, &circumstances).await.result.unwrap();
+            deletion::delete(&lab.store, request, &invocation).await.result.unwrap();
         }
         let after = standing(&lab, via).await;
-        assert!(matches!(&after, Standing::Deleted(deletion) if deletion.via == via), "{after:?}");
-        assert!(!after.honours(now()));
+        assert!(matches!(&after, ClientStatus::Deleted(deletion) if deletion.via == via), "{after:?}");
+        assert!(!after.accepts(now()));
     }
 }
 
@@ -202,8 +206,8 @@ async fn nothing_counts_of_an_id_that_is_nobodys_or_no_longer_anybodys() {
     lab.client.delete_item().table_name(&lab.table).key("pk", key).send().await.unwrap();
     for client_id in ["a", "nobody"] {
         let standing = standing(&lab, client_id).await;
-        assert_eq!(standing, Standing::Unknown);
-        assert!(!standing.is_live() && !standing.honours(now()));
+        assert_eq!(standing, ClientStatus::Unknown);
+        assert!(!standing.is_live() && !standing.accepts(now()));
     }
 }
 
@@ -231,7 +235,7 @@ async fn an_item_that_cannot_be_read_is_a_fault_and_never_a_live_client() {
             None => drop(broken.remove(attribute)),
         }
         lab.client.put_item().table_name(&lab.table).set_item(Some(broken)).send().await.unwrap();
-        let standing = lab.store.standing(&id("a")).await;
+        let standing = lab.store.client_status(&id("a")).await;
         assert!(matches!(standing, Err(Fault::Unreadable(_))), "{attribute} {value:?}: {standing:?}");
     }
 }
@@ -244,9 +248,9 @@ async fn where_the_database_cannot_be_asked_nobody_knows() {
     let denied = || Mishap::error(400, "AccessDeniedException");
 
     (0..4).for_each(|_| lab.wire.plan("GetItem", throttled()));
-    assert!(matches!(lab.store.standing(&id("a")).await, Err(Fault::Unavailable(_))));
+    assert!(matches!(lab.store.client_status(&id("a")).await, Err(Fault::Unavailable(_))));
     lab.wire.plan("GetItem", denied());
-    assert!(matches!(lab.store.standing(&id("a")).await, Err(Fault::Unexpected(_))));
+    assert!(matches!(lab.store.client_status(&id("a")).await, Err(Fault::Unexpected(_))));
 
     (0..4).for_each(|_| lab.wire.plan("UpdateItem", throttled()));
     assert!(matches!(lab.store.note_use(&id("a"), &live, now()).await, Err(Fault::Unavailable(_))));
@@ -393,7 +397,7 @@ async fn of_16_servers_that_use_a_client_within_one_hour_one_writes_and_all_are_
     let lab = with(&oauth(true)).await;
     let written = Written::default();
     let config = lab.client.config().to_builder().interceptor(written.clone());
-    let store = DynamoDb::new(config, &lab.table, RETENTION);
+    let store = ClientsTable::new(config, &lab.table, RETENTION);
     for round in 0..3 {
         let (start, read) = (Arc::new(Barrier::new(16)), standing(&lab, "a").await);
         let mut servers = JoinSet::new();
@@ -511,7 +515,7 @@ async fn a_client_of_before_is_kept_track_of_from_its_next_use_on() {
 /// An authorization server.
 #[derive(Clone)]
 struct Server {
-    clients: DynamoDb,
+    clients: ClientsTable,
     sdk: Sdk,
     /// The seconds that have passed.
     clock: Arc<AtomicU32>,
@@ -532,7 +536,7 @@ impl Server {
             .map(|(name, value)| (name.to_owned(), AttributeValue::S(value.to_owned())));
         let key = Some(HashMap::from(key));
         self.sdk.put_item().table_name("grants").set_item(key.clone()).send().await.unwrap();
-        let standing = self.clients.standing(client).await.unwrap();
+        let standing = self.clients.client_status(client).await.unwrap();
         if self.clients.note_use(client, &standing, at).await.unwrap() {
             self.handed_out.lock().unwrap().push(at);
         } else {
@@ -575,7 +579,7 @@ impl Stage {
             config.http_client(one_call_a_turn(Wire::over(support::wire::http()), &arrives))
         };
         let server = |config: Builder| Server {
-            clients: DynamoDb::new(config.clone(), &lab.table, RETENTION),
+            clients: ClientsTable::new(config.clone(), &lab.table, RETENTION),
             sdk: Sdk::from_conf(config.build()),
             clock: Arc::clone(&clock),
             handed_out: Arc::default(),
@@ -637,16 +641,16 @@ impl Stage {
     async fn delete(&mut self, client: &Id) -> (Vec<SystemTime>, usize) {
         let (operator, cascade, target) = (self.operator.clone(), self.cascade.clone(), client.clone());
         let work = async move {
-            let permit = Permit { target: &target, premises: Vec::new() };
+            let permit = Authorization { target: &target, preconditions: Vec::new() };
             let deletion = deletion(operator.tick());
-            operator.clients.bury(&permit, &deletion, &Meter::default()).await.unwrap();
+            operator.clients.write_tombstone(&permit, &deletion).await.unwrap();
             // The stream tells of it, once it is done.
-            let fate = cascade.remove_grants(&target, &mut 0, &Meter::default()).await;
+            let fate = cascade.remove_grants(&target, &mut 0).await;
             assert_eq!(fate, Ok(Fate::Removed));
         };
         self.play(client, Box::pin(work)).await;
         let handed_out = self.servers.iter().flat_map(Server::take_handed_out).collect();
-        (handed_out, self.grants.count(client, 100, &Meter::default()).await.unwrap())
+        (handed_out, self.grants.count(client, 100).await.unwrap())
     }
 
     /// Deletes the client and restores it. What was handed out, and when it was restored.
@@ -655,13 +659,13 @@ impl Stage {
         let restored = Arc::new(Mutex::new(None));
         let done = Arc::clone(&restored);
         let work = async move {
-            let permit = Permit { target: &target, premises: Vec::new() };
+            let permit = Authorization { target: &target, preconditions: Vec::new() };
             let deletion = deletion(operator.tick());
-            operator.clients.bury(&permit, &deletion, &Meter::default()).await.unwrap();
+            operator.clients.write_tombstone(&permit, &deletion).await.unwrap();
             let at = operator.tick();
             let restoration = Restoration { at, by: "operator#jane".to_owned() };
             let restored = operator.clients.restore(&target, &restoration).await.unwrap();
-            assert!(matches!(restored, Restored::Done(_)), "{restored:?}");
+            assert!(matches!(restored, RestoreOutcome::Done(_)), "{restored:?}");
             *done.lock().unwrap() = Some(at);
         };
         self.play(client, Box::pin(work)).await;
@@ -693,7 +697,7 @@ async fn in_64_orders_of_issuing_deleting_and_clearing_away_no_token_and_no_gran
         let client = id(&format!("client-{round}"));
         let (handed_out, grants) = stage.delete(&client).await;
         let standing = standing(&stage.lab, client.as_str()).await;
-        assert!(handed_out.iter().all(|issued_at| !standing.honours(*issued_at)), "round {round}");
+        assert!(handed_out.iter().all(|issued_at| !standing.accepts(*issued_at)), "round {round}");
         assert_eq!(grants, 0, "round {round}");
         all += handed_out.len();
     }
@@ -717,11 +721,11 @@ async fn a_server_that_asks_before_it_stores_can_store_behind_the_cascades_back(
     let bystander = lab.clone();
     let deleted_and_cleared_away = async move {
         bury(&bystander, "a", now()).await;
-        assert_eq!(cascade.remove_grants(&id("a"), &mut 0, &Meter::default()).await, Ok(Fate::Removed));
+        assert_eq!(cascade.remove_grants(&id("a"), &mut 0).await, Ok(Fate::Removed));
     };
     lab.wire.plan("PutItem", Mishap::meanwhile(deleted_and_cleared_away));
     put.send().await.unwrap();
-    assert_eq!(grants.count(&id("a"), 100, &Meter::default()).await, Ok(1));
+    assert_eq!(grants.count(&id("a"), 100).await, Ok(1));
 }
 
 #[tokio::test]
@@ -733,7 +737,7 @@ async fn in_64_orders_of_issuing_deleting_and_restoring_only_what_was_issued_aft
         let (handed_out, restored) = stage.delete_and_restore(&client).await;
         let standing = standing(&stage.lab, client.as_str()).await;
         for issued_at in handed_out {
-            let counts = standing.honours(issued_at);
+            let counts = standing.accepts(issued_at);
             assert_eq!(counts, issued_at > restored, "round {round}");
             *(if counts { &mut honoured } else { &mut refused }) += 1;
         }

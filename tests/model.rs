@@ -2,7 +2,7 @@
 //! the accidents of a network can meet.
 //!
 //! **What is real.** [`deletion::delete`] carries out each request by its door's rule, over a [`Store`] that answers from
-//! the model's table: the decisions, the premises, the record of a deletion and what is made of a failed condition are
+//! the model's table: the decisions, the preconditions, the record of a deletion and what is made of a failed condition are
 //! the library's own. Only the condition of the write is written down a second time ([`Held::is`]), and the last test
 //! holds that against the database.
 //!
@@ -23,11 +23,14 @@
 mod support;
 
 use deregister::{
-    client::{ApiClient, Client, Deletion, Id, Kind, Metadata, OAuthClient, OWNER, StoredSecret, Version},
-    credential::{Digest, Secret},
-    deletion::{self, Circumstances, NotDeleted},
-    rule::{Facts, IfMatch, Key, Permit, Premise, Record, RequestToDelete, configuration, registration},
-    store::{Burial, Fault, Meter, Store},
+    deletion::{self, NotDeleted},
+    invocation::Invocation,
+    model::{
+        ApiClient, Client, Deletion, Digest, Id, IfMatch, Kind, Metadata, OAuthClient, OWNER, StoredSecret, Version,
+    },
+    rule::{Authorization, DeletionRequest, Precondition, configuration, registration},
+    snapshot::{Key, Record, Snapshot},
+    store::{Fault, Store, WriteOutcome},
 };
 use stateright::{Checker, Model, Property};
 use std::{collections::BTreeSet, sync::Mutex, time::Duration};
@@ -150,7 +153,7 @@ enum World {
     Late,
     /// A tombstone may be collected at once.
     Hasty,
-    /// The write does not assert premises of this name.
+    /// The write does not assert preconditions of this name.
     Forgets(&'static str),
     ForgetsProtection,
     /// Every tombstone is taken for one's own.
@@ -182,7 +185,7 @@ fn id(n: usize) -> Id {
 }
 
 fn digest(credential: u8) -> Digest {
-    Secret::new([credential]).digest()
+    Digest::of([credential])
 }
 
 /// The record of a deletion by this request, as far as it is ever read.
@@ -212,15 +215,15 @@ impl Held {
     }
 
     /// Whether the clause holds by which the write asserts the premise.
-    fn is(self, premise: &Premise<'_>) -> bool {
+    fn is(self, premise: &Precondition<'_>) -> bool {
         match *premise {
-            Premise::Application(application) => self.api && application == APPLICATION,
-            Premise::NotOwner => !self.owner,
-            Premise::RegistrationToken(token) => !self.api && *token == digest(self.credential),
-            Premise::Dynamic => !self.api,
-            Premise::RegisteredAt(service) => !self.api && *service == id(0),
-            Premise::Idle(_) => unreachable!("nobody sweeps here"),
-            Premise::Version(Version(version)) => u64::from(self.version) == version,
+            Precondition::Application(application) => self.api && application == APPLICATION,
+            Precondition::NotOwner => !self.owner,
+            Precondition::RegistrationToken(token) => !self.api && *token == digest(self.credential),
+            Precondition::Dynamic => !self.api,
+            Precondition::RegisteredAt(service) => !self.api && *service == id(0),
+            Precondition::Idle(_) => unreachable!("nobody sweeps here"),
+            Precondition::Version(Version(version)) => u64::from(self.version) == version,
         }
     }
 }
@@ -236,18 +239,20 @@ impl Item {
     }
 
     /// The write of this request, and its condition.
-    fn bury(&mut self, permit: &Permit<'_>, by: usize, world: World) -> Burial {
+    fn bury(&mut self, permit: &Authorization<'_>, by: usize, world: World) -> WriteOutcome {
         let holds = |client: &Held, premise| match world {
             World::Forgets(name) if format!("{premise:?}").starts_with(name) => true,
             _ => client.is(premise),
         };
         let may = |client: &Held| !client.protected || matches!(world, World::ForgetsProtection);
         match *self {
-            Self::Live(client) if may(&client) && permit.premises.iter().all(|premise| holds(&client, premise)) => {
+            Self::Live(client)
+                if may(&client) && permit.preconditions.iter().all(|premise| holds(&client, premise)) =>
+            {
                 *self = Self::Dead(Tombstone::of(client, by));
-                Burial::Done
+                WriteOutcome::Written
             }
-            _ => Burial::Refused(self.record()),
+            _ => WriteOutcome::ConditionFailed(self.record()),
         }
     }
 }
@@ -271,20 +276,25 @@ struct Database<'m> {
 }
 
 impl Store for Database<'_> {
-    async fn load(&self, keys: BTreeSet<Key>, _: &Meter) -> Result<Facts, Fault> {
+    async fn load(&self, keys: BTreeSet<Key>, _: &Meter) -> Result<Snapshot, Fault> {
         let number = |key: &Key| key.to_string().trim_start_matches("client#").parse::<usize>().unwrap();
         let found = |key: Key| self.read[number(&key)].unwrap().record().map(|record| (key, record));
         Ok(keys.into_iter().filter_map(found).collect())
     }
 
-    async fn bury(&self, permit: &Permit<'_>, deletion: &Deletion, _: &Meter) -> Result<Burial, Fault> {
+    async fn write_tombstone(
+        &self,
+        permit: &Authorization<'_>,
+        deletion: &Deletion,
+        _: &Meter,
+    ) -> Result<WriteOutcome, Fault> {
         let world = self.protocol.world;
         let Ask { door, caller, credential, target, .. } = self.protocol.asks[self.request];
         assert_eq!(*permit.target, id(target));
         let write = || {
             let mut item = self.target.lock().unwrap();
-            let burial = item.bury(permit, deletion.request_id.parse().unwrap(), world);
-            if let (Burial::Done, Item::Dead(dead)) = (&burial, &mut *item) {
+            let burial = item.write_tombstone(permit, deletion.request_id.parse().unwrap(), world);
+            if let (WriteOutcome::Written, Item::Dead(dead)) = (&burial, &mut *item) {
                 dead.recorded = deletion.by == format!("client#{caller}") && deletion.via == door;
                 dead.rightful = match self.read[caller] {
                     Some(Item::Live(owner)) if door == CONFIGURATION => owner.owner && owner.credential == credential,
@@ -300,35 +310,38 @@ impl Store for Database<'_> {
             Some(Fate::AnswerLost) => Ok(write()).and(silence.clone()),
             Some(Fate::NeverArrives | Fate::GivenUp) => silence.clone(),
         };
-        let found = |by| Ok(Burial::Refused(Some(Record::Deleted(record_of(by)))));
+        let found = |by| Ok(WriteOutcome::ConditionFailed(Some(Record::Deleted(record_of(by)))));
         let answer = match (world, &answer) {
-            (World::AllTombstonesAreMine, Ok(Burial::Refused(Some(Record::Deleted(_))))) => found(self.request),
-            (World::NoTombstoneIsMine, Ok(Burial::Refused(Some(Record::Deleted(_))))) => found(usize::MAX),
-            (World::SilenceIsConsent, Err(_)) => Ok(Burial::Done),
+            (World::AllTombstonesAreMine, Ok(WriteOutcome::ConditionFailed(Some(Record::Deleted(_))))) => {
+                found(self.request)
+            }
+            (World::NoTombstoneIsMine, Ok(WriteOutcome::ConditionFailed(Some(Record::Deleted(_))))) => {
+                found(usize::MAX)
+            }
+            (World::SilenceIsConsent, Err(_)) => Ok(WriteOutcome::Written),
             _ => answer,
         };
         let is_own = answer == found(self.request);
         // What went unheard before may have been undone, or may still arrive.
         let doubt = self.doubt && !matches!(world, World::NoDoubt);
-        if doubt && !is_own && matches!(answer, Ok(Burial::Refused(_))) { silence } else { answer }
+        if doubt && !is_own && matches!(answer, Ok(WriteOutcome::ConditionFailed(_))) { silence } else { answer }
     }
 }
 
 /// What the library makes of the request.
-fn carry_out(database: &Database<'_>, request: impl RequestToDelete) -> Answer {
+fn carry_out(database: &Database<'_>, request: impl DeletionRequest) -> Answer {
     thread_local!(static RUNTIME: Runtime = Builder::new_current_thread().enable_time().build().unwrap());
-    let circumstances = Circumstances {
+    let invocation = Invocation {
         now: support::now(),
         deadline: Instant::now() + Duration::from_hours(1),
         source_ip: None,
         request_id: database.request.to_string(),
-        meter: Meter::default(),
     };
-    let ended = RUNTIME.with(|runtime| runtime.block_on(deletion::delete(database, request, &circumstances)));
+    let ended = RUNTIME.with(|runtime| runtime.block_on(deletion::delete(database, request, &invocation)));
     match ended.result {
         Ok(()) => Answer::Deleted,
         Err(NotDeleted::Refused(reason)) => Answer::Refused(reason.to_string()),
-        Err(NotDeleted::Unread(_) | NotDeleted::Unwritten(_)) => Answer::Unavailable,
+        Err(NotDeleted::ReadFailed(_) | NotDeleted::WriteFailed(_)) => Answer::Unavailable,
     }
 }
 
@@ -658,15 +671,15 @@ async fn the_condition_of_the_model_is_the_databases() {
     let lab = Lab::empty().await;
     let (store, meter) = (lab.quiet_store(), Meter::default());
     let (token, service, deletion) = (digest(0), id(0), record_of(0));
-    let premises = [
+    let preconditions = [
         None,
-        Some(Premise::Application(APPLICATION)),
-        Some(Premise::Application("another")),
-        Some(Premise::NotOwner),
-        Some(Premise::RegistrationToken(&token)),
-        Some(Premise::Dynamic),
-        Some(Premise::RegisteredAt(&service)),
-        Some(Premise::Version(Version(0))),
+        Some(Precondition::Application(APPLICATION)),
+        Some(Precondition::Application("another")),
+        Some(Precondition::NotOwner),
+        Some(Precondition::RegistrationToken(&token)),
+        Some(Precondition::Dynamic),
+        Some(Precondition::RegisteredAt(&service)),
+        Some(Precondition::Version(Version(0))),
     ];
     let held = (0..32_u8).map(|bits| {
         let [api, owner, protected, rotated, changed] = [1, 2, 4, 8, 16].map(|bit| bits & bit != 0);
@@ -674,17 +687,17 @@ async fn the_condition_of_the_model_is_the_databases() {
     });
     let unused = Held::new(0, true, false);
     let items = held.map(Item::Live).chain([Item::Free(unused), Item::Dead(Tombstone::of(unused, 0))]);
-    for (n, (mut item, premise)) in items.flat_map(|item| premises.map(|premise| (item, premise))).enumerate() {
+    for (n, (mut item, premise)) in items.flat_map(|item| preconditions.map(|premise| (item, premise))).enumerate() {
         let target = id(n);
-        let all = Permit { target: &target, premises: vec![] };
+        let all = Authorization { target: &target, preconditions: vec![] };
         if let Item::Live(client) | Item::Dead(Tombstone { client, .. }) = item {
             store.create_client(&target, &client.client()).await.unwrap();
         }
         if let Item::Dead(_) = item {
-            store.bury(&all, &deletion, &meter).await.unwrap();
+            store.write_tombstone(&all, &deletion, &meter).await.unwrap();
         }
-        let permit = Permit { premises: premise.into_iter().collect(), ..all };
-        let burial = store.bury(&permit, &deletion, &meter).await.unwrap();
-        assert_eq!(burial, item.bury(&permit, 0, World::Usual), "{item:?} {permit:?}");
+        let permit = Authorization { preconditions: premise.into_iter().collect(), ..all };
+        let burial = store.write_tombstone(&permit, &deletion, &meter).await.unwrap();
+        assert_eq!(burial, item.write_tombstone(&permit, 0, World::Usual), "{item:?} {permit:?}");
     }
 }

@@ -6,16 +6,13 @@ mod support;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use deregister::{
-    Realm,
-    allow_list::AllowList,
-    client::{
-        AccessToken, ApiClient, Client, Coverage, Id, Kind, Metadata, OAuthClient, Service, StoredSecret, Version,
+    dynamodb::admin::Creation,
+    http::event::EventResponse,
+    model::{
+        AccessToken, AllowList, ApiClient, Client, Digest, Id, IfMatch, Kind, Metadata, OAuthClient, Realm, Service,
+        StoredSecret, TokenScope, Version,
     },
-    credential::Secret,
-    event::Answer,
-    rule::IfMatch,
     settings::{Setting, Settings},
-    store::Creation,
 };
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use proptest::{collection::vec, option, prelude::*, sample::select};
@@ -259,13 +256,13 @@ fn any_request_gets_a_well_formed_answer_that_gives_nothing_back_and_writes_noth
 async fn delete_among_neighbours(name: &str, door: Door) {
     let (lab, encoded) = (Lab::empty().await, encode(name));
     let (store, id) = (lab.quiet_store(), |name: &str| Id::new(name).unwrap());
-    let secrets = |secret: &str| vec![StoredSecret { digest: Secret::new(secret).digest(), expires_at: None }];
+    let secrets = |secret: &str| vec![StoredSecret { digest: Digest::of(secret), expires_at: None }];
     let api = |features: &[&str]| {
         let features = features.iter().map(|&feature| feature.to_owned()).collect();
         Kind::Api(ApiClient { app_id: name.to_owned(), features, secrets: secrets("secret"), ..ApiClient::default() })
     };
     let oauth = || {
-        let registration_token_digest = Some(Secret::new("registration-token").digest());
+        let registration_token_digest = Some(Digest::of("registration-token"));
         Kind::OAuth(OAuthClient {
             service_id: id(name),
             dynamic: true,
@@ -284,8 +281,8 @@ async fn delete_among_neighbours(name: &str, door: Door) {
     }
     create("the owner", api(&["owner"])).await;
     store.create_service(&id(name), &Service::default()).await.unwrap();
-    let covers = Coverage::ServiceId(id(name));
-    store.add_token(&Secret::new("access-token").digest(), &AccessToken { covers, expires_at: None }).await.unwrap();
+    let scope = TokenScope::ServiceId(id(name));
+    store.add_token(&Digest::of("access-token"), &AccessToken { scope, expires_at: None }).await.unwrap();
 
     let authorization = match door {
         Door::Configuration => basic(("the owner", "secret")),

@@ -5,10 +5,10 @@ mod support;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use deregister::{
-    client::Id,
-    deletion::{self, Circumstances, NotDeleted},
+    deletion::{self, NotDeleted},
+    invocation::Invocation,
+    model::Id,
     rule::operator,
-    store::Meter,
 };
 use lambda_http::{Body, Response};
 use std::{
@@ -146,14 +146,13 @@ async fn an_operator_does_not_delete_what_becomes_an_owner_or_protected_between_
         meanwhile(&lab, TARGET, member, value);
         let target = Id::new(TARGET).unwrap();
         let request = operator::Request { operator: "operator".to_owned(), target };
-        let circumstances = Circumstances {
+        let invocation = Invocation {
             now: now(),
             deadline: Instant::now() + Duration::from_secs(10),
             source_ip: None,
             request_id: "this".to_owned(),
-            meter: Meter::default(),
         };
-        let ended = deletion::delete(&lab.store, request, &circumstances).await;
+        let ended = deletion::delete(&lab.store, request, &invocation).await;
         assert_eq!(ended.result, Err(NotDeleted::Refused(refusal)));
         assert!(lab.lives(TARGET).await);
     }
@@ -259,7 +258,7 @@ async fn a_tombstone_of_another_request_is_not_taken_for_ones_own() {
 }
 
 /// Deletes the client past the wire, as another invocation would.
-async fn bury(lab: &Lab, client_id: &str) {
+async fn write_tombstone(lab: &Lab, client_id: &str) {
     let record = HashMap::from([
         ("at".to_owned(), AttributeValue::N(seconds(now()))),
         ("by".to_owned(), AttributeValue::S("client#somebody".to_owned())),

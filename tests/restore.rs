@@ -5,10 +5,15 @@ mod support;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use deregister::{
-    client::{ApiClient, Client, Deletion, Id, Kind, Restoration, StoredSecret, Undone, Version},
-    credential::Secret,
-    rule::{Key, Permit, Record},
-    store::{Burial, Creation, Deletions, DynamoDb, Fault, Meter, Restored, Store, item::Item},
+    dynamodb::{
+        ClientsTable,
+        admin::{Creation, Deletions, RestoreOutcome},
+        item::Item,
+    },
+    model::{ApiClient, Client, Deletion, Digest, Id, Kind, PastDeletion, Restoration, StoredSecret, Version},
+    rule::Authorization,
+    snapshot::{Key, Record},
+    store::{Fault, Store, WriteOutcome},
 };
 use std::{
     collections::HashSet,
@@ -34,7 +39,7 @@ fn restoration(at: SystemTime) -> Restoration {
     Restoration { at, by: "operator#jane".to_owned() }
 }
 
-async fn restore(lab: &Lab, client_id: &str) -> Restored {
+async fn restore(lab: &Lab, client_id: &str) -> RestoreOutcome {
     lab.store.restore(&id(client_id), &restoration(now())).await.unwrap()
 }
 
@@ -43,9 +48,9 @@ fn deletion(request_id: &str) -> Deletion {
     Deletion { at: now(), by, via: "deregisterctl".to_owned(), source_ip: None, request_id: request_id.to_owned() }
 }
 
-async fn bury(store: &DynamoDb, client_id: &str, request_id: &str) -> Burial {
-    let permit = Permit { target: &id(client_id), premises: Vec::new() };
-    store.bury(&permit, &deletion(request_id), &Meter::default()).await.unwrap()
+async fn write_tombstone(store: &ClientsTable, client_id: &str, request_id: &str) -> WriteOutcome {
+    let permit = Authorization { target: &id(client_id), preconditions: Vec::new() };
+    store.write_tombstone(&permit, &deletion(request_id)).await.unwrap()
 }
 
 async fn deletions(lab: &Lab, client_id: &str) -> Deletions {
@@ -57,7 +62,7 @@ async fn item(lab: &Lab, client_id: &str) -> Item {
 }
 
 fn api(secret: &str, version: Option<Version>) -> Client {
-    let secrets = vec![StoredSecret { digest: Secret::new(secret).digest(), expires_at: None }];
+    let secrets = vec![StoredSecret { digest: Digest::of(secret), expires_at: None }];
     let client = ApiClient { app_id: "app".to_owned(), secrets, ..ApiClient::default() };
     Client { kind: Kind::Api(client), protected: false, version, idle: None }
 }
@@ -79,14 +84,14 @@ async fn a_restored_caller_is_accepted_with_the_secret_that_it_had() {
     // A caller who may not delete is known all the same, and told 403.
     assert_eq!(configuration(&lab, OWNER, DIRECT_ACCESS.0).await, 204);
     assert_eq!(configuration(&lab, DIRECT_ACCESS, TARGET).await, 401);
-    assert!(matches!(restore(&lab, DIRECT_ACCESS.0).await, Restored::Done(_)));
+    assert!(matches!(restore(&lab, DIRECT_ACCESS.0).await, RestoreOutcome::Done(_)));
     assert_eq!(configuration(&lab, (DIRECT_ACCESS.0, "another secret"), TARGET).await, 401);
     assert_eq!(configuration(&lab, DIRECT_ACCESS, TARGET).await, 403);
 
     // No door deletes an owner: it is buried by hand.
-    assert_eq!(bury(&lab.store, OWNER.0, "by hand").await, Burial::Done);
+    assert_eq!(bury(&lab.store, OWNER.0, "by hand").await, WriteOutcome::Written);
     assert_eq!(configuration(&lab, OWNER, TARGET).await, 401);
-    let Restored::Done(client) = restore(&lab, OWNER.0).await else { panic!("it was not restored") };
+    let RestoreOutcome::Done(client) = restore(&lab, OWNER.0).await else { panic!("it was not restored") };
     let secrets = support::sample::owner().kind;
     let (Kind::Api(client), Kind::Api(sample)) = (client.kind, secrets) else { panic!("no API client") };
     assert_eq!(client.secrets[0], sample.secrets[0]);
@@ -99,7 +104,7 @@ async fn a_client_that_deleted_itself_and_was_restored_has_the_token_that_it_had
     let lab = Lab::with_samples().await;
     assert_eq!(registration(&lab, RFC_CLIENT).await, 204);
     assert_eq!(registration(&lab, RFC_CLIENT).await, 401);
-    assert!(matches!(restore(&lab, RFC_CLIENT.0).await, Restored::Done(_)));
+    assert!(matches!(restore(&lab, RFC_CLIENT.0).await, RestoreOutcome::Done(_)));
     assert_eq!(registration(&lab, (RFC_CLIENT.0, "another-token")).await, 401);
     assert_eq!(registration(&lab, RFC_CLIENT).await, 204);
 }
@@ -116,7 +121,7 @@ async fn a_client_restored_after_a_deletion_at_any_door_is_deleted_there_again()
     assert_eq!(delete().await, ("A216001".into(), 204));
     assert_eq!(delete().await, ("A215302".into(), 404));
     for client_id in [CLIENT.0, TARGET] {
-        assert!(matches!(restore(&lab, client_id).await, Restored::Done(_)), "{client_id}");
+        assert!(matches!(restore(&lab, client_id).await, RestoreOutcome::Done(_)), "{client_id}");
     }
     assert_eq!(delete().await, ("A216001".into(), 204));
 }
@@ -135,14 +140,14 @@ async fn what_comes_back_is_the_item_that_was_at_its_next_version_and_with_its_h
     lab.wire.take_calls();
     let done = restore(&lab, "a").await;
 
-    assert_eq!(done, Restored::Done(api("secret", Some(Version(8)))));
+    assert_eq!(done, RestoreOutcome::Done(api("secret", Some(Version(8)))));
     assert_eq!(lab.wire.take_calls(), ["GetItem", "UpdateItem"]);
     let mut restored = item(&lab, "a").await;
     assert!(restored.remove("history").is_some_and(|history| history.as_l().unwrap().len() == 1));
     let AttributeValue::M(client) = expected.get_mut("client").unwrap() else { panic!("no map") };
     client.insert("version".to_owned(), AttributeValue::N("8".to_owned()));
     assert_eq!(restored, expected);
-    let undone = Undone { deletion: deletion("first"), restored: restoration(now()) };
+    let undone = PastDeletion { deletion: deletion("first"), restored: restoration(now()) };
     assert_eq!(deletions(&lab, "a").await, Deletions { standing: None, undone: vec![undone] });
 }
 
@@ -151,7 +156,7 @@ async fn a_client_without_a_version_comes_back_without_one() {
     let lab = Lab::empty().await;
     lab.store.create_client(&id("a"), &api("secret", None)).await.unwrap();
     bury(&lab.store, "a", "first").await;
-    assert_eq!(restore(&lab, "a").await, Restored::Done(api("secret", None)));
+    assert_eq!(restore(&lab, "a").await, RestoreOutcome::Done(api("secret", None)));
 }
 
 #[tokio::test]
@@ -172,10 +177,10 @@ async fn a_deletion_is_undone_until_its_last_second_and_no_longer_though_the_tom
     let lab = Lab::empty().await;
     let until = now() + RETENTION;
     for (client_id, at, expected) in [
-        ("a", until, Restored::Expired(until)),
-        ("a", until + 1000 * SECOND, Restored::Expired(until)),
-        ("b", until - SECOND, Restored::Done(api("secret", None))),
-        ("c", until - Duration::from_millis(1), Restored::Done(api("secret", None))),
+        ("a", until, RestoreOutcome::Expired(until)),
+        ("a", until + 1000 * SECOND, RestoreOutcome::Expired(until)),
+        ("b", until - SECOND, RestoreOutcome::Done(api("secret", None))),
+        ("c", until - Duration::from_millis(1), RestoreOutcome::Done(api("secret", None))),
     ] {
         lab.store.create_client(&id(client_id), &api("secret", None)).await.unwrap();
         bury(&lab.store, client_id, "first").await;
@@ -189,10 +194,10 @@ async fn a_deletion_is_undone_until_its_last_second_and_no_longer_though_the_tom
 #[tokio::test]
 async fn where_nothing_is_retained_nothing_is_restored() {
     let lab = Lab::empty().await;
-    let store = DynamoDb::new(lab.client.config().to_builder(), &lab.table, Duration::ZERO);
+    let store = ClientsTable::new(lab.client.config().to_builder(), &lab.table, Duration::ZERO);
     store.create_client(&id("a"), &api("secret", None)).await.unwrap();
     bury(&store, "a", "first").await;
-    assert_eq!(restore(&lab, "a").await, Restored::Expired(now()));
+    assert_eq!(restore(&lab, "a").await, RestoreOutcome::Expired(now()));
 }
 
 #[tokio::test]
@@ -201,8 +206,8 @@ async fn a_client_that_lives_or_never_was_is_not_restored_and_nothing_is_written
     lab.store.create_client(&id("a"), &api("secret", None)).await.unwrap();
     let before = item(&lab, "a").await;
     lab.wire.take_calls();
-    assert_eq!(restore(&lab, "a").await, Restored::Live);
-    assert_eq!(restore(&lab, "nobody").await, Restored::Unknown);
+    assert_eq!(restore(&lab, "a").await, RestoreOutcome::Live);
+    assert_eq!(restore(&lab, "nobody").await, RestoreOutcome::Unknown);
     assert_eq!(lab.wire.take_calls(), ["GetItem", "GetItem"]);
     assert_eq!(item(&lab, "a").await, before);
     assert_eq!(lab.item("client#nobody").await, None);
@@ -214,11 +219,11 @@ async fn the_history_stays_with_the_client_through_further_deletions_and_keeps_t
     let lab = Lab::empty().await;
     lab.store.create_client(&id("a"), &api("secret", Some(Version(1)))).await.unwrap();
     for round in 0..12 {
-        assert_eq!(bury(&lab.store, "a", &round.to_string()).await, Burial::Done);
+        assert_eq!(bury(&lab.store, "a", &round.to_string()).await, WriteOutcome::Written);
         let Deletions { standing, undone } = deletions(&lab, "a").await;
         assert_eq!(standing, Some((deletion(&round.to_string()), now() + RETENTION)));
         assert_eq!(undone.len(), round.min(10));
-        assert!(matches!(restore(&lab, "a").await, Restored::Done(_)));
+        assert!(matches!(restore(&lab, "a").await, RestoreOutcome::Done(_)));
     }
     let undone = deletions(&lab, "a").await.undone;
     let requests: Vec<_> = undone.iter().map(|undone| undone.deletion.request_id.as_str()).collect();
@@ -233,7 +238,7 @@ async fn the_function_neither_reads_nor_loses_the_history() {
     restore(&lab, TARGET).await;
     let history = item(&lab, TARGET).await["history"].clone();
     let keys = [Key::Client(id(TARGET))].into_iter().collect();
-    lab.store.load(keys, &Meter::default()).await.unwrap();
+    lab.store.load(keys).await.unwrap();
     assert!(!lab.wire.last_body().contains("history"), "{}", lab.wire.last_body());
     assert_eq!(configuration(&lab, OWNER, TARGET).await, 204);
     assert_eq!(item(&lab, TARGET).await["history"], history);
@@ -246,7 +251,7 @@ async fn a_restoration_whose_answer_was_lost_is_recognized() {
     lab.store.create_client(&id("a"), &api("secret", Some(Version(1)))).await.unwrap();
     bury(&lab.store, "a", "first").await;
     lab.wire.plan("UpdateItem", Mishap::AnswerLost);
-    assert_eq!(restore(&lab, "a").await, Restored::Done(api("secret", Some(Version(2)))));
+    assert_eq!(restore(&lab, "a").await, RestoreOutcome::Done(api("secret", Some(Version(2)))));
     assert_eq!(deletions(&lab, "a").await.undone.len(), 1);
 }
 
@@ -280,7 +285,7 @@ async fn only_the_deletion_that_was_looked_at_is_undone() {
                 }
             }),
         );
-        assert_eq!(restore(&lab, "a").await, Restored::Changed, "{other}");
+        assert_eq!(restore(&lab, "a").await, RestoreOutcome::Changed, "{other}");
         assert!(!lab.lives("a").await, "{other}");
     }
 }
@@ -295,7 +300,7 @@ async fn a_client_that_somebody_puts_beside_the_tombstone_is_not_written_over() 
     let put = put.update_expression("SET client = :client");
     let put = put.expression_attribute_values(":client", item(&lab, "b").await["client"].clone());
     lab.wire.plan("UpdateItem", Mishap::meanwhile(async { drop(put.send().await.unwrap()) }));
-    assert_eq!(restore(&lab, "a").await, Restored::Changed);
+    assert_eq!(restore(&lab, "a").await, RestoreOutcome::Changed);
     assert_eq!(item(&lab, "a").await["client"], item(&lab, "b").await["client"]);
 }
 
@@ -332,8 +337,8 @@ async fn the_deletions_since_a_time_are_listed_with_what_is_known_of_them() {
     for (client_id, ago) in [("old", 100), ("new", 10), ("live", 0)] {
         lab.store.create_client(&id(client_id), &api("secret", None)).await.unwrap();
         let deletion = Deletion { at: now() - ago * SECOND, ..deletion(client_id) };
-        let permit = Permit { target: &id(client_id), premises: Vec::new() };
-        lab.store.bury(&permit, &deletion, &Meter::default()).await.unwrap();
+        let permit = Authorization { target: &id(client_id), preconditions: Vec::new() };
+        lab.store.write_tombstone(&permit, &deletion).await.unwrap();
     }
     restore(&lab, "live").await;
     let listed = async |since| {
@@ -352,7 +357,7 @@ async fn the_deletions_since_a_time_are_listed_with_what_is_known_of_them() {
 /// What one of those who race did.
 #[derive(Debug, PartialEq, Eq, Hash)]
 enum Did {
-    Restored,
+    RestoreOutcome,
     Recreated,
     DeletedAgain,
     Nothing,
@@ -389,14 +394,14 @@ async fn of_a_restoration_a_re_creation_and_a_deletion_at_the_same_time_each_id_
                 match racer {
                     0 => give_away(&lab, &client_id).await,
                     1 => match bury(&lab.store, &client_id, "second").await {
-                        Burial::Done => Did::DeletedAgain,
-                        Burial::Refused(_) => Did::Nothing,
+                        WriteOutcome::Written => Did::DeletedAgain,
+                        WriteOutcome::ConditionFailed(_) => Did::Nothing,
                     },
                     // Two operators, who have the same idea.
                     n => {
                         let restoration = Restoration { at: now(), by: format!("operator#{n}") };
                         match lab.store.restore(&id(&client_id), &restoration).await.unwrap() {
-                            Restored::Done(_) => Did::Restored,
+                            RestoreOutcome::Done(_) => Did::RestoreOutcome,
                             _ => Did::Nothing,
                         }
                     }
@@ -405,7 +410,8 @@ async fn of_a_restoration_a_re_creation_and_a_deletion_at_the_same_time_each_id_
         }
         let did = racers.join_all().await;
         let count = |what| did.iter().filter(|did| **did == what).count();
-        let (restored, recreated, again) = (count(Did::Restored), count(Did::Recreated), count(Did::DeletedAgain));
+        let (restored, recreated, again) =
+            (count(Did::RestoreOutcome), count(Did::Recreated), count(Did::DeletedAgain));
 
         let item = item(&lab, &client_id).await;
         let Deletions { standing, undone } = deletions(&lab, &client_id).await;
@@ -425,7 +431,7 @@ async fn of_a_restoration_a_re_creation_and_a_deletion_at_the_same_time_each_id_
         let whose = if recreated == 1 { "new" } else { "old" };
         let client = item.get("client").or(item.get("tombstone")).unwrap().as_m().unwrap();
         let digest = client["secrets"].as_l().unwrap()[0].as_m().unwrap()["digest"].as_b().unwrap();
-        assert_eq!(digest.as_ref(), Secret::new(whose).digest().as_bytes());
+        assert_eq!(digest.as_ref(), Digest::of(whose).as_bytes());
         assert_eq!(client["version"], AttributeValue::N((1 + restored).to_string()));
         fates.insert((restored, recreated, again));
     }

@@ -4,14 +4,13 @@
 //! to ask the table, such as credentials that cannot be made out, is not the rules' and not here.
 
 use deregister::{
-    allow_list::AllowList,
-    client::{
-        AccessToken, ApiClient, Client, Coverage, Deletion, Id, Kind, Metadata, OAuthClient, Service, StoredSecret,
-        Version,
-    },
-    credential::{Digest, Secret},
     deletion::NotDeleted,
-    rule::{Facts, IfMatch, Key, Premise, Record, RequestToDelete, Unreadable},
+    model::{
+        AccessToken, AllowList, ApiClient, Client, Deletion, Digest, Id, IfMatch, Kind, Metadata, OAuthClient, Service,
+        StoredSecret, TokenScope, Version,
+    },
+    rule::{DeletionRequest, Precondition},
+    snapshot::{Key, Record, Snapshot, Unreadable},
     store::Fault,
 };
 use std::time::{Duration, SystemTime};
@@ -35,7 +34,7 @@ fn client(text: &str) -> Key {
 }
 
 fn digest(text: &str) -> Digest {
-    Secret::new(text).digest()
+    Digest::of(text)
 }
 
 fn words(words: &[&str]) -> Vec<String> {
@@ -69,16 +68,16 @@ fn broken() -> Record {
     Record::Unreadable("broken".to_owned())
 }
 
-/// The premises of the permit, or why there is none.
-type Decision<'r, Refusal> = Result<Vec<Premise<'r>>, NotDeleted<Refusal>>;
+/// The preconditions of the permit, or why there is none.
+type Decision<'r, Refusal> = Result<Vec<Precondition<'r>>, NotDeleted<Refusal>>;
 
-fn decide<'r, R: RequestToDelete>(request: &'r R, facts: &Facts) -> Decision<'r, R::Refusal> {
-    request.decide(facts, now()).map(|permit| permit.premises)
+fn decide<'r, R: DeletionRequest>(request: &'r R, snapshot: &Snapshot) -> Decision<'r, R::Refusal> {
+    request.decide(snapshot, now()).map(|permit| permit.preconditions)
 }
 
 /// The decision that there is none, since the item under this key is broken.
 fn unread<'r, Refusal>(key: Key) -> Decision<'r, Refusal> {
-    Err(NotDeleted::Unread(Fault::Unreadable(Unreadable { key, why: "broken".to_owned() })))
+    Err(NotDeleted::ReadFailed(Fault::Unreadable(Unreadable { key, why: "broken".to_owned() })))
 }
 
 mod configuration {
@@ -118,15 +117,15 @@ mod configuration {
     }
 
     impl Case {
-        fn facts(&self) -> Facts {
-            Facts::from_iter([
+        fn snapshot(&self) -> Snapshot {
+            Snapshot::from_iter([
                 (client("caller"), live(Kind::Api(self.caller.clone()), false, None)),
                 (client("target"), live(Kind::Api(self.target.clone()), self.protected, self.version)),
             ])
         }
 
         fn decide(&self) -> Decision<'_, Refusal> {
-            decide(&self.request, &self.facts())
+            decide(&self.request, &self.snapshot())
         }
     }
 
@@ -141,9 +140,9 @@ mod configuration {
     #[track_caller]
     fn refused_with(reason: Refusal, key: Key, record: Option<Record>) {
         let Case { request, .. } = permitted();
-        let mut facts = permitted().facts();
-        facts.set(key, record);
-        assert_eq!(decide(&request, &facts), Err(reason.into()));
+        let mut snapshot = permitted().snapshot();
+        snapshot.set(key, record);
+        assert_eq!(decide(&request, &snapshot), Err(reason.into()));
     }
 
     #[test]
@@ -176,7 +175,7 @@ mod configuration {
     fn row_1_a_secret_is_accepted_until_the_instant_at_which_it_expires() {
         let mut case = permitted();
         case.caller.secrets = vec![StoredSecret { digest: digest("secret"), expires_at: Some(now()) }];
-        assert!(case.request.decide(&case.facts(), now() - AN_INSTANT).is_ok());
+        assert!(case.request.decide(&case.snapshot(), now() - AN_INSTANT).is_ok());
         assert_eq!(case.decide(), Err(Refusal::ExpiredSecret.into()));
     }
 
@@ -313,15 +312,16 @@ mod configuration {
     #[test]
     fn row_9_the_permit_rests_on_the_application_and_on_not_being_an_owner() {
         let case = permitted();
-        assert_eq!(case.decide(), Ok(vec![Premise::Application("application"), Premise::NotOwner]));
+        assert_eq!(case.decide(), Ok(vec![Precondition::Application("application"), Precondition::NotOwner]));
     }
 
     #[test]
     fn row_9_the_permit_rests_on_the_version_where_one_was_asked_for() {
         let mut case = permitted();
         case.request.if_match = Some(IfMatch::parse(r#""2", "3""#));
-        let premises = vec![Premise::Application("application"), Premise::NotOwner, Premise::Version(Version(3))];
-        assert_eq!(case.decide(), Ok(premises));
+        let preconditions =
+            vec![Precondition::Application("application"), Precondition::NotOwner, Precondition::Version(Version(3))];
+        assert_eq!(case.decide(), Ok(preconditions));
     }
 
     #[test]
@@ -330,14 +330,14 @@ mod configuration {
             let mut case = permitted();
             case.request.if_match = Some(IfMatch::parse("*"));
             case.version = version;
-            assert_eq!(case.decide(), Ok(vec![Premise::Application("application"), Premise::NotOwner]));
+            assert_eq!(case.decide(), Ok(vec![Precondition::Application("application"), Precondition::NotOwner]));
         }
     }
 
     #[test]
     fn the_permit_is_for_the_client_that_was_named() {
         let case = permitted();
-        let permit = case.request.decide(&case.facts(), now()).unwrap();
+        let permit = case.request.decide(&case.snapshot(), now()).unwrap();
         assert_eq!(*permit.target, id("target"));
     }
 
@@ -372,23 +372,23 @@ mod configuration {
 
     #[test]
     fn a_broken_caller_is_a_fault() {
-        let mut facts = permitted().facts();
-        facts.set(client("caller"), Some(broken()));
-        assert_eq!(decide(&permitted().request, &facts), unread(client("caller")));
+        let mut snapshot = permitted().snapshot();
+        snapshot.set(client("caller"), Some(broken()));
+        assert_eq!(decide(&permitted().request, &snapshot), unread(client("caller")));
     }
 
     #[test]
     fn a_broken_target_is_a_fault_only_to_a_caller_who_may_call() {
         let Case { mut request, caller, .. } = permitted();
-        let mut facts = permitted().facts();
-        facts.set(client("target"), Some(broken()));
-        assert_eq!(decide(&request, &facts), unread(client("target")));
+        let mut snapshot = permitted().snapshot();
+        snapshot.set(client("target"), Some(broken()));
+        assert_eq!(decide(&request, &snapshot), unread(client("target")));
 
-        facts.set(client("caller"), Some(live(Kind::Api(ApiClient { features: vec![], ..caller }), false, None)));
-        assert_eq!(decide(&request, &facts), Err(Refusal::CallerIsNotOwner.into()));
+        snapshot.set(client("caller"), Some(live(Kind::Api(ApiClient { features: vec![], ..caller }), false, None)));
+        assert_eq!(decide(&request, &snapshot), Err(Refusal::CallerIsNotOwner.into()));
 
         request.secret = digest("another secret");
-        assert_eq!(decide(&request, &facts), Err(Refusal::WrongSecret.into()));
+        assert_eq!(decide(&request, &snapshot), Err(Refusal::WrongSecret.into()));
     }
 
     #[test]
@@ -402,7 +402,7 @@ mod configuration {
     #[test]
     fn the_caller_asks() {
         let case = permitted();
-        assert_eq!(case.request.caller(&case.facts()).as_deref(), Some("client#caller"));
+        assert_eq!(case.request.caller(&case.snapshot()).as_deref(), Some("client#caller"));
     }
 }
 
@@ -429,12 +429,15 @@ mod registration {
     }
 
     impl Case {
-        fn facts(&self) -> Facts {
-            Facts::from_iter([(client("client"), live(Kind::OAuth(self.client.clone()), self.protected, self.version))])
+        fn snapshot(&self) -> Snapshot {
+            Snapshot::from_iter([(
+                client("client"),
+                live(Kind::OAuth(self.client.clone()), self.protected, self.version),
+            )])
         }
 
         fn decide(&self) -> Decision<'_, Refusal> {
-            decide(&self.request, &self.facts())
+            decide(&self.request, &self.snapshot())
         }
     }
 
@@ -448,9 +451,9 @@ mod registration {
     /// Refused where this stands under the client's key instead.
     #[track_caller]
     fn refused_with(reason: Refusal, record: Option<Record>) {
-        let mut facts = Facts::default();
-        facts.set(client("client"), record);
-        assert_eq!(decide(&permitted().request, &facts), Err(reason.into()));
+        let mut snapshot = Snapshot::default();
+        snapshot.set(client("client"), record);
+        assert_eq!(decide(&permitted().request, &snapshot), Err(reason.into()));
     }
 
     #[test]
@@ -491,7 +494,7 @@ mod registration {
     #[test]
     fn row_6_the_permit_rests_on_the_registration_token() {
         let case = permitted();
-        assert_eq!(case.decide(), Ok(vec![Premise::RegistrationToken(&digest("registration token"))]));
+        assert_eq!(case.decide(), Ok(vec![Precondition::RegistrationToken(&digest("registration token"))]));
     }
 
     #[test]
@@ -499,7 +502,7 @@ mod registration {
         let mut case = permitted();
         case.request.if_match = Some(IfMatch::parse(r#""3""#));
         let token = digest("registration token");
-        assert_eq!(case.decide(), Ok(vec![Premise::RegistrationToken(&token), Premise::Version(Version(3))]));
+        assert_eq!(case.decide(), Ok(vec![Precondition::RegistrationToken(&token), Precondition::Version(Version(3))]));
     }
 
     #[test]
@@ -532,15 +535,15 @@ mod registration {
 
     #[test]
     fn a_broken_client_is_a_fault() {
-        let facts = Facts::from_iter([(client("client"), broken())]);
-        assert_eq!(decide(&permitted().request, &facts), unread(client("client")));
+        let snapshot = Snapshot::from_iter([(client("client"), broken())]);
+        assert_eq!(decide(&permitted().request, &snapshot), unread(client("client")));
     }
 
     #[test]
     fn the_client_is_read_and_asks() {
         let case = permitted();
         assert_eq!(case.request.reads(), [client("client")].into());
-        assert_eq!(case.request.caller(&case.facts()).as_deref(), Some("client#client"));
+        assert_eq!(case.request.caller(&case.snapshot()).as_deref(), Some("client#client"));
     }
 }
 
@@ -567,7 +570,7 @@ mod authlete {
                 target: Some(id("client")),
                 token: Some(digest("registration token")),
             },
-            access_token: AccessToken { covers: Coverage::ServiceId(id("service")), expires_at: None },
+            access_token: AccessToken { scope: TokenScope::ServiceId(id("service")), expires_at: None },
             service: Service { organization_id: Some("organization".to_owned()), ..Service::default() },
             client: oauth_client(),
             protected: false,
@@ -582,13 +585,13 @@ mod authlete {
         Key::Service(id("service"))
     }
 
-    fn of_organization(organization: &str) -> Coverage {
-        Coverage::OrganizationId(organization.to_owned())
+    fn of_organization(organization: &str) -> TokenScope {
+        TokenScope::OrganizationId(organization.to_owned())
     }
 
     impl Case {
-        fn facts(&self) -> Facts {
-            Facts::from_iter([
+        fn snapshot(&self) -> Snapshot {
+            Snapshot::from_iter([
                 (access_token(), Record::Token(self.access_token.clone())),
                 (service(), Record::Service(self.service.clone())),
                 (client("client"), live(Kind::OAuth(self.client.clone()), self.protected, None)),
@@ -596,7 +599,7 @@ mod authlete {
         }
 
         fn decide(&self) -> Decision<'_, Refusal> {
-            decide(&self.request, &self.facts())
+            decide(&self.request, &self.snapshot())
         }
     }
 
@@ -609,9 +612,9 @@ mod authlete {
 
     /// What is decided where this stands under the key instead.
     fn decide_with(request: &Request, key: Key, record: Option<Record>) -> Decision<'_, Refusal> {
-        let mut facts = permitted().facts();
-        facts.set(key, record);
-        decide(request, &facts)
+        let mut snapshot = permitted().snapshot();
+        snapshot.set(key, record);
+        decide(request, &snapshot)
     }
 
     #[track_caller]
@@ -628,7 +631,7 @@ mod authlete {
     fn call_an_access_token_is_accepted_until_the_instant_at_which_it_expires() {
         let mut case = permitted();
         case.access_token.expires_at = Some(now());
-        assert!(case.request.decide(&case.facts(), now() - AN_INSTANT).is_ok());
+        assert!(case.request.decide(&case.snapshot(), now() - AN_INSTANT).is_ok());
         assert_eq!(case.decide(), Err(Refusal::from(CallRefusal::ExpiredAccessToken).into()));
     }
 
@@ -640,32 +643,32 @@ mod authlete {
     #[test]
     fn call_the_access_token_of_another_service_is_refused() {
         refused(CallRefusal::AnotherService, |case| {
-            case.access_token.covers = Coverage::ServiceId(id("another service"));
+            case.access_token.scope = TokenScope::ServiceId(id("another service"));
         });
     }
 
     #[test]
     fn call_the_token_of_another_organization_is_refused() {
-        refused(CallRefusal::AnotherService, |case| case.access_token.covers = of_organization("another organization"));
+        refused(CallRefusal::AnotherService, |case| case.access_token.scope = of_organization("another organization"));
     }
 
     #[test]
     fn call_no_organization_token_covers_a_service_without_an_organization() {
         refused(CallRefusal::AnotherService, |case| {
-            case.access_token.covers = of_organization("");
+            case.access_token.scope = of_organization("");
             case.service.organization_id = None;
         });
     }
 
     #[test]
     fn call_an_organization_is_not_mistaken_for_a_service_of_that_name() {
-        refused(CallRefusal::AnotherService, |case| case.access_token.covers = of_organization("service"));
+        refused(CallRefusal::AnotherService, |case| case.access_token.scope = of_organization("service"));
     }
 
     #[test]
     fn call_an_organization_token_covers_the_services_of_its_organization() {
         let mut case = permitted();
-        case.access_token.covers = of_organization("organization");
+        case.access_token.scope = of_organization("organization");
         assert!(case.decide().is_ok());
     }
 
@@ -703,7 +706,7 @@ mod authlete {
     #[test]
     fn row_3_a_client_of_another_service_is_not_found_with_an_organization_token_either() {
         refused(DeletionRefusal::UnknownClient, |case| {
-            case.access_token.covers = of_organization("organization");
+            case.access_token.scope = of_organization("organization");
             case.client.service_id = id("another service");
         });
     }
@@ -742,13 +745,17 @@ mod authlete {
     fn row_9_the_permit_rests_on_the_registration_at_the_service_and_the_registration_token() {
         let case = permitted();
         let (service, token) = (id("service"), digest("registration token"));
-        assert_eq!(case.decide(), Ok(vec![Premise::RegisteredAt(&service), Premise::RegistrationToken(&token)]));
+        assert_eq!(
+            case.decide(),
+            Ok(vec![Precondition::RegisteredAt(&service), Precondition::RegistrationToken(&token)])
+        );
     }
 
     #[test]
     fn the_rows_are_decided_in_order() {
         let mut case = permitted();
-        case.access_token = AccessToken { covers: Coverage::ServiceId(id("another service")), expires_at: Some(now()) };
+        case.access_token =
+            AccessToken { scope: TokenScope::ServiceId(id("another service")), expires_at: Some(now()) };
         case.service.dynamic_registration = false;
         case.request.target = None;
         case.client.service_id = id("another service");
@@ -759,7 +766,7 @@ mod authlete {
 
         let stairs: [Stair; 10] = [
             (CallRefusal::ExpiredAccessToken.into(), |case| case.access_token.expires_at = None),
-            (CallRefusal::AnotherService.into(), |case| case.access_token.covers = Coverage::ServiceId(id("service"))),
+            (CallRefusal::AnotherService.into(), |case| case.access_token.scope = TokenScope::ServiceId(id("service"))),
             (DeletionRefusal::NoDynamicRegistration.into(), |case| case.service.dynamic_registration = true),
             (DeletionRefusal::UnreadableClientId.into(), |case| case.request.target = Some(id("client"))),
             (DeletionRefusal::UnknownClient.into(), |case| case.client.service_id = id("service")),
@@ -796,11 +803,11 @@ mod authlete {
     #[test]
     fn a_broken_client_is_no_fault_to_the_access_token_of_another_service() {
         let case = permitted();
-        let mut facts = case.facts();
-        facts.set(client("client"), Some(broken()));
-        let covers = Coverage::ServiceId(id("another service"));
-        facts.set(access_token(), Some(Record::Token(AccessToken { covers, expires_at: None })));
-        assert_eq!(decide(&case.request, &facts), Err(Refusal::from(CallRefusal::AnotherService).into()));
+        let mut snapshot = case.snapshot();
+        snapshot.set(client("client"), Some(broken()));
+        let scope = TokenScope::ServiceId(id("another service"));
+        snapshot.set(access_token(), Some(Record::Token(AccessToken { scope, expires_at: None })));
+        assert_eq!(decide(&case.request, &snapshot), Err(Refusal::from(CallRefusal::AnotherService).into()));
     }
 
     #[test]
@@ -814,10 +821,10 @@ mod authlete {
     #[test]
     fn whom_the_access_token_is_of_asks() {
         let mut case = permitted();
-        assert_eq!(case.request.caller(&case.facts()).as_deref(), Some("service#service"));
-        case.access_token.covers = of_organization("organization");
-        assert_eq!(case.request.caller(&case.facts()).as_deref(), Some("organization#organization"));
-        assert_eq!(case.request.caller(&Facts::default()), None);
+        assert_eq!(case.request.caller(&case.snapshot()).as_deref(), Some("service#service"));
+        case.access_token.scope = of_organization("organization");
+        assert_eq!(case.request.caller(&case.snapshot()).as_deref(), Some("organization#organization"));
+        assert_eq!(case.request.caller(&Snapshot::default()), None);
     }
 }
 
@@ -825,12 +832,12 @@ mod sweep {
     use super::*;
     use deregister::{
         client::Idle,
-        rule::sweep::{Patience, Refusal, Request},
+        rule::sweep::{IdlePolicy, Refusal, Request},
     };
 
     type Stair = (Refusal, fn(&mut Case));
 
-    const PATIENCE: Patience = Patience { unused: Duration::from_hours(24), used: Duration::from_hours(90 * 24) };
+    const PATIENCE: IdlePolicy = IdlePolicy { unused: Duration::from_hours(24), used: Duration::from_hours(90 * 24) };
 
     struct Case {
         request: Request,
@@ -847,7 +854,7 @@ mod sweep {
     /// A client that is listed as it is.
     fn of(idle: Idle) -> Case {
         Case {
-            request: Request { target: id("client"), idle, patience: PATIENCE },
+            request: Request { target: id("client"), idle, policy: PATIENCE },
             kind: Kind::OAuth(oauth_client()),
             protected: false,
             idle: Some(idle),
@@ -859,14 +866,14 @@ mod sweep {
     }
 
     impl Case {
-        fn facts(&self) -> Facts {
+        fn snapshot(&self) -> Snapshot {
             let Self { kind, protected, idle, .. } = self;
             let record = Client { kind: kind.clone(), protected: *protected, version: Some(Version(3)), idle: *idle };
-            Facts::from_iter([(client("client"), Record::Client(record))])
+            Snapshot::from_iter([(client("client"), Record::Client(record))])
         }
 
         fn decide(&self) -> Decision<'_, Refusal> {
-            decide(&self.request, &self.facts())
+            decide(&self.request, &self.snapshot())
         }
     }
 
@@ -880,9 +887,9 @@ mod sweep {
     /// Refused where this stands under the client's key instead.
     #[track_caller]
     fn refused_with(reason: Refusal, record: Option<Record>) {
-        let mut facts = Facts::default();
-        facts.set(client("client"), record);
-        assert_eq!(decide(&permitted().request, &facts), Err(reason.into()));
+        let mut snapshot = Snapshot::default();
+        snapshot.set(client("client"), record);
+        assert_eq!(decide(&permitted().request, &snapshot), Err(reason.into()));
     }
 
     #[test]
@@ -926,20 +933,20 @@ mod sweep {
         for idle in [Idle::unused(now() - PATIENCE.unused), Idle::used(now() - PATIENCE.used)] {
             let case = of(idle);
             assert!(case.decide().is_ok(), "{idle:?}");
-            let before = case.request.decide(&case.facts(), now() - AN_INSTANT).err();
+            let before = case.request.decide(&case.snapshot(), now() - AN_INSTANT).err();
             assert_eq!(before, Some(Refusal::NotDue.into()), "{idle:?}");
         }
     }
 
     #[test]
     fn row_6_the_patience_with_used_clients_says_nothing_of_unused_ones_nor_the_other_way_round() {
-        let Patience { unused: short, used: long } = PATIENCE;
-        for (idle, patience) in [
+        let IdlePolicy { unused: short, used: long } = PATIENCE;
+        for (idle, policy) in [
             (Idle::used(now() - short), PATIENCE),
-            (Idle::unused(now() - short), Patience { unused: long, used: short }),
+            (Idle::unused(now() - short), IdlePolicy { unused: long, used: short }),
         ] {
             let mut case = of(idle);
-            case.request.patience = patience;
+            case.request.policy = policy;
             assert_eq!(case.decide(), Err(Refusal::NotDue.into()), "{idle:?}");
         }
     }
@@ -947,20 +954,20 @@ mod sweep {
     #[test]
     fn row_6_a_use_that_is_yet_to_come_is_not_due() {
         let mut case = of(Idle::used(now() + PATIENCE.used));
-        case.request.patience.used = Duration::ZERO;
+        case.request.policy.used = Duration::ZERO;
         assert_eq!(case.decide(), Err(Refusal::NotDue.into()));
     }
 
     #[test]
     fn row_7_the_permit_rests_on_having_registered_itself_and_on_being_idle_since_that_second() {
         let case = permitted();
-        assert_eq!(case.decide(), Ok(vec![Premise::Dynamic, Premise::Idle(case.request.idle)]));
+        assert_eq!(case.decide(), Ok(vec![Precondition::Dynamic, Precondition::Idle(case.request.idle)]));
     }
 
     #[test]
     fn the_permit_is_for_the_client_that_was_listed() {
         let case = permitted();
-        let permit = case.request.decide(&case.facts(), now()).unwrap();
+        let permit = case.request.decide(&case.snapshot(), now()).unwrap();
         assert_eq!(*permit.target, id("client"));
     }
 
@@ -975,7 +982,7 @@ mod sweep {
             (Refusal::NotDynamic, |case| case.kind = Kind::OAuth(oauth_client())),
             (Refusal::Protected, |case| case.protected = false),
             (Refusal::UsedMeanwhile, |case| case.idle = Some(case.request.idle)),
-            (Refusal::NotDue, |case| case.request.patience.unused = Duration::ZERO),
+            (Refusal::NotDue, |case| case.request.policy.unused = Duration::ZERO),
         ];
         for (reason, lift) in stairs {
             assert_eq!(case.decide(), Err(reason.into()));
@@ -986,25 +993,25 @@ mod sweep {
 
     #[test]
     fn a_broken_client_is_a_fault() {
-        let facts = Facts::from_iter([(client("client"), broken())]);
-        assert_eq!(decide(&permitted().request, &facts), unread(client("client")));
+        let snapshot = Snapshot::from_iter([(client("client"), broken())]);
+        assert_eq!(decide(&permitted().request, &snapshot), unread(client("client")));
     }
 
     #[test]
     fn the_client_is_read_and_the_sweep_asks() {
         let case = permitted();
         assert_eq!(case.request.reads(), [client("client")].into());
-        for facts in [case.facts(), Facts::default()] {
-            assert_eq!(case.request.caller(&facts).as_deref(), Some("sweep"));
+        for snapshot in [case.snapshot(), Snapshot::default()] {
+            assert_eq!(case.request.caller(&snapshot).as_deref(), Some("sweep"));
         }
     }
 }
 
 #[test]
 fn an_item_of_another_kind_is_as_good_as_broken() {
-    let facts = Facts::from_iter([(client("client"), Record::Service(Service::default()))]);
+    let snapshot = Snapshot::from_iter([(client("client"), Record::Service(Service::default()))]);
     let why = "it is an item of another kind".to_owned();
-    assert_eq!(facts.client(&id("client")), Err(Unreadable { key: client("client"), why }));
+    assert_eq!(snapshot.client(&id("client")), Err(Unreadable { key: client("client"), why }));
 }
 
 #[test]

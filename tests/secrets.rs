@@ -19,9 +19,8 @@ use base64::{
     prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD},
 };
 use deregister::{
-    client::{ApiClient, Client, Id, Kind, Metadata, OAuthClient, StoredSecret},
-    credential::Secret,
-    event::{Answer, Event},
+    http::event::{Event, EventResponse},
+    model::{ApiClient, Client, Digest, Id, Kind, Metadata, OAuthClient, StoredSecret},
     rule::{authlete, configuration, registration},
 };
 use serde_json::json;
@@ -276,7 +275,7 @@ async fn the_function_logs_no_event_at_any_level() {
 #[test]
 fn what_holds_a_secret_or_a_digest_does_not_print_it() {
     let (secret, id) = ("Zk4vQ1xT8rW3nB6yH0mD5sL2", || Id::new("id").unwrap());
-    let digest = Secret::new(secret).digest();
+    let digest = Digest::of(secret);
     let api = ApiClient { secrets: vec![StoredSecret { digest, expires_at: None }], ..ApiClient::default() };
     let oauth = OAuthClient {
         service_id: id(),

@@ -5,10 +5,13 @@ mod support;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use deregister::{
-    client::{AccessToken, ApiClient, Client, Coverage, Deletion, Id, Idle, Kind, OAuthClient, Service, Version},
-    credential::{Digest, Secret},
-    rule::{Facts, Key, Permit, Premise, Presence, Record, Unreadable},
-    store::{Burial, Creation, DynamoDb, Fault, Meter, Store},
+    dynamodb::{ClientsTable, admin::Creation},
+    model::{
+        AccessToken, ApiClient, Client, Deletion, Digest, Id, Idle, Kind, OAuthClient, Service, TokenScope, Version,
+    },
+    rule::{Authorization, Precondition},
+    snapshot::{Key, Lookup, Record, Snapshot, Unreadable},
+    store::{Fault, Store, WriteOutcome},
 };
 use std::{collections::HashMap, time::Duration};
 use support::{Lab, RETENTION, now, wire::Mishap};
@@ -22,7 +25,7 @@ fn key(client_id: &str) -> Key {
 }
 
 fn digest(secret: &str) -> Digest {
-    Secret::new(secret).digest()
+    Digest::of(secret)
 }
 
 fn api(features: &[&str]) -> Client {
@@ -51,28 +54,31 @@ fn deletion(request_id: &str) -> Deletion {
     }
 }
 
-async fn bury(lab: &Lab, client_id: &str, premises: Vec<Premise<'_>>) -> Burial {
-    lab.store.bury(&Permit { target: &id(client_id), premises }, &deletion("this"), &Meter::default()).await.unwrap()
+async fn write_tombstone(lab: &Lab, client_id: &str, preconditions: Vec<Precondition<'_>>) -> WriteOutcome {
+    lab.store
+        .write_tombstone(&Authorization { target: &id(client_id), preconditions }, &deletion("this"))
+        .await
+        .unwrap()
 }
 
 /// What the store says now stands under the client's id.
 async fn record(lab: &Lab, client_id: &str) -> Option<Record> {
-    match bury(lab, client_id, vec![Premise::Application("nobody's")]).await {
-        Burial::Refused(found) => found,
-        Burial::Done => panic!("a premise that does not hold was let through"),
+    match bury(lab, client_id, vec![Precondition::Application("nobody's")]).await {
+        WriteOutcome::ConditionFailed(found) => found,
+        WriteOutcome::Written => panic!("a premise that does not hold was let through"),
     }
 }
 
-async fn load(store: &DynamoDb, keys: &[Key]) -> Result<Facts, Fault> {
-    store.load(keys.iter().cloned().collect(), &Meter::default()).await
+async fn load(store: &ClientsTable, keys: &[Key]) -> Result<Snapshot, Fault> {
+    store.load(keys.iter().cloned().collect()).await
 }
 
 #[tokio::test]
 async fn what_was_created_is_what_is_loaded() {
     let lab = Lab::empty().await;
     let service = Service { organization_id: Some("org".to_owned()), error_uri_omitted: true, ..Service::default() };
-    let token = AccessToken { covers: Coverage::ServiceId(id("1")), expires_at: Some(now()) };
-    let everywhere = AccessToken { covers: Coverage::OrganizationId("org".to_owned()), expires_at: None };
+    let token = AccessToken { scope: TokenScope::ServiceId(id("1")), expires_at: Some(now()) };
+    let everywhere = AccessToken { scope: TokenScope::OrganizationId("org".to_owned()), expires_at: None };
     lab.store.create_client(&id("a"), &api(&["owner", "metadata"])).await.unwrap();
     lab.store.create_client(&id("o"), &oauth("token")).await.unwrap();
     lab.store.create_service(&id("1"), &service).await.unwrap();
@@ -81,20 +87,20 @@ async fn what_was_created_is_what_is_loaded() {
 
     let keys =
         [key("a"), key("o"), Key::Service(id("1")), Key::of_token(&digest("sat")), Key::of_token(&digest("org"))];
-    let facts = load(&lab.store, &keys).await.unwrap();
+    let snapshot = load(&lab.store, &keys).await.unwrap();
 
-    assert_eq!(facts.client(&id("a")), Ok(Presence::Live(&api(&["owner", "metadata"]))));
-    assert_eq!(facts.client(&id("o")), Ok(Presence::Live(&oauth("token"))));
-    assert_eq!(facts.service(&id("1")), Ok(Some(&service)));
-    assert_eq!(facts.token(&digest("sat")), Ok(Some(&token)));
-    assert_eq!(facts.token(&digest("org")), Ok(Some(&everywhere)));
+    assert_eq!(snapshot.client(&id("a")), Ok(Lookup::Live(&api(&["owner", "metadata"]))));
+    assert_eq!(snapshot.client(&id("o")), Ok(Lookup::Live(&oauth("token"))));
+    assert_eq!(snapshot.service(&id("1")), Ok(Some(&service)));
+    assert_eq!(snapshot.token(&digest("sat")), Ok(Some(&token)));
+    assert_eq!(snapshot.token(&digest("org")), Ok(Some(&everywhere)));
 }
 
 #[tokio::test]
 async fn what_is_not_there_is_no_fault() {
     let lab = Lab::empty().await;
-    let facts = load(&lab.store, &[key("a"), Key::Service(id("1")), Key::of_token(&digest("t"))]).await.unwrap();
-    assert_eq!(facts, Facts::default());
+    let snapshot = load(&lab.store, &[key("a"), Key::Service(id("1")), Key::of_token(&digest("t"))]).await.unwrap();
+    assert_eq!(snapshot, Snapshot::default());
 }
 
 #[tokio::test]
@@ -127,10 +133,10 @@ async fn keys_that_were_left_unprocessed_are_asked_for_again() {
     });
     lab.wire.plan("BatchGetItem", Mishap::Answer(200, left.to_string()));
 
-    let facts = load(&lab.store, &[key("a"), key("b")]).await.unwrap();
+    let snapshot = load(&lab.store, &[key("a"), key("b")]).await.unwrap();
 
-    assert_eq!(facts.client(&id("a")), Ok(Presence::Live(&api(&[]))));
-    assert_eq!(facts.client(&id("b")), Ok(Presence::Live(&api(&[]))));
+    assert_eq!(snapshot.client(&id("a")), Ok(Lookup::Live(&api(&[]))));
+    assert_eq!(snapshot.client(&id("b")), Ok(Lookup::Live(&api(&[]))));
     assert_eq!(lab.wire.take_calls(), ["BatchGetItem", "BatchGetItem"]);
 }
 
@@ -155,7 +161,7 @@ async fn burying_turns_the_client_into_a_tombstone_in_one_write() {
     let was = lab.item("client#a").await.unwrap()["client"].clone();
     lab.wire.take_calls();
 
-    assert_eq!(bury(&lab, "a", vec![]).await, Burial::Done);
+    assert_eq!(bury(&lab, "a", vec![]).await, WriteOutcome::Written);
 
     assert_eq!(lab.wire.take_calls(), ["UpdateItem"]);
     let item = lab.item("client#a").await.unwrap();
@@ -188,7 +194,10 @@ async fn what_the_client_had_beyond_the_model_goes_into_the_tombstone_too() {
     ]));
     put(&lab, "client#a", &[("client", client.clone()), ("note", AttributeValue::Bool(true))]).await;
 
-    assert_eq!(bury(&lab, "a", vec![Premise::Application("app"), Premise::NotOwner]).await, Burial::Done);
+    assert_eq!(
+        bury(&lab, "a", vec![Precondition::Application("app"), Precondition::NotOwner]).await,
+        WriteOutcome::Written
+    );
 
     let item = lab.item("client#a").await.unwrap();
     assert_eq!(item["tombstone"], client);
@@ -198,7 +207,7 @@ async fn what_the_client_had_beyond_the_model_goes_into_the_tombstone_too() {
 #[tokio::test]
 async fn nothing_is_buried_where_nothing_is() {
     let lab = Lab::empty().await;
-    assert_eq!(bury(&lab, "a", vec![]).await, Burial::Refused(None));
+    assert_eq!(bury(&lab, "a", vec![]).await, WriteOutcome::ConditionFailed(None));
     assert_eq!(lab.item("client#a").await, None);
 }
 
@@ -208,9 +217,11 @@ async fn a_tombstone_is_not_buried_again() {
     lab.store.create_client(&id("a"), &api(&[])).await.unwrap();
     bury(&lab, "a", vec![]).await;
     let first = lab.item("client#a").await;
-    let again =
-        lab.store.bury(&Permit { target: &id("a"), premises: vec![] }, &deletion("another"), &Meter::default()).await;
-    assert_eq!(again, Ok(Burial::Refused(Some(Record::Deleted(deletion("this"))))));
+    let again = lab
+        .store
+        .write_tombstone(&Authorization { target: &id("a"), preconditions: vec![] }, &deletion("another"))
+        .await;
+    assert_eq!(again, Ok(WriteOutcome::ConditionFailed(Some(Record::Deleted(deletion("this"))))));
     assert_eq!(lab.item("client#a").await, first);
 }
 
@@ -219,7 +230,7 @@ async fn a_protected_client_is_not_buried() {
     let lab = Lab::empty().await;
     let protected = Client { protected: true, ..api(&[]) };
     lab.store.create_client(&id("a"), &protected).await.unwrap();
-    assert_eq!(bury(&lab, "a", vec![]).await, Burial::Refused(Some(Record::Client(protected))));
+    assert_eq!(bury(&lab, "a", vec![]).await, WriteOutcome::ConditionFailed(Some(Record::Client(protected))));
 }
 
 #[tokio::test]
@@ -235,30 +246,30 @@ async fn each_premise_lets_through_what_it_says_and_nothing_else() {
     let (unused, used, later) = (Idle::unused(now()), Idle::used(now()), Idle::used(now() + Duration::from_secs(1)));
 
     for (client, premise, holds) in [
-        (api(&[]), Premise::Application("app"), true),
-        (api(&[]), Premise::Application("another"), false),
-        (oauth("token"), Premise::Application("app"), false),
-        (api(&["metadata", "login_client"]), Premise::NotOwner, true),
-        (api(&["metadata", "owner"]), Premise::NotOwner, false),
-        (api(&["owner "]), Premise::NotOwner, true),
-        (oauth("token"), Premise::RegistrationToken(&token), true),
-        (oauth("token"), Premise::RegistrationToken(&other), false),
-        (api(&[]), Premise::RegistrationToken(&token), false),
-        (oauth("token"), Premise::Dynamic, true),
-        (is_static.clone(), Premise::Dynamic, false),
-        (api(&[]), Premise::Dynamic, false),
-        (oauth("token"), Premise::RegisteredAt(&service), true),
-        (oauth("token"), Premise::RegisteredAt(&other_service), false),
-        (is_static, Premise::RegisteredAt(&service), false),
-        (api(&[]), Premise::Version(Version(7)), true),
-        (api(&[]), Premise::Version(Version(8)), false),
-        (unversioned, Premise::Version(Version(7)), false),
-        (idle(used), Premise::Idle(used), true),
-        (idle(unused), Premise::Idle(unused), true),
-        (idle(unused), Premise::Idle(used), false),
-        (idle(used), Premise::Idle(unused), false),
-        (idle(later), Premise::Idle(used), false),
-        (oauth("token"), Premise::Idle(used), false),
+        (api(&[]), Precondition::Application("app"), true),
+        (api(&[]), Precondition::Application("another"), false),
+        (oauth("token"), Precondition::Application("app"), false),
+        (api(&["metadata", "login_client"]), Precondition::NotOwner, true),
+        (api(&["metadata", "owner"]), Precondition::NotOwner, false),
+        (api(&["owner "]), Precondition::NotOwner, true),
+        (oauth("token"), Precondition::RegistrationToken(&token), true),
+        (oauth("token"), Precondition::RegistrationToken(&other), false),
+        (api(&[]), Precondition::RegistrationToken(&token), false),
+        (oauth("token"), Precondition::Dynamic, true),
+        (is_static.clone(), Precondition::Dynamic, false),
+        (api(&[]), Precondition::Dynamic, false),
+        (oauth("token"), Precondition::RegisteredAt(&service), true),
+        (oauth("token"), Precondition::RegisteredAt(&other_service), false),
+        (is_static, Precondition::RegisteredAt(&service), false),
+        (api(&[]), Precondition::Version(Version(7)), true),
+        (api(&[]), Precondition::Version(Version(8)), false),
+        (unversioned, Precondition::Version(Version(7)), false),
+        (idle(used), Precondition::Idle(used), true),
+        (idle(unused), Precondition::Idle(unused), true),
+        (idle(unused), Precondition::Idle(used), false),
+        (idle(used), Precondition::Idle(unused), false),
+        (idle(later), Precondition::Idle(used), false),
+        (oauth("token"), Precondition::Idle(used), false),
     ] {
         let lab = &lab;
         let name = format!("{client:?} {premise:?}");
@@ -270,7 +281,8 @@ async fn each_premise_lets_through_what_it_says_and_nothing_else() {
             .await
             .unwrap();
         lab.store.create_client(&id("a"), &client).await.unwrap();
-        let expected = if holds { Burial::Done } else { Burial::Refused(Some(Record::Client(client))) };
+        let expected =
+            if holds { WriteOutcome::Written } else { WriteOutcome::ConditionFailed(Some(Record::Client(client))) };
         assert_eq!(bury(lab, "a", vec![premise]).await, expected, "{name}");
     }
 }
@@ -279,12 +291,20 @@ async fn each_premise_lets_through_what_it_says_and_nothing_else() {
 async fn every_premise_must_hold() {
     let lab = Lab::empty().await;
     lab.store.create_client(&id("a"), &api(&[])).await.unwrap();
-    let refused =
-        bury(&lab, "a", vec![Premise::Application("app"), Premise::NotOwner, Premise::Version(Version(1))]).await;
-    assert_eq!(refused, Burial::Refused(Some(Record::Client(api(&[])))));
-    let done =
-        bury(&lab, "a", vec![Premise::Application("app"), Premise::NotOwner, Premise::Version(Version(7))]).await;
-    assert_eq!(done, Burial::Done);
+    let refused = bury(
+        &lab,
+        "a",
+        vec![Precondition::Application("app"), Precondition::NotOwner, Precondition::Version(Version(1))],
+    )
+    .await;
+    assert_eq!(refused, WriteOutcome::ConditionFailed(Some(Record::Client(api(&[])))));
+    let done = bury(
+        &lab,
+        "a",
+        vec![Precondition::Application("app"), Precondition::NotOwner, Precondition::Version(Version(7))],
+    )
+    .await;
+    assert_eq!(done, WriteOutcome::Written);
 }
 
 #[tokio::test]
@@ -307,11 +327,11 @@ async fn unknown_attributes_are_ignored_and_missing_ones_have_defaults() {
         ("from_the_future".to_owned(), AttributeValue::Null(true)),
     ]));
     put(&lab, "client#a", &[("client", client)]).await;
-    let facts = load(&lab.store, &[key("a")]).await.unwrap();
-    let Ok(Presence::Live(Client { kind: Kind::OAuth(client), protected, version, idle: None })) =
-        facts.client(&id("a"))
+    let snapshot = load(&lab.store, &[key("a")]).await.unwrap();
+    let Ok(Lookup::Live(Client { kind: Kind::OAuth(client), protected, version, idle: None })) =
+        snapshot.client(&id("a"))
     else {
-        panic!("{facts:?}");
+        panic!("{snapshot:?}");
     };
     assert_eq!((client.dynamic, &client.registration_token_digest, protected, version), (false, &None, &false, &None));
 }
@@ -321,9 +341,9 @@ async fn an_item_that_cannot_be_read_says_which_and_why() {
     let lab = Lab::empty().await;
     put(&lab, "client#a", &[("client", AttributeValue::S("nonsense".to_owned()))]).await;
     put(&lab, "client#b", &[]).await;
-    let facts = load(&lab.store, &[key("a"), key("b")]).await.unwrap();
+    let snapshot = load(&lab.store, &[key("a"), key("b")]).await.unwrap();
     for client in ["a", "b"] {
-        let Unreadable { key: named, why } = facts.client(&id(client)).unwrap_err();
+        let Unreadable { key: named, why } = snapshot.client(&id(client)).unwrap_err();
         assert_eq!(named, key(client));
         assert!(!why.is_empty());
     }
@@ -349,8 +369,8 @@ async fn faults_are_passing_or_not_as_the_database_means_them() {
             (0..4).for_each(|_| lab.wire.plan(operation, Mishap::error(status, kind)));
         }
         let read = load(&lab.store, &[key("a")]).await.unwrap_err();
-        let permit = Permit { target: &id("a"), premises: vec![] };
-        let write = lab.store.bury(&permit, &deletion("this"), &Meter::default()).await.unwrap_err();
+        let permit = Authorization { target: &id("a"), preconditions: vec![] };
+        let write = lab.store.write_tombstone(&permit, &deletion("this")).await.unwrap_err();
         for fault in [read, write] {
             assert_eq!(matches!(fault, Fault::Unavailable(_)), passing, "{kind}: {fault}");
             assert!(fault.to_string().contains(kind), "{fault}");

@@ -5,13 +5,20 @@ mod support;
 
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use deregister::{
-    client::{ApiClient, Client, Deletion, Id, Idle, Kind, Metadata, OAuthClient, Restoration, Version},
-    credential::{Digest, Secret},
-    deletion::{self, Circumstances},
-    rule::{Permit, operator, sweep::Patience},
+    deletion,
+    dynamodb::{
+        GrantsTable,
+        admin::{Creation, RestoreOutcome},
+        item,
+    },
+    functions::{Sweep, sweep::Report},
+    invocation::Invocation,
+    model::{
+        ApiClient, Client, Deletion, Digest, Id, Idle, IdlePolicy, Kind, Metadata, OAuthClient, Restoration, Version,
+    },
+    rule::{Authorization, operator},
     settings::Upkeep,
-    store::{Burial, Creation, Fault, Grants, Meter, Restored, Store, item},
-    sweep::{Report, Sweep},
+    store::{Fault, Store, WriteOutcome},
 };
 use lambda_http::{Context, LambdaEvent};
 use serde::de::IgnoredAny;
@@ -35,7 +42,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 /// As it is without settings.
-const PATIENCE: Patience = Patience { unused: DAY, used: Duration::from_hours(90 * 24) };
+const PATIENCE: IdlePolicy = IdlePolicy { unused: DAY, used: Duration::from_hours(90 * 24) };
 const TOKEN: &str = "registration-token-of-a-test";
 
 /// A client that was never used, and has been due for an hour.
@@ -46,7 +53,7 @@ fn due() -> Client {
 /// A client that registered itself.
 fn idle(idle: Idle) -> Client {
     let metadata = Metadata { client_name: Some("Name for people".to_owned()), ..Metadata::default() };
-    let registration_token_digest = Some(Secret::new(TOKEN).digest());
+    let registration_token_digest = Some(Digest::of(TOKEN));
     let client = OAuthClient { service_id: id("service"), dynamic: true, registration_token_digest, metadata };
     Client { kind: Kind::OAuth(client), protected: false, version: Some(Version(1)), idle: Some(idle) }
 }
@@ -101,7 +108,7 @@ async fn create_all(lab: &Lab, clients: impl IntoIterator<Item = (String, Client
 /// The sweep that deletes.
 fn sweep(lab: &Lab) -> Sweep {
     log::begin();
-    Sweep { store: lab.store.clone(), grants: None, patience: PATIENCE, deletes: true, most: 1000, clock: now }
+    Sweep { store: lab.store.clone(), grants: None, policy: PATIENCE, deletes: true, most: 1000, clock: now }
 }
 
 fn observing(lab: &Lab) -> Sweep {
@@ -159,25 +166,25 @@ async fn set(lab: &Lab, client_id: &str, member: &str, value: AttributeValue) {
 }
 
 /// Deletes a client, past the wire.
-async fn bury(lab: &Lab, client_id: &str) {
+async fn write_tombstone(lab: &Lab, client_id: &str) {
     let (target, store) = (id(client_id), lab.quiet_store());
     let (by, via) = ("operator#jane".to_owned(), "deregisterctl".to_owned());
     let deletion = Deletion { at: now(), by, via, source_ip: None, request_id: "another".to_owned() };
-    let permit = Permit { target: &target, premises: Vec::new() };
-    assert_eq!(store.bury(&permit, &deletion, &Meter::default()).await, Ok(Burial::Done));
+    let permit = Authorization { target: &target, preconditions: Vec::new() };
+    assert_eq!(store.write_tombstone(&permit, &deletion).await, Ok(WriteOutcome::Written));
 }
 
 /// Restores a client, past the wire.
 async fn restore(lab: &Lab, client_id: &str) {
     let restoration = Restoration { at: now(), by: "operator#jane".to_owned() };
     let restored = lab.quiet_store().restore(&id(client_id), &restoration).await.unwrap();
-    assert!(matches!(restored, Restored::Done(_)), "{restored:?}");
+    assert!(matches!(restored, RestoreOutcome::Done(_)), "{restored:?}");
 }
 
 /// Uses a client, past the wire, as an authorization server does.
 async fn use_client(lab: &Lab, client_id: &str) {
     let (client, store) = (id(client_id), lab.quiet_store());
-    let standing = store.standing(&client).await.unwrap();
+    let standing = store.client_status(&client).await.unwrap();
     assert_eq!(store.note_use(&client, &standing, now()).await, Ok(true));
 }
 
@@ -239,10 +246,10 @@ async fn a_client_is_due_at_the_second_at_which_the_patience_with_it_ends_and_no
 async fn the_patience_with_used_clients_says_nothing_of_unused_ones_nor_the_other_way_round() {
     let ago = now() - 30 * DAY;
     let lab = with(&[("unused", idle(Idle::unused(ago))), ("used", idle(Idle::used(ago)))]).await;
-    let patient = Patience { unused: PATIENCE.used, used: PATIENCE.used };
-    assert_eq!(run(&Sweep { patience: patient, ..observing(&lab) }).await.swept, 0);
-    let turned = Patience { unused: PATIENCE.used, used: PATIENCE.unused };
-    assert_eq!(run(&Sweep { patience: turned, ..sweep(&lab) }).await.swept, 1);
+    let patient = IdlePolicy { unused: PATIENCE.used, used: PATIENCE.used };
+    assert_eq!(run(&Sweep { policy: patient, ..observing(&lab) }).await.swept, 0);
+    let turned = IdlePolicy { unused: PATIENCE.used, used: PATIENCE.unused };
+    assert_eq!(run(&Sweep { policy: turned, ..sweep(&lab) }).await.swept, 1);
     assert!(lab.lives("unused").await && !lab.lives("used").await);
     assert_eq!(run(&sweep(&lab)).await.swept, 1);
     assert!(!lab.lives("unused").await);
@@ -330,8 +337,8 @@ async fn a_grant_whose_end_cannot_be_read_has_not_ended() {
 
 #[tokio::test]
 async fn the_sweep_only_observes_unless_it_is_told_to_delete() {
-    let Upkeep { deletes, patience, grants, .. } = Upkeep::read(|_| None).unwrap();
-    assert_eq!((deletes, patience, grants), (false, PATIENCE, None));
+    let Upkeep { deletes, policy, grants, .. } = Upkeep::read(|_| None).unwrap();
+    assert_eq!((deletes, policy, grants), (false, PATIENCE, None));
 }
 
 #[tokio::test]
@@ -361,7 +368,7 @@ async fn a_client_that_changes_between_the_list_and_the_write_survives() {
     enum Event {
         Used,
         Protected,
-        Restored,
+        RestoreOutcome,
         Static,
         RegisteredAgain,
     }
@@ -370,7 +377,7 @@ async fn a_client_that_changes_between_the_list_and_the_write_survives() {
         match event {
             Event::Used => use_client(&lab, "a").await,
             Event::Protected => drop(lab.quiet_store().set_protected(&id("a"), true).await.unwrap()),
-            Event::Restored => {
+            Event::RestoreOutcome => {
                 bury(&lab, "a").await;
                 restore(&lab, "a").await;
             }
@@ -383,7 +390,7 @@ async fn a_client_that_changes_between_the_list_and_the_write_survives() {
     }
 
     for operation in ["BatchGetItem", "UpdateItem"] {
-        for event in [Event::Used, Event::Protected, Event::Restored, Event::Static, Event::RegisteredAgain] {
+        for event in [Event::Used, Event::Protected, Event::RestoreOutcome, Event::Static, Event::RegisteredAgain] {
             let lab = with(&[("a", due())]).await;
             lab.wire.plan(operation, Mishap::meanwhile(happens(lab.clone(), event)));
             let expected = match event {
@@ -733,14 +740,13 @@ async fn a_deletion_by_an_operator_takes_the_client_out_of_the_index_and_a_resto
     let lab = with(&[("a", due()), ("api", Client { idle: None, ..api() })]).await;
     for client_id in ["a", "api"] {
         let request = operator::Request { operator: "operator#jane".to_owned(), target: id(client_id) };
-        let circumstances = Circumstances {
+        let invocation = Invocation {
             now: now(),
             deadline: Instant::now() + Duration::from_secs(10),
             source_ip: None,
             request_id: "this".to_owned(),
-            meter: Meter::default(),
         };
-        deletion::delete(&lab.store, request, &circumstances).await.result.unwrap();
+        deletion::delete(&lab.store, request, &invocation).await.result.unwrap();
     }
     assert!(index(&lab).await.is_empty());
     restore(&lab, "a").await;
@@ -826,7 +832,7 @@ async fn the_log_says_nothing_of_a_client_but_its_id_and_its_use() {
     let log = Captured::at("INFO");
     run(&Sweep { grants: Some(grants), ..sweep(&lab) }).await;
     assert_eq!(log.lines().len(), 2);
-    for secret in [TOKEN, &Secret::new(TOKEN).digest().to_hex(), "Name for people", "grant-of-a-test"] {
+    for secret in [TOKEN, &Digest::of(TOKEN).to_hex(), "Name for people", "grant-of-a-test"] {
         assert!(!log.text().contains(secret), "{secret}");
     }
 }

@@ -5,16 +5,17 @@ mod support;
 
 use aws_sdk_dynamodb::types::{AttributeValue, KeySchemaElement, PutRequest, WriteRequest};
 use deregister::{
-    cascade::{Cascade, Failures},
-    client::{Id, Restoration, Service},
-    deletion::{self, Circumstances},
-    rule::{operator, sweep::Patience},
-    settings::{Setting, Settings, Upkeep},
-    store::{
-        Grants, List, Meter,
-        table::{definition, time_to_live},
+    cascade::Failures,
+    deletion,
+    dynamodb::{
+        GrantsTable,
+        schema::{definition, time_to_live},
     },
-    sweep::{Report, Sweep},
+    functions::{Cascade, Sweep, sweep::Report},
+    invocation::Invocation,
+    model::{Id, IdlePartition, IdlePolicy, Restoration, Service},
+    rule::operator,
+    settings::{Setting, Settings, Upkeep},
 };
 use lambda_http::LambdaEvent;
 use saphyr::{LoadableYamlNode, Scalar, Yaml};
@@ -147,8 +148,8 @@ async fn grants(lab: &Lab, clients: &[&str]) -> (Grants, Wire) {
 
 /// A run of the sweep, which finds both sample clients due that are idle.
 async fn sweep(lab: &Lab, grants: Option<Grants>, deletes: bool, most: usize) -> Report {
-    let patience = Patience { unused: Duration::from_hours(24), used: Duration::from_hours(90 * 24) };
-    let sweep = Sweep { store: lab.store.clone(), grants, patience, deletes, most, clock: now };
+    let policy = IdlePolicy { unused: Duration::from_hours(24), used: Duration::from_hours(90 * 24) };
+    let sweep = Sweep { store: lab.store.clone(), grants, policy, deletes, most, clock: now };
     let event = LambdaEvent::new(serde_json::from_str::<IgnoredAny>("{}").unwrap(), invocation());
     Box::pin(sweep.call(event)).await.unwrap()
 }
@@ -219,7 +220,7 @@ async fn the_sweeps_role_allows_its_calls_alone_and_no_write_while_it_observes()
     let lab = Lab::with_samples().await;
     let (grants, wire) = grants(&lab, &[IDLE_CLIENT]).await;
     // It asks the index for what is due, and the table for the rest.
-    lab.store.idle_clients(List::all()[0], now(), None, &Meter::default()).await.unwrap();
+    lab.store.idle_clients(List::all()[0], now(), None).await.unwrap();
     let of_the_index = calls(&lab.wire);
     let asked: Value = serde_json::from_str(&lab.wire.last_body()).unwrap();
     let mut of_runs = Vec::new();
@@ -362,14 +363,13 @@ async fn deletions(lab: &Lab, stream: &mut Stream) -> HashMap<&'static str, Valu
         records.insert(via, stream.record().await);
     }
     let request = operator::Request { operator: "operator#jane".to_owned(), target: id(sample::TOKENLESS_CLIENT) };
-    let circumstances = Circumstances {
+    let invocation = Invocation {
         now: now(),
         deadline: tokio::time::Instant::now() + Duration::from_mins(1),
         source_ip: None,
         request_id: "by-hand".to_owned(),
-        meter: Meter::default(),
     };
-    deletion::delete(&lab.store, request, &circumstances).await.result.unwrap();
+    deletion::delete(&lab.store, request, &invocation).await.result.unwrap();
     records.insert("deregisterctl", stream.record().await);
     assert_eq!(sweep(lab, None, true, 1).await.swept, 1);
     records.insert("sweep", stream.record().await);
@@ -426,7 +426,7 @@ async fn of_all_changes_in_the_table_deletions_alone_are_handed_on() {
     others.push(stream.record().await);
     store.restore(&id(CLIENT.0), &Restoration { at: now(), by: "operator#jane".to_owned() }).await.unwrap();
     others.push(stream.record().await);
-    let (later, standing) = (now() + Duration::from_hours(2), store.standing(&id(CLIENT.0)).await.unwrap());
+    let (later, standing) = (now() + Duration::from_hours(2), store.client_status(&id(CLIENT.0)).await.unwrap());
     assert!(store.note_use(&id(CLIENT.0), &standing, later).await.unwrap());
     others.push(stream.record().await);
     let longer = lab.client.update_item().table_name(&lab.table).update_expression("SET expires_at = :later");

@@ -5,7 +5,7 @@ use aws_sdk_dynamodb::{
     Client,
     config::{BehaviorVersion, Credentials, Region},
 };
-use deregister::store::{DynamoDb, https};
+use deregister::dynamodb::{ClientsTable, https};
 use dynoxide::{AttributeValue, ImportOptions};
 use rustls::RootCertStore;
 use std::{collections::HashMap, error::Error, net::Ipv4Addr, time::Duration};
@@ -19,7 +19,7 @@ pub(crate) struct Database {
     /// The SDK's client for it.
     pub(crate) client: Client,
     /// The store on it.
-    pub(crate) store: DynamoDb,
+    pub(crate) store: ClientsTable,
 }
 
 impl Database {
@@ -36,7 +36,7 @@ impl Database {
             .region(Region::from_static("eu-central-1"))
             .credentials_provider(Credentials::new("bench", "bench", None, None, "bench"));
         let client = Client::from_conf(config.clone().build());
-        let store = DynamoDb::new(config, "clients", Duration::from_hours(24));
+        let store = ClientsTable::new(config, "clients", Duration::from_hours(24));
         store.create_table().await?;
         sample::write(&store, crate::now()).await?;
         Ok(Self { embedded, url, client, store })

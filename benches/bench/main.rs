@@ -20,11 +20,12 @@ use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValuesOnC
 use clap::Parser;
 use database::Database;
 use deregister::{
-    Function, Realm,
-    client::{Deletion, Id},
-    event::{Answer, Event},
-    rule::{Facts, Key, Permit, Record},
-    store::{Burial, Fault, Meter, Store},
+    functions::Delete,
+    http::event::{Event, EventResponse},
+    model::{Deletion, Id, Realm},
+    rule::Authorization,
+    snapshot::{Key, Record, Snapshot},
+    store::{Fault, Store, WriteOutcome},
 };
 use lambda_http::{LambdaEvent, lambda_runtime::Context};
 use platform::Environment;
@@ -176,7 +177,7 @@ impl Bench {
         let database = Database::start().await?;
         let pairs = 200 * self.times;
         database.fill("warm", APPLICATION, 2 * pairs)?;
-        let function = Function::new(database.store.clone(), realm()?, now);
+        let function = Delete::new(database.store.clone(), realm()?, now);
         let (mut ours, mut bare) = (Vec::new(), Vec::new());
         for n in 0..pairs {
             let event = event(&format!("warm-{}", 2 * n));
@@ -299,7 +300,7 @@ impl Bench {
                 let database = Database::start().await?;
                 database.fill("filling", application, items)?;
                 database.fill("target", APPLICATION, 100 * self.times)?;
-                let function = Function::new(database.store.clone(), realm()?, now);
+                let function = Delete::new(database.store.clone(), realm()?, now);
                 sides.push((items, database, function, Vec::new()));
             }
             for n in 0..100 * self.times {
@@ -320,7 +321,7 @@ impl Bench {
 
     /// What is counted and not timed: round trips, and allocations in the function's own code.
     async fn counts(&self) -> Result<String> {
-        let function = Function::new(Canned, realm()?, now);
+        let function = Delete::new(Canned, realm()?, now);
         let deletes = 1000;
         let one = async |n| {
             let event: Event = serde_json::from_str(&event("target"))?;
@@ -344,7 +345,7 @@ impl Bench {
         let region = Region::new(ALLOCATOR);
         for (n, keys) in keys.into_iter().enumerate() {
             context(n);
-            Canned.load(keys, &Meter::default()).await?;
+            Canned.load(keys).await?;
         }
         let others = region.change();
         Ok(format!(
@@ -394,7 +395,7 @@ impl Bench {
 struct Canned;
 
 impl Store for Canned {
-    async fn load(&self, keys: BTreeSet<Key>, _: &Meter) -> std::result::Result<Facts, Fault> {
+    async fn load(&self, keys: BTreeSet<Key>, _: &Meter) -> std::result::Result<Snapshot, Fault> {
         let record = |key: &Key| match key {
             Key::Client(id) if id.as_str() == OWNER.0 => sample::owner(),
             _ => sample::target(),
@@ -402,8 +403,13 @@ impl Store for Canned {
         Ok(keys.into_iter().map(|key| (key.clone(), Record::Client(record(&key)))).collect())
     }
 
-    async fn bury(&self, _: &Permit<'_>, _: &Deletion, _: &Meter) -> std::result::Result<Burial, Fault> {
-        Ok(Burial::Done)
+    async fn write_tombstone(
+        &self,
+        _: &Authorization<'_>,
+        _: &Deletion,
+        _: &Meter,
+    ) -> std::result::Result<WriteOutcome, Fault> {
+        Ok(WriteOutcome::Written)
     }
 }
 

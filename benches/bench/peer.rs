@@ -3,9 +3,8 @@
 
 use crate::{Result, database::Database, front, milliseconds, now, realm, sample::SERVICE};
 use deregister::{
-    Function,
-    client::{Client, Id, Kind, Metadata, OAuthClient, Version},
-    credential::Secret,
+    functions::Delete,
+    model::{Client, Digest, Id, Kind, Metadata, OAuthClient, Version},
 };
 use http_body_util::{BodyExt, Full};
 use hyper_util::{client::legacy, rt::TokioExecutor};
@@ -60,7 +59,7 @@ pub(crate) async fn serve(clients: usize) -> Result<()> {
         let client = OAuthClient {
             service_id: Id::new(SERVICE).ok_or("an id")?,
             dynamic: true,
-            registration_token_digest: Some(Secret::new(token(n)).digest()),
+            registration_token_digest: Some(Digest::of(token(n))),
             metadata: Metadata {
                 client_name: Some("Bench".to_owned()),
                 redirect_uris: Some(vec!["https://example.com/callback".to_owned()]),
@@ -73,7 +72,7 @@ pub(crate) async fn serve(clients: usize) -> Result<()> {
     }
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     println!("http://{}", listener.local_addr()?);
-    Ok(front::serve(listener, Function::new(database.store, realm()?, now)).await?)
+    Ok(front::serve(listener, Delete::new(database.store, realm()?, now)).await?)
 }
 
 /// The registration access token of a client that [`serve`] creates.

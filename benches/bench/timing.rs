@@ -2,7 +2,7 @@
 //! random order, compared by Welch's t-test, as dudect does.
 
 use crate::{Result, context, database::Database, event, milliseconds, now, realm, sample};
-use deregister::{Function, event::Event};
+use deregister::{functions::Delete, http::event::Event};
 use lambda_http::LambdaEvent;
 use std::{
     fmt::Write,
@@ -56,7 +56,7 @@ fn indistinguishable() -> Vec<(&'static str, Vec<(&'static str, String)>)> {
 /// A Markdown table of the differences in time, each beside the first reason.
 pub(crate) async fn compare(requests: usize) -> Result<String> {
     let database = Database::start().await?;
-    let function = Function::new(database.store.clone(), realm()?, now);
+    let function = Delete::new(database.store.clone(), realm()?, now);
     let mut table =
         String::from("| answer | reason | median | beside | differs by | Welch's t |\n|---|---|---|---|---|---|\n");
     for (door, classes) in indistinguishable() {

@@ -9,7 +9,7 @@ use axum::{
     response::Response,
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
-use deregister::{Function, store::DynamoDb};
+use deregister::{dynamodb::ClientsTable, functions::Delete};
 use lambda_http::{LambdaEvent, lambda_runtime::Context};
 use serde_json::{Map, Value, json};
 use std::{
@@ -30,7 +30,7 @@ const MAX_BODY: usize = 10 * 1024 * 1024;
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Answers every request on `listener` with the function.
-pub(crate) async fn serve(listener: TcpListener, function: Function<DynamoDb>) -> io::Result<()> {
+pub(crate) async fn serve(listener: TcpListener, function: Delete<ClientsTable>) -> io::Result<()> {
     let function = Arc::new(function);
     let router = Router::new().fallback(move |ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request| {
         let function = Arc::clone(&function);
@@ -45,7 +45,11 @@ pub(crate) async fn serve(listener: TcpListener, function: Function<DynamoDb>) -
     axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await
 }
 
-async fn answer(function: &Function<DynamoDb>, peer: SocketAddr, request: Request) -> Result<Response, Box<dyn Error>> {
+async fn answer(
+    function: &Delete<ClientsTable>,
+    peer: SocketAddr,
+    request: Request,
+) -> Result<Response, Box<dyn Error>> {
     let event = serde_json::from_value(event(peer, request).await?)?;
     let answer = function.call(LambdaEvent::new(event, invocation(TIMEOUT))).await?;
     response(&serde_json::to_value(answer)?)

@@ -4,22 +4,22 @@
 //! `cargo run --example local` serves until Ctrl-C; `cargo run --example local -- --demo` exits after the transcript,
 //! with 0 only if every answer was what the contract says.
 
+mod background;
 mod front;
 #[expect(dead_code, reason = "the tests and the benchmark use the rest")]
 mod sample;
 mod transcript;
-mod upkeep;
 
 use aws_sdk_dynamodb::{
     Client, Config,
     config::{self, BehaviorVersion, Credentials, Region},
 };
+use background::{Background, Sweep, Trigger};
 use clap::{Parser, ValueEnum};
 use deregister::{
-    Function,
-    settings::{self, Settings},
-    store::{Creation, DynamoDb, https},
-    sweep::Sweep,
+    dynamodb::{ClientsTable, admin::Creation, https},
+    functions::{Delete, Environment},
+    settings::{self, Database, Endpoints},
     telemetry,
 };
 use lambda_http::Error;
@@ -32,7 +32,6 @@ use std::{
     time::SystemTime,
 };
 use tokio::net::TcpListener;
-use upkeep::{Trigger, Upkeep};
 
 /// deregister on one machine: an embedded DynamoDB, and an HTTP front that hands each request to the function.
 #[derive(Parser)]
@@ -100,28 +99,35 @@ async fn run(options: &Options) -> Result<ExitCode, Error> {
     tokio::spawn(dynoxide::server::serve_on(database_listener, database.clone()));
 
     let variable = |name: &str| std::env::var(name).ok();
-    let settings = Settings::read(variable)?;
-    let upkeep = settings::Upkeep::read(variable)?;
+    let settings = Database::read(variable)?;
+    let endpoints = Endpoints::read(variable)?;
+    let sweep_settings = settings::Sweep::read(variable)?;
     let config = config(&database_url)?;
     let client = Client::from_conf(config.clone().build());
-    let store = DynamoDb::new(config.clone(), settings.table, settings.retention);
-    tokio::spawn(front::serve(front_listener, Function::new(store.clone(), settings.realm, now)));
-    let sweep = |grants, settings::Upkeep { deletes, patience, most, .. }| {
-        let store = store.clone();
-        Sweep { store, grants, patience, deletes, most, clock: now }
+    let store = ClientsTable::new(config.clone(), settings.table, settings.retention);
+    tokio::spawn(front::serve(
+        front_listener,
+        Delete::new(store.clone(), endpoints.realm, now, Environment::default()),
+    ));
+    let sweep = |grants, settings| Sweep {
+        store: store.clone(),
+        grants,
+        settings,
+        clock: now,
+        environment: Environment::default(),
     };
 
     let is_new = store.create_table().await? == Creation::Done;
     let mut as_promised = true;
     if is_new && !options.empty {
         sample::write(&store, now()).await?;
-        let grants = upkeep::open_grants(&database, config.clone(), true).await?;
+        let grants = background::open_grants(&database, config.clone(), true).await?;
         let trigger = Trigger::new(database.clone(), store.clone(), grants.clone())?;
         // The samples are made for the defaults.
-        let sweep = sweep(Some(grants.clone()), settings::Upkeep::read(|_| None)?);
-        as_promised = transcript::play(&front_url, &store, Upkeep { grants, trigger, sweep }, now()).await?;
+        let sweep = sweep(Some(grants.clone()), settings::Sweep::read(|_| None)?);
+        as_promised = transcript::play(&front_url, &store, Background { grants, trigger, sweep }, now()).await?;
         // The transcript has deleted some of the samples: they are put back for whoever comes next.
-        for table in [store.table(), upkeep::GRANTS] {
+        for table in [store.name(), background::GRANTS] {
             client.delete_table().table_name(table).send().await?;
         }
         store.create_table().await?;
@@ -130,22 +136,22 @@ async fn run(options: &Options) -> Result<ExitCode, Error> {
         return Err("the transcript needs new data, and the file given with --data has some already".into());
     }
     let grants =
-        if options.grants { Some(upkeep::open_grants(&database, config, !options.empty).await?) } else { None };
+        if options.grants { Some(background::open_grants(&database, config, !options.empty).await?) } else { None };
     let trigger = grants.clone().map(|grants| Trigger::new(database, store.clone(), grants)).transpose()?;
 
     println!("database on {database_url}");
     println!("listening on {front_url}");
     io::stdout().flush()?;
     if !options.demo {
-        println!("serving the table {} until Ctrl-C", store.table());
+        println!("serving the table {} until Ctrl-C", store.name());
         if options.grants || options.sweep.is_some() {
             // What these two do is told there alone.
-            telemetry::init(variable("AWS_LAMBDA_LOG_LEVEL").as_deref(), now);
+            telemetry::install(variable("AWS_LAMBDA_LOG_LEVEL").as_deref(), now);
         }
         trigger.map(|trigger| tokio::spawn(trigger.run()));
         if let Some(mode) = options.sweep {
-            let upkeep = settings::Upkeep { deletes: mode == Mode::Delete, ..upkeep };
-            tokio::spawn(upkeep::sweep_on_schedule(sweep(grants, upkeep)));
+            let settings = settings::Sweep { deletes: mode == Mode::Delete, ..sweep_settings };
+            tokio::spawn(background::sweep_on_schedule(sweep(grants, settings)));
         }
         tokio::signal::ctrl_c().await?;
     }

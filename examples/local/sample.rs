@@ -3,14 +3,13 @@
 //! The secrets and tokens are published samples or made up in their likeness. They open nothing but a local run.
 
 use deregister::{
-    allow_list::AllowList,
-    client::{
-        AccessToken, ApiClient, Client, Coverage, Deletion, Id, Idle, Kind, Metadata, OAuthClient, Service,
-        StoredSecret, Version,
+    dynamodb::{ClientsTable, admin::Creation},
+    model::{
+        AccessToken, AllowList, ApiClient, Client, Deletion, Digest, Id, Idle, Kind, Metadata, OAuthClient, Service,
+        StoredSecret, TokenScope, Version,
     },
-    credential::Secret,
-    rule::Permit,
-    store::{Creation, DynamoDb, Fault, Meter, Store},
+    rule::Authorization,
+    store::{Fault, Store},
 };
 use std::time::{Duration, SystemTime};
 
@@ -83,12 +82,12 @@ pub const VERSION: Version = Version(3);
 ///
 /// # Errors
 /// The [`Fault`] of the first write that fails. What is there already is left as it is.
-pub async fn write(store: &DynamoDb, now: SystemTime) -> Result<(), Fault> {
+pub async fn write(store: &ClientsTable, now: SystemTime) -> Result<(), Fault> {
     let yesterday = Some(now - Duration::from_hours(24));
     let owner = |credentials: (&str, &str)| api(APPLICATION, &["owner"], credentials.1);
 
     let mut rotated = owner(OWNER);
-    rotated.secrets.push(StoredSecret { digest: Secret::new(OWNERS_OLD_SECRET).digest(), expires_at: yesterday });
+    rotated.secrets.push(StoredSecret { digest: Digest::of(OWNERS_OLD_SECRET), expires_at: yesterday });
     let elsewhere = ApiClient { ip_allow_list: AllowList::new(["198.51.100.0/24"]), ..owner(OWNER_ELSEWHERE) };
     let direct_access = api(APPLICATION, &["direct_access"], DIRECT_ACCESS.1);
     let plain = |application| api(application, &["login_client"], "2mq8zv5xk9tb3nc7hw4ry6gasdfjpue8");
@@ -112,13 +111,13 @@ pub async fn write(store: &DynamoDb, now: SystemTime) -> Result<(), Fault> {
     ] {
         store.create_service(&id(service_id), &service).await?;
     }
-    for (token, covers, expires_at) in [
-        (SERVICE_TOKEN, Coverage::ServiceId(id(SERVICE)), None),
-        (ORGANIZATION_TOKEN, Coverage::OrganizationId(ORGANIZATION.to_owned()), None),
-        (FOREIGN_TOKEN, Coverage::ServiceId(id(FOREIGN_SERVICE)), None),
-        (EXPIRED_TOKEN, Coverage::ServiceId(id(SERVICE)), yesterday),
+    for (token, scope, expires_at) in [
+        (SERVICE_TOKEN, TokenScope::ServiceId(id(SERVICE)), None),
+        (ORGANIZATION_TOKEN, TokenScope::OrganizationId(ORGANIZATION.to_owned()), None),
+        (FOREIGN_TOKEN, TokenScope::ServiceId(id(FOREIGN_SERVICE)), None),
+        (EXPIRED_TOKEN, TokenScope::ServiceId(id(SERVICE)), yesterday),
     ] {
-        store.add_token(&Secret::new(token).digest(), &AccessToken { covers, expires_at }).await?;
+        store.add_token(&Digest::of(token), &AccessToken { scope, expires_at }).await?;
     }
     for (client_id, client, protected) in [
         (CLIENT.0, oauth(SERVICE, Some(CLIENT.1)), false),
@@ -147,7 +146,9 @@ pub async fn write(store: &DynamoDb, now: SystemTime) -> Result<(), Fault> {
         source_ip: None,
         request_id: "sample".to_owned(),
     };
-    store.bury(&Permit { target: &id(DELETED_OWNER.0), premises: Vec::new() }, &deletion, &Meter::default()).await?;
+    store
+        .write_tombstone(&Authorization { target: &id(DELETED_OWNER.0), preconditions: Vec::new() }, &deletion)
+        .await?;
     Ok(())
 }
 
@@ -178,7 +179,7 @@ fn api(application: &str, features: &[&str], secret: &str) -> ApiClient {
         name: Some("Sample".to_owned()),
         features: features.iter().map(|&feature| feature.to_owned()).collect(),
         ip_allow_list: AllowList::default(),
-        secrets: vec![StoredSecret { digest: Secret::new(secret).digest(), expires_at: None }],
+        secrets: vec![StoredSecret { digest: Digest::of(secret), expires_at: None }],
     }
 }
 
@@ -186,7 +187,7 @@ fn oauth(service: &str, token: Option<&str>) -> OAuthClient {
     OAuthClient {
         service_id: id(service),
         dynamic: true,
-        registration_token_digest: token.map(|token| Secret::new(token).digest()),
+        registration_token_digest: token.map(|token| Digest::of(token)),
         metadata: Metadata {
             client_name: Some("My Test Client".to_owned()),
             redirect_uris: Some(vec!["https://example.com/callback".to_owned()]),
@@ -197,6 +198,6 @@ fn oauth(service: &str, token: Option<&str>) -> OAuthClient {
     }
 }
 
-async fn put(store: &DynamoDb, client_id: &str, kind: Kind, protected: bool) -> Result<Creation, Fault> {
+async fn put(store: &ClientsTable, client_id: &str, kind: Kind, protected: bool) -> Result<Creation, Fault> {
     store.create_client(&id(client_id), &Client { kind, protected, version: Some(VERSION), idle: None }).await
 }

@@ -2,11 +2,11 @@
 //! comes after a deletion.
 
 use crate::{
+    background::{self, Background, Sweep},
     sample::{
         APPLICATION, CLIENT, DIRECT_ACCESS, IDLE_CLIENT, OWNER, RFC_CLIENT, SERVICE, SERVICE_TOKEN, TARGET,
         UNUSED_CLIENT,
     },
-    upkeep::{self, Upkeep},
 };
 use axum::{
     body::Bytes,
@@ -14,9 +14,11 @@ use axum::{
 };
 use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
 use deregister::{
-    client::{Id, Restoration},
-    store::{DynamoDb, Meter, Restored, Standing},
-    sweep::{Report, Sweep},
+    dynamodb::{ClientsTable, admin::RestoreOutcome},
+    functions::sweep::Report,
+    model::{Id, Restoration},
+    settings,
+    store::{ClientStatus, ClientStatuses},
 };
 use http_body_util::{BodyExt, Full};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
@@ -51,23 +53,28 @@ enum Promise {
 /// Plays every step against the front at `url`, prints it, and says whether all were as promised. Then the cascade
 /// removes what was issued to a client that has deleted itself; an operator restores the client, at the time `now`, and
 /// it plays its own step again; and idle clients are swept.
-pub(crate) async fn play(url: &str, store: &DynamoDb, mut upkeep: Upkeep, now: SystemTime) -> Result<bool, Error> {
+pub(crate) async fn play(
+    url: &str,
+    store: &ClientsTable,
+    mut background: Background,
+    now: SystemTime,
+) -> Result<bool, Error> {
     let mut as_promised = true;
     for step in steps() {
         as_promised &= step.play(url).await?;
     }
-    as_promised &= cascade(store, &mut upkeep, now).await?;
+    as_promised &= cascade(store, &mut background, now).await?;
     println!("\n# an operator undoes the deletion\n$ deregisterctl client restore {}", RFC_CLIENT.0);
     let id = id(RFC_CLIENT.0)?;
     let restored = store.restore(&id, &Restoration { at: now, by: "operator#demo".to_owned() }).await?;
-    as_promised &= matches!(restored, Restored::Done(_));
-    let standing = store.standing(&id).await?;
-    as_promised &= see("the client", words(&standing), "live");
-    as_promised &= see("a token of before the deletion", verdict(&standing, now), "refused");
-    as_promised &= see("a token of an hour later", verdict(&standing, now + Duration::from_hours(1)), "honoured");
+    as_promised &= matches!(restored, RestoreOutcome::Done(_));
+    let status = store.client_status(&id).await?;
+    as_promised &= see("the client", words(&status), "live");
+    as_promised &= see("a token of before the deletion", verdict(&status, now), "refused");
+    as_promised &= see("a token of an hour later", verdict(&status, now + Duration::from_hours(1)), "honoured");
     as_promised &=
         registration("and its registration access token is good again", 204, Promise::Nothing).play(url).await?;
-    as_promised &= sweep(store, &upkeep.sweep).await?;
+    as_promised &= sweep(store, &background.sweep).await?;
     println!();
     println!(
         "{}",
@@ -77,39 +84,43 @@ pub(crate) async fn play(url: &str, store: &DynamoDb, mut upkeep: Upkeep, now: S
 }
 
 /// An authorization server looks at a client that has deleted itself, before the cascade and after.
-async fn cascade(store: &DynamoDb, upkeep: &mut Upkeep, now: SystemTime) -> Result<bool, Error> {
-    let Upkeep { grants, trigger, .. } = upkeep;
-    let (client, meter) = (id(RFC_CLIENT.0)?, Meter::default());
+async fn cascade(store: &ClientsTable, background: &mut Background, now: SystemTime) -> Result<bool, Error> {
+    let Background { grants, trigger, .. } = background;
+    let client = id(RFC_CLIENT.0)?;
     println!("\n# what an authorization server sees at once of the client that deleted itself");
-    let standing = store.standing(&client).await?;
-    let mut as_promised = see("the client", words(&standing), &format!("deleted by client#{client} via registration"));
-    as_promised &= see("a token of before the deletion", verdict(&standing, now), "refused");
-    as_promised &= see("its grants", grants.count(&client, 10, &meter).await?, "3");
+    let status = store.client_status(&client).await?;
+    let mut as_promised = see("the client", words(&status), &format!("deleted by client#{client} via registration"));
+    as_promised &= see("a token of before the deletion", verdict(&status, now), "refused");
+    as_promised &= see("its grants", grants.count(&client, 10).await?, "3");
 
     println!("\n# the table's stream triggers the cascade: the grants of deleted clients go, the others stay");
     as_promised &= see("records handled", if trigger.pull().await? { "all" } else { "not all" }, "all");
-    as_promised &= see("its grants", grants.count(&client, 10, &meter).await?, "0");
+    as_promised &= see("its grants", grants.count(&client, 10).await?, "0");
     let others = id(IDLE_CLIENT)?;
-    as_promised &= see(&format!("those of {others}, which is live"), grants.count(&others, 10, &meter).await?, "1");
+    as_promised &= see(&format!("those of {others}, which is live"), grants.count(&others, 10).await?, "1");
     Ok(as_promised)
 }
 
 /// The sweep looks at two idle clients, one of which holds a consent.
-async fn sweep(store: &DynamoDb, sweep: &Sweep) -> Result<bool, Error> {
+async fn sweep(store: &ClientsTable, sweep: &Sweep) -> Result<bool, Error> {
     let mut as_promised = true;
     for (title, deletes, fate) in [
         ("the sweep only observes, unless it is told otherwise", false, "live"),
         ("the sweep deletes", true, "deleted by sweep via sweep"),
     ] {
         println!("\n# {title}");
-        let report = upkeep::sweep_once(&Sweep { deletes, ..sweep.clone() }).await?;
+        let report = background::sweep_once(&Sweep {
+            settings: settings::Sweep { deletes, ..sweep.settings.clone() },
+            ..sweep.clone()
+        })
+        .await?;
         let promised = Report { deletes, due: 2, swept: 1, granted: 1, complete: true, ..Report::default() };
         as_promised &= see("its report", serde_json::to_string(&report)?, &serde_json::to_string(&promised)?);
         for (client, what, promised) in
             [(UNUSED_CLIENT, "never used", fate), (IDLE_CLIENT, "long not used, with a consent", "live")]
         {
-            let standing = store.standing(&id(client)?).await?;
-            as_promised &= see(&format!("{client}, {what}"), words(&standing), promised);
+            let status = store.client_status(&id(client)?).await?;
+            as_promised &= see(&format!("{client}, {what}"), words(&status), promised);
         }
     }
     Ok(as_promised)
@@ -126,16 +137,16 @@ fn see(what: &str, seen: impl Display, promised: &str) -> bool {
     kept
 }
 
-fn words(standing: &Standing) -> String {
-    match standing {
-        Standing::Live { .. } => "live".to_owned(),
-        Standing::Deleted(deletion) => format!("deleted by {} via {}", deletion.by, deletion.via),
-        Standing::Unknown => "unknown".to_owned(),
+fn words(status: &ClientStatus) -> String {
+    match status {
+        ClientStatus::Live { .. } => "live".to_owned(),
+        ClientStatus::Deleted(deletion) => format!("deleted by {} via {}", deletion.by, deletion.via),
+        ClientStatus::Unknown => "unknown".to_owned(),
     }
 }
 
-fn verdict(standing: &Standing, issued_at: SystemTime) -> &'static str {
-    if standing.honours(issued_at) { "honoured" } else { "refused" }
+fn verdict(status: &ClientStatus, issued_at: SystemTime) -> &'static str {
+    if status.accepts(issued_at) { "honoured" } else { "refused" }
 }
 
 fn id(id: &str) -> Result<Id, &'static str> {

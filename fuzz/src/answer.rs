@@ -4,7 +4,7 @@ use crate::{
     now, sample,
     table::{Asked, Table},
 };
-use deregister::{Function, Realm, event::Event, telemetry};
+use deregister::{functions::Delete, http::event::Event, model::Realm, telemetry};
 use lambda_http::{LambdaEvent, lambda_runtime::Context};
 use serde_json::{Value, json};
 use std::{
@@ -31,7 +31,7 @@ pub fn answer(table: &Table, event: &[u8]) -> Option<Told> {
     static RUNTIME: LazyLock<Runtime> =
         LazyLock::new(|| Builder::new_current_thread().enable_time().build().expect("a runtime"));
     let event: Event = serde_json::from_slice(event).ok()?;
-    let function = Function::new(table.clone(), Realm::new("deregister").expect("a realm"), now);
+    let function = Delete::new(table.clone(), Realm::new("deregister").expect("a realm"), now);
     let mut context = Context::default();
     "this".clone_into(&mut context.request_id);
     let Ok(answer) = RUNTIME.block_on(function.call(LambdaEvent::new(event, context)));

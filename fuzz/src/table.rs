@@ -9,15 +9,7 @@ use crate::{
         STRICT_CLIENT, STRICT_SERVICE, TARGET, TARGET_ELSEWHERE, TOKENLESS_CLIENT, VERSION,
     },
 };
-use deregister::{
-    allow_list::AllowList,
-    client::{
-        AccessToken, ApiClient, Client, Coverage, Deletion, Id, Kind, Metadata, OAuthClient, Service, StoredSecret,
-    },
-    credential::Secret,
-    rule::{Facts, Key, Permit, Premise, Record},
-    store::{Burial, Fault, Meter, Store},
-};
+use deregister::{model::{AccessToken, AllowList, ApiClient, Client, Deletion, Digest, Id, Kind, Metadata, OAuthClient, Service, StoredSecret, TokenScope}, rule::{Authorization, Precondition}, snapshot::{Key, Record, Snapshot}, store::{Fault, Store, WriteOutcome}};
 use std::{
     collections::{BTreeMap, BTreeSet},
     mem,
@@ -67,7 +59,7 @@ impl Table {
         let owner = |secret: &str| api(APPLICATION, &["owner"], &[secret]);
         let plain = |application| Kind::Api(api(application, &["login_client"], &["2mq8zv5xk9tb3nc7hw4ry6gasdfjpue8"]));
         let rotated_out = StoredSecret {
-            digest: Secret::new(OWNERS_OLD_SECRET).digest(),
+            digest: Digest::of(OWNERS_OLD_SECRET),
             expires_at: Some(now() - Duration::from_hours(24)),
         };
         let mut rotated = owner(OWNER.1);
@@ -102,14 +94,14 @@ impl Table {
 
         let of_organization = || Service { organization_id: Some(ORGANIZATION.to_owned()), ..Service::default() };
         let foreign = Service { organization_id: Some("org-2002".to_owned()), ..Service::default() };
-        let of_service = |service| Coverage::ServiceId(id(service));
+        let of_service = |service| TokenScope::ServiceId(id(service));
         clients
             .with_service(SERVICE, of_organization())
             .with_service(STRICT_SERVICE, Service { unauthorized_on_client_config: true, ..of_organization() })
             .with_service(CLOSED_SERVICE, Service { dynamic_registration: false, ..of_organization() })
             .with_service(FOREIGN_SERVICE, foreign)
             .with_token(SERVICE_TOKEN, of_service(SERVICE))
-            .with_token(ORGANIZATION_TOKEN, Coverage::OrganizationId(ORGANIZATION.to_owned()))
+            .with_token(ORGANIZATION_TOKEN, TokenScope::OrganizationId(ORGANIZATION.to_owned()))
             .with_token(FOREIGN_TOKEN, of_service(FOREIGN_SERVICE))
             .with_expired_token(EXPIRED_TOKEN, of_service(SERVICE))
     }
@@ -120,52 +112,52 @@ impl Table {
     }
 
     /// Puts an access token of the Authlete API under its digest.
-    pub fn with_token(self, token: &str, covers: Coverage) -> Self {
-        self.with(token_key(token), Record::Token(AccessToken { covers, expires_at: None }))
+    pub fn with_token(self, token: &str, scope: TokenScope) -> Self {
+        self.with(token_key(token), Record::Token(AccessToken { scope, expires_at: None }))
     }
 
-    fn with_expired_token(self, token: &str, covers: Coverage) -> Self {
-        self.with(token_key(token), Record::Token(AccessToken { covers, expires_at: Some(now()) }))
+    fn with_expired_token(self, token: &str, scope: TokenScope) -> Self {
+        self.with(token_key(token), Record::Token(AccessToken { scope, expires_at: Some(now()) }))
     }
 }
 
 impl Store for Table {
-    async fn load(&self, keys: BTreeSet<Key>, _: &Meter) -> Result<Facts, Fault> {
+    async fn load(&self, keys: BTreeSet<Key>, _: &Meter) -> Result<Snapshot, Fault> {
         let found = keys.iter().filter_map(|key| Some((key.clone(), self.records.get(key)?.clone()))).collect();
         self.note(|asked| asked.reads.push(keys));
         Ok(found)
     }
 
-    async fn bury(&self, permit: &Permit<'_>, deletion: &Deletion, _: &Meter) -> Result<Burial, Fault> {
+    async fn write_tombstone(&self, permit: &Authorization<'_>, deletion: &Deletion, _: &Meter) -> Result<WriteOutcome, Fault> {
         assert!(self.bears_out(permit, &deletion.via), "{permit:?} {deletion:?}");
         self.note(|asked| asked.writes.push((permit.target.clone(), deletion.clone())));
-        Ok(Burial::Done)
+        Ok(WriteOutcome::Written)
     }
 }
 
 impl Table {
     /// Whether the client may be deleted at this door, and the permit rests on all that this depends on, and on nothing
     /// that is not so.
-    fn bears_out(&self, Permit { target, premises }: &Permit<'_>, door: &str) -> bool {
+    fn bears_out(&self, Authorization { target, preconditions }: &Authorization<'_>, door: &str) -> bool {
         let Some(Record::Client(client)) = self.records.get(&Key::Client((*target).clone())) else { return false };
         let needed = match (door, &client.kind) {
             ("configuration", Kind::Api(api)) if !api.is_owner() => {
-                vec![Premise::Application(&api.app_id), Premise::NotOwner]
+                vec![Precondition::Application(&api.app_id), Precondition::NotOwner]
             }
             ("registration", Kind::OAuth(oauth)) => {
-                oauth.registration_token_digest.iter().map(Premise::RegistrationToken).collect()
+                oauth.registration_token_digest.iter().map(Precondition::RegistrationToken).collect()
             }
             ("authlete", Kind::OAuth(oauth)) if oauth.dynamic => {
-                let token = oauth.registration_token_digest.iter().map(Premise::RegistrationToken);
-                token.chain([Premise::RegisteredAt(&oauth.service_id)]).collect()
+                let token = oauth.registration_token_digest.iter().map(Precondition::RegistrationToken);
+                token.chain([Precondition::RegisteredAt(&oauth.service_id)]).collect()
             }
             _ => return false,
         };
-        let version = client.version.map(Premise::Version);
+        let version = client.version.map(Precondition::Version);
         !client.protected
             && !needed.is_empty()
-            && needed.iter().all(|needed| premises.contains(needed))
-            && premises.iter().all(|premise| needed.contains(premise) || Some(*premise) == version)
+            && needed.iter().all(|needed| preconditions.contains(needed))
+            && preconditions.iter().all(|premise| needed.contains(premise) || Some(*premise) == version)
     }
 }
 
@@ -181,12 +173,12 @@ pub fn client(text: &str) -> Key {
 
 /// The key of the access token.
 pub fn token_key(token: &str) -> Key {
-    Key::of_token(&Secret::new(token).digest())
+    Key::of_token(&Digest::of(token))
 }
 
 /// An API client of the application, with these features and secrets.
 pub fn api(application: &str, features: &[&str], secrets: &[&str]) -> ApiClient {
-    let stored = |secret: &&str| StoredSecret { digest: Secret::new(*secret).digest(), expires_at: None };
+    let stored = |secret: &&str| StoredSecret { digest: Digest::of(*secret), expires_at: None };
     ApiClient {
         app_id: application.to_owned(),
         features: features.iter().map(|&feature| feature.to_owned()).collect(),
@@ -205,7 +197,7 @@ pub fn oauth(service: &str, token: Option<&str>) -> OAuthClient {
     OAuthClient {
         service_id: id(service),
         dynamic: true,
-        registration_token_digest: token.map(|token| Secret::new(token).digest()),
+        registration_token_digest: token.map(|token| Digest::of(token)),
         metadata,
     }
 }

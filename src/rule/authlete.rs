@@ -1,94 +1,101 @@
-//! The Authlete API's rule: an authorization server asks, with its own access token, to delete a client that presented
-//! a registration access token.
+//! The Authlete API's rule: an authorization server presents its own access token and the registration access token of
+//! the client, and asks to delete the client.
 
-use super::{Facts, Key, Permit, Premise, Presence, RequestToDelete};
+use super::{Authorization, DeletionRequest, Denied, Precondition};
 use crate::{
-    client::{Client, Id, Kind, Service},
-    credential::{self, Digest},
-    deletion::NotDeleted,
+    model::{Client, Digest, Id, Kind, Service, credential},
+    snapshot::{Key, Lookup, Snapshot},
 };
 use std::{collections::BTreeSet, time::SystemTime};
+use strum::IntoStaticStr;
 
 /// An authorization server's request to delete a client.
 #[derive(Debug)]
 pub struct Request {
     /// The digest of the authorization server's access token.
     pub access_token: Digest,
-    /// The service named.
+    /// The service that the path names.
     pub service: Id,
-    /// The client to delete, as it was named.
+    /// The client to delete, as the body names it.
     pub client_id: String,
-    /// The same as an id; `None` where it cannot be one.
+    /// The same as an id. `None` if the text cannot be one.
     pub target: Option<Id>,
-    /// The digest of the registration access token that the client presented; `None` where it presented none.
+    /// The digest of the registration access token that the client presented, if it presented one.
     pub token: Option<Digest>,
 }
 
 /// Why the Authlete API refuses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(transparent)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// The call itself is refused.
-    Call(#[from] CallRefusal),
-    /// The call is in order, and its outcome is not a deletion.
-    Deletion(#[from] DeletionRefusal),
+    /// The API call itself is refused.
+    Call(CallRefusal),
+    /// The API call is accepted; the deletion is refused.
+    Deletion(DeletionRefusal),
+}
+
+impl From<CallRefusal> for Refusal {
+    fn from(reason: CallRefusal) -> Self {
+        Self::Call(reason)
+    }
+}
+
+impl From<DeletionRefusal> for Refusal {
+    fn from(reason: DeletionRefusal) -> Self {
+        Self::Deletion(reason)
+    }
+}
+
+impl From<Refusal> for &'static str {
+    fn from(reason: Refusal) -> Self {
+        match reason {
+            Refusal::Call(reason) => reason.into(),
+            Refusal::Deletion(reason) => reason.into(),
+        }
+    }
 }
 
 /// Why a call of the Authlete API is refused, in the order of decision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[expect(missing_docs, reason = "each says itself, in its label too")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum CallRefusal {
-    #[error("no_credentials")]
     NoCredentials,
-    #[error("malformed_credentials")]
     MalformedCredentials,
-    #[error("malformed_body")]
     MalformedBody,
-    #[error("unknown_access_token")]
     UnknownAccessToken,
-    #[error("expired_access_token")]
     ExpiredAccessToken,
-    #[error("unknown_service")]
     UnknownService,
-    #[error("another_service")]
     AnotherService,
 }
 
 /// Why a client is not deleted, in the order of decision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[expect(missing_docs, reason = "each says itself, in its label too")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum DeletionRefusal {
-    #[error("no_dynamic_registration")]
     NoDynamicRegistration,
-    #[error("unreadable_client_id")]
     UnreadableClientId,
-    #[error("unknown_client")]
     UnknownClient,
-    #[error("static_client")]
     StaticClient,
-    #[error("no_token")]
     NoToken,
-    #[error("no_registration_token")]
     NoRegistrationToken,
-    #[error("wrong_token")]
     WrongToken,
-    #[error("protected")]
     Protected,
 }
 
 impl super::Refusal for Refusal {}
 
-impl RequestToDelete for Request {
+impl DeletionRequest for Request {
     type Refusal = Refusal;
 
-    const DOOR: &'static str = "authlete";
+    const CHANNEL: &'static str = "authlete";
 
     fn target(&self) -> Option<&Id> {
         self.target.as_ref()
     }
 
-    fn caller(&self, facts: &Facts) -> Option<String> {
-        facts.token(&self.access_token).ok().flatten().map(|token| token.covers.to_string())
+    fn caller(&self, snapshot: &Snapshot) -> Option<String> {
+        snapshot.token(&self.access_token).ok().flatten().map(|token| token.scope.to_string())
     }
 
     fn reads(&self) -> BTreeSet<Key> {
@@ -96,17 +103,17 @@ impl RequestToDelete for Request {
         caller.into_iter().chain(self.target.clone().map(Key::Client)).collect()
     }
 
-    fn decide(&self, facts: &Facts, now: SystemTime) -> Result<Permit<'_>, NotDeleted<Refusal>> {
+    fn decide(&self, snapshot: &Snapshot, now: SystemTime) -> Result<Authorization<'_>, Denied<Refusal>> {
         let refuse = |reason: DeletionRefusal| Err(Refusal::from(reason).into());
 
-        let service = self.authorize(facts, now)?;
+        let service = self.authorize(snapshot, now)?;
         if !service.dynamic_registration {
             return refuse(DeletionRefusal::NoDynamicRegistration);
         }
         let Some(target) = &self.target else {
             return refuse(DeletionRefusal::UnreadableClientId);
         };
-        let Presence::Live(Client { kind: Kind::OAuth(client), protected, .. }) = facts.client(target)? else {
+        let Lookup::Live(Client { kind: Kind::OAuth(client), protected, .. }) = snapshot.client(target)? else {
             return refuse(DeletionRefusal::UnknownClient);
         };
         if client.service_id != self.service {
@@ -128,26 +135,26 @@ impl RequestToDelete for Request {
             return refuse(DeletionRefusal::Protected);
         }
 
-        let premises = vec![Premise::RegisteredAt(&self.service), Premise::RegistrationToken(token)];
-        Ok(Permit { target, premises })
+        let preconditions = vec![Precondition::RegisteredAt(&self.service), Precondition::RegistrationToken(token)];
+        Ok(Authorization { target, preconditions })
     }
 }
 
 impl Request {
-    /// The service, once the access token is known to cover it.
-    fn authorize<'f>(&self, facts: &'f Facts, now: SystemTime) -> Result<&'f Service, NotDeleted<Refusal>> {
+    /// Authorizes the API call: the access token is valid, and its scope includes the service.
+    fn authorize<'f>(&self, snapshot: &'f Snapshot, now: SystemTime) -> Result<&'f Service, Denied<Refusal>> {
         let refuse = |reason: CallRefusal| Err(Refusal::from(reason).into());
 
-        let Some(token) = facts.token(&self.access_token)? else {
+        let Some(token) = snapshot.token(&self.access_token)? else {
             return refuse(CallRefusal::UnknownAccessToken);
         };
         if token.expires_at.is_some_and(|end| end <= now) {
             return refuse(CallRefusal::ExpiredAccessToken);
         }
-        let Some(service) = facts.service(&self.service)? else {
+        let Some(service) = snapshot.service(&self.service)? else {
             return refuse(CallRefusal::UnknownService);
         };
-        if !token.covers.includes(&self.service, service) {
+        if !token.scope.includes(&self.service, service) {
             return refuse(CallRefusal::AnotherService);
         }
         Ok(service)

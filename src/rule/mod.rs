@@ -1,9 +1,9 @@
-//! The permission rules, pure: facts in, a permit or a reason to refuse out.
+//! The permission rules, pure: a snapshot in, an authorization or a refusal out.
 //!
-//! Each door has one rule, a file here, and so have the operator and the sweep. Its conditions stand in the order in which they are
-//! decided. A rule reads no clock and does no I/O. It names what it wants to know ([`RequestToDelete::reads`]), is given
-//! it ([`Facts`]), and where it permits the deletion it says what about the client that rests on ([`Premise`]), so that
-//! the write can assert it again.
+//! Each way to delete a client has one rule, in a file of its own. The conditions stand in the order in which they are
+//! decided. A rule reads no clock and does no I/O. It names the keys that it needs ([`DeletionRequest::reads`]) and decides
+//! on their [`Snapshot`]. An [`Authorization`] repeats every fact about the client that the decision used, as a
+//! [`Precondition`], so that the write can assert it again.
 
 pub mod authlete;
 pub mod configuration;
@@ -12,253 +12,93 @@ pub mod registration;
 pub mod sweep;
 
 use crate::{
-    client::{AccessToken, Client, Deletion, Id, Idle, Service, Version},
-    credential::Digest,
-    deletion::NotDeleted,
+    model::{Client, Digest, Id, Idle, IfMatch, Version},
+    snapshot::{Key, Snapshot, Unreadable},
 };
 use std::{collections::BTreeSet, fmt, time::SystemTime};
 
-/// A request to delete a client, as a door has parsed it.
-pub trait RequestToDelete {
-    /// Why this door refuses.
+/// A request to delete a client, after parsing.
+pub trait DeletionRequest {
+    /// Why this rule refuses.
     type Refusal: Refusal;
 
-    /// The door's name, for the record of the deletion and the log.
-    const DOOR: &'static str;
+    /// The way by which the request came, for the record of the deletion and the log.
+    const CHANNEL: &'static str;
 
-    /// The client to delete; `None` where what was named cannot be one.
+    /// The client to delete. `None` if the request names something that cannot be an id.
     fn target(&self) -> Option<&Id>;
 
-    /// Who asks: `client#…`, `service#…`, `organization#…`, `operator#…` or `sweep`. As claimed, unless the request was permitted;
-    /// `None` where the table does not know of such a caller.
-    fn caller(&self, facts: &Facts) -> Option<String>;
+    /// The caller: `client#…`, `service#…`, `organization#…`, `operator#…` or `sweep`. It is the caller's claim until the
+    /// rule authorizes the request. `None` if the table has no such caller.
+    fn caller(&self, snapshot: &Snapshot) -> Option<String>;
 
-    /// Everything that the decision needs to know.
+    /// The keys of all items that the decision needs.
     fn reads(&self) -> BTreeSet<Key>;
 
-    /// Decides, from what was read and the time alone.
+    /// Decides, on the snapshot and the time alone.
     ///
     /// # Errors
-    /// The first reason to refuse, in the order of the contract; or the fault that a fact which the decision needs
+    /// [`Denied`] with the first refusal in the order of the contract, or with an item that the decision needs and that
     /// cannot be read.
-    fn decide(&self, facts: &Facts, now: SystemTime) -> Result<Permit<'_>, NotDeleted<Self::Refusal>>;
+    fn decide(&self, snapshot: &Snapshot, now: SystemTime) -> Result<Authorization<'_>, Denied<Self::Refusal>>;
 }
 
-/// A reason to refuse. Its `Display` is the exact reason in `snake_case`, for the log; a caller is often told less.
-pub trait Refusal: fmt::Display + fmt::Debug + Send {}
+/// Why a rule refuses. `Into<&str>` gives the exact reason in `snake_case`, for the log. The caller often learns less.
+pub trait Refusal: Into<&'static str> + Copy + fmt::Debug + Send {}
+
+/// Why a rule grants nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Denied<R> {
+    /// The rule refuses.
+    Refused(R),
+    /// An item that the decision needs cannot be read.
+    Unreadable(Unreadable),
+}
+
+impl<R: Refusal> From<R> for Denied<R> {
+    fn from(reason: R) -> Self {
+        Self::Refused(reason)
+    }
+}
+
+impl<R> From<Unreadable> for Denied<R> {
+    fn from(unreadable: Unreadable) -> Self {
+        Self::Unreadable(unreadable)
+    }
+}
 
 /// The permission to delete one client.
 #[derive(Debug)]
-pub struct Permit<'r> {
+pub struct Authorization<'r> {
     /// The client.
     pub target: &'r Id,
-    /// What must still be true of the client when it is deleted, beside being live and not protected.
-    pub premises: Vec<Premise<'r>>,
+    /// What the write asserts about the client, beside that it is live and not protected.
+    pub preconditions: Vec<Precondition<'r>>,
 }
 
-/// A fact about a client that a decision rests on.
+/// A fact about a client that the decision used and that the write asserts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Premise<'r> {
-    /// It is an API client of this application.
+pub enum Precondition<'r> {
+    /// The client is an API client of this application.
     Application(&'r str),
-    /// It does not hold the feature `owner`.
+    /// The client does not have the feature `owner`.
     NotOwner,
-    /// It is an OAuth client with this registration access token.
+    /// The client is an OAuth client with this registration access token.
     RegistrationToken(&'r Digest),
-    /// It registered itself.
+    /// The client registered itself.
     Dynamic,
-    /// It belongs to this service, and registered itself there.
+    /// The client registered itself at this service.
     RegisteredAt(&'r Id),
-    /// It is at this version.
+    /// The client has this version.
     Version(Version),
-    /// It is idle since then.
+    /// The client has been idle since this time.
     Idle(Idle),
 }
 
-/// The key of an item.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Key {
-    /// Of a client.
-    Client(Id),
-    /// Of a service.
-    Service(Id),
-    /// Of an access token, by its digest in hexadecimal digits.
-    Token(String),
-}
-
-impl Key {
-    /// The key of the access token with this digest.
-    #[must_use]
-    pub fn of_token(digest: &Digest) -> Self {
-        Self::Token(digest.to_hex())
-    }
-}
-
-/// The key as it is in the table.
-impl fmt::Display for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Client(id) => write!(f, "client#{id}"),
-            Self::Service(id) => write!(f, "service#{id}"),
-            Self::Token(digest) => write!(f, "token#{digest}"),
-        }
-    }
-}
-
-/// What the table says under a key.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Record {
-    /// A live client.
-    Client(Client),
-    /// A deleted client: the record of its deletion.
-    Deleted(Deletion),
-    /// A service.
-    Service(Service),
-    /// An access token.
-    Token(AccessToken),
-    /// Something that is not of the table's form, and why.
-    Unreadable(String),
-}
-
-/// What one read found. A key that is missing from it has no item.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Facts(Vec<(Key, Record)>);
-
-impl Facts {
-    /// Adds what stands under `key`, or replaces it. With `None`, nothing does.
-    pub fn set(&mut self, key: Key, record: Option<Record>) {
-        self.0.retain(|(known, _)| *known != key);
-        self.0.extend(record.map(|record| (key, record)));
-    }
-
-    /// The client with this id.
-    ///
-    /// # Errors
-    /// [`Unreadable`], where the item is not of the table's form.
-    pub fn client(&self, id: &Id) -> Result<Presence<'_>, Unreadable> {
-        let key = Key::Client(id.clone());
-        match self.get(&key) {
-            None => Ok(Presence::Unknown),
-            Some(Record::Client(client)) => Ok(Presence::Live(client)),
-            Some(Record::Deleted(_)) => Ok(Presence::Deleted),
-            Some(other) => Err(Unreadable::new(key, other)),
-        }
-    }
-
-    /// The client's id, if the table knows it, be it a deleted client's.
-    #[must_use]
-    pub fn known<'i>(&self, id: &'i Id) -> Option<&'i Id> {
-        self.get(&Key::Client(id.clone())).map(|_| id)
-    }
-
-    /// The service with this id.
-    ///
-    /// # Errors
-    /// [`Unreadable`], where the item is not of the table's form.
-    pub fn service(&self, id: &Id) -> Result<Option<&Service>, Unreadable> {
-        let key = Key::Service(id.clone());
-        match self.get(&key) {
-            None => Ok(None),
-            Some(Record::Service(service)) => Ok(Some(service)),
-            Some(other) => Err(Unreadable::new(key, other)),
-        }
-    }
-
-    /// The access token with this digest, whether or not it has expired.
-    ///
-    /// # Errors
-    /// [`Unreadable`], where the item is not of the table's form.
-    pub fn token(&self, digest: &Digest) -> Result<Option<&AccessToken>, Unreadable> {
-        let key = Key::of_token(digest);
-        match self.get(&key) {
-            None => Ok(None),
-            Some(Record::Token(token)) => Ok(Some(token)),
-            Some(other) => Err(Unreadable::new(key, other)),
-        }
-    }
-
-    fn get(&self, key: &Key) -> Option<&Record> {
-        self.0.iter().find_map(|(known, record)| (known == key).then_some(record))
-    }
-}
-
-impl FromIterator<(Key, Record)> for Facts {
-    fn from_iter<I: IntoIterator<Item = (Key, Record)>>(found: I) -> Self {
-        Self(found.into_iter().collect())
-    }
-}
-
-/// What the table knows of a client id.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Presence<'f> {
-    /// It is a live client's.
-    Live(&'f Client),
-    /// It was a client's, which has been deleted.
-    Deleted,
-    /// It is nobody's.
-    Unknown,
-}
-
-/// An item that is not of the table's form.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the item {key} cannot be read: {why}")]
-pub struct Unreadable {
-    /// The item's key.
-    pub key: Key,
-    /// What is wrong with it.
-    pub why: String,
-}
-
-impl Unreadable {
-    /// What stands under `key` instead of what was looked for.
-    #[must_use]
-    pub fn new(key: Key, record: &Record) -> Self {
-        let why = match record {
-            Record::Unreadable(why) => why.clone(),
-            _ => "it is an item of another kind".to_owned(),
-        };
-        Self { key, why }
-    }
-}
-
-/// The precondition `If-Match` (RFC 9110, section 13.1.1).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum IfMatch {
-    /// `*`: any live client.
-    Any,
-    /// One of these entity tags.
-    OneOf(Vec<Version>),
-}
-
-impl IfMatch {
-    /// Reads the field's value. A tag that is not of this table's form, weak ones included, matches no client.
-    #[must_use]
-    pub fn parse(field: &str) -> Self {
-        if field.trim() == "*" {
-            return Self::Any;
-        }
-        // Entity tags are compared character by character: `"03"` is not `"3"`.
-        let version = |tag: &str| {
-            let version = Version(tag.trim_matches('"').parse().ok()?);
-            (version.to_string() == tag).then_some(version)
-        };
-        Self::OneOf(field.split(',').map(str::trim).filter_map(version).collect())
-    }
-
-    /// Whether a client at `version` is meant.
-    #[must_use]
-    pub fn admits(&self, version: Option<Version>) -> bool {
-        match self {
-            Self::Any => true,
-            Self::OneOf(versions) => version.is_some_and(|version| versions.contains(&version)),
-        }
-    }
-}
-
-/// The premise that the precondition adds where it is met: the client is still at the version that was read.
-fn same_version<'r>(if_match: Option<&IfMatch>, client: &Client) -> Option<Premise<'r>> {
+/// The precondition that a met `If-Match` adds: the version that was read.
+fn same_version<'r>(if_match: Option<&IfMatch>, client: &Client) -> Option<Precondition<'r>> {
     match if_match {
-        Some(IfMatch::OneOf(_)) => client.version.map(Premise::Version),
+        Some(IfMatch::OneOf(_)) => client.version.map(Precondition::Version),
         Some(IfMatch::Any) | None => None,
     }
 }

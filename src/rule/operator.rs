@@ -1,47 +1,46 @@
-//! The operator's rule: who may write to the table anyway deletes any client but owners and those that are protected.
+//! The operator's rule: an operator deletes any client that is neither an owner nor protected. Whether the operator may
+//! write to the table is IAM's decision.
 
-use super::{Facts, Key, Permit, Premise, Presence, RequestToDelete};
+use super::{Authorization, DeletionRequest, Denied, Precondition};
 use crate::{
-    client::{Id, Kind},
-    deletion::NotDeleted,
+    model::{Id, Kind},
+    snapshot::{Key, Lookup, Snapshot},
 };
 use std::{collections::BTreeSet, time::SystemTime};
+use strum::IntoStaticStr;
 
 /// A request to delete a client of any kind.
 #[derive(Debug)]
 pub struct Request {
-    /// Who asks: `operator`, or `operator#…`.
+    /// The operator: `operator` or `operator#…`.
     pub operator: String,
     /// The client to delete.
     pub target: Id,
 }
 
-/// Why an operator is refused, in the order of decision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[expect(missing_docs, reason = "each says itself, in its label too")]
+/// Why the rule refuses an operator, in the order of decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum Refusal {
-    #[error("unknown_client")]
     UnknownClient,
-    #[error("deleted_client")]
     DeletedClient,
-    #[error("target_is_owner")]
     TargetIsOwner,
-    #[error("protected")]
     Protected,
 }
 
 impl super::Refusal for Refusal {}
 
-impl RequestToDelete for Request {
+impl DeletionRequest for Request {
     type Refusal = Refusal;
 
-    const DOOR: &'static str = "deregisterctl";
+    const CHANNEL: &'static str = "deregisterctl";
 
     fn target(&self) -> Option<&Id> {
         Some(&self.target)
     }
 
-    fn caller(&self, _: &Facts) -> Option<String> {
+    fn caller(&self, _: &Snapshot) -> Option<String> {
         Some(self.operator.clone())
     }
 
@@ -49,11 +48,11 @@ impl RequestToDelete for Request {
         BTreeSet::from([Key::Client(self.target.clone())])
     }
 
-    fn decide(&self, facts: &Facts, _: SystemTime) -> Result<Permit<'_>, NotDeleted<Refusal>> {
-        let client = match facts.client(&self.target)? {
-            Presence::Live(client) => client,
-            Presence::Deleted => return Err(Refusal::DeletedClient.into()),
-            Presence::Unknown => return Err(Refusal::UnknownClient.into()),
+    fn decide(&self, snapshot: &Snapshot, _: SystemTime) -> Result<Authorization<'_>, Denied<Refusal>> {
+        let client = match snapshot.client(&self.target)? {
+            Lookup::Live(client) => client,
+            Lookup::Deleted => return Err(Refusal::DeletedClient.into()),
+            Lookup::Missing => return Err(Refusal::UnknownClient.into()),
         };
         if matches!(&client.kind, Kind::Api(api) if api.is_owner()) {
             return Err(Refusal::TargetIsOwner.into());
@@ -61,6 +60,6 @@ impl RequestToDelete for Request {
         if client.protected {
             return Err(Refusal::Protected.into());
         }
-        Ok(Permit { target: &self.target, premises: vec![Premise::NotOwner] })
+        Ok(Authorization { target: &self.target, preconditions: vec![Precondition::NotOwner] })
     }
 }

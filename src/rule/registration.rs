@@ -1,72 +1,64 @@
 //! The rule of the client configuration endpoint (RFC 7592): a client deletes itself with its registration access
 //! token.
 
-use super::{Facts, IfMatch, Key, Permit, Premise, Presence, RequestToDelete, same_version};
+use super::{Authorization, DeletionRequest, Denied, Precondition, same_version};
 use crate::{
-    client::{Client, Id, Kind},
-    credential::{self, Digest},
-    deletion::NotDeleted,
+    model::{Client, Digest, Id, IfMatch, Kind, credential},
+    snapshot::{Key, Lookup, Snapshot},
 };
 use std::{collections::BTreeSet, time::SystemTime};
+use strum::IntoStaticStr;
 
 /// A client's request to delete itself.
 #[derive(Debug)]
 pub struct Request {
     /// The client.
     pub target: Id,
-    /// The digest of the registration access token presented.
+    /// The digest of the registration access token that the client presents.
     pub token: Digest,
-    /// The versions that may be deleted.
+    /// The versions that the client wants to delete.
     pub if_match: Option<IfMatch>,
 }
 
 /// Why the client configuration endpoint refuses, in the order of decision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[expect(missing_docs, reason = "each says itself, in its label too")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum Refusal {
-    #[error("no_credentials")]
     NoCredentials,
-    #[error("malformed_credentials")]
     MalformedCredentials,
-    #[error("token_outside_header")]
     TokenOutsideHeader,
-    #[error("unknown_client")]
     UnknownClient,
-    #[error("deleted_client")]
     DeletedClient,
-    #[error("not_an_oauth_client")]
+    #[strum(serialize = "not_an_oauth_client")]
     NotAnOAuthClient,
-    #[error("no_registration_token")]
     NoRegistrationToken,
-    #[error("wrong_token")]
     WrongToken,
-    #[error("protected")]
     Protected,
-    #[error("version_mismatch")]
     VersionMismatch,
 }
 
 impl super::Refusal for Refusal {}
 
-impl RequestToDelete for Request {
+impl DeletionRequest for Request {
     type Refusal = Refusal;
 
-    const DOOR: &'static str = "registration";
+    const CHANNEL: &'static str = "registration";
 
     fn target(&self) -> Option<&Id> {
         Some(&self.target)
     }
 
-    fn caller(&self, facts: &Facts) -> Option<String> {
-        facts.known(&self.target).map(|id| ["client#", id.as_str()].concat())
+    fn caller(&self, snapshot: &Snapshot) -> Option<String> {
+        snapshot.known(&self.target).map(|id| ["client#", id.as_str()].concat())
     }
 
     fn reads(&self) -> BTreeSet<Key> {
         BTreeSet::from([Key::Client(self.target.clone())])
     }
 
-    fn decide(&self, facts: &Facts, _now: SystemTime) -> Result<Permit<'_>, NotDeleted<Refusal>> {
-        let client = self.authenticate(facts)?;
+    fn decide(&self, snapshot: &Snapshot, _now: SystemTime) -> Result<Authorization<'_>, Denied<Refusal>> {
+        let client = self.authenticate(snapshot)?;
         if client.protected {
             return Err(Refusal::Protected.into());
         }
@@ -74,27 +66,27 @@ impl RequestToDelete for Request {
             return Err(Refusal::VersionMismatch.into());
         }
 
-        let mut premises = vec![Premise::RegistrationToken(&self.token)];
-        premises.extend(same_version(self.if_match.as_ref(), client));
-        Ok(Permit { target: &self.target, premises })
+        let mut preconditions = vec![Precondition::RegistrationToken(&self.token)];
+        preconditions.extend(same_version(self.if_match.as_ref(), client));
+        Ok(Authorization { target: &self.target, preconditions })
     }
 }
 
 impl Request {
-    /// The client, once the token is known to be its own. Whatever is missing costs the same comparison.
-    fn authenticate<'f>(&self, facts: &'f Facts) -> Result<&'f Client, NotDeleted<Refusal>> {
-        let found = facts.client(&self.target)?;
+    /// Authenticates the client. A missing client or token costs the same comparison.
+    fn authenticate<'f>(&self, snapshot: &'f Snapshot) -> Result<&'f Client, Denied<Refusal>> {
+        let found = snapshot.client(&self.target)?;
         let (token, otherwise) = match found {
-            Presence::Unknown => (None, Refusal::UnknownClient),
-            Presence::Deleted => (None, Refusal::DeletedClient),
-            Presence::Live(Client { kind: Kind::Api(_), .. }) => (None, Refusal::NotAnOAuthClient),
-            Presence::Live(Client { kind: Kind::OAuth(client), .. }) => match &client.registration_token_digest {
+            Lookup::Missing => (None, Refusal::UnknownClient),
+            Lookup::Deleted => (None, Refusal::DeletedClient),
+            Lookup::Live(Client { kind: Kind::Api(_), .. }) => (None, Refusal::NotAnOAuthClient),
+            Lookup::Live(Client { kind: Kind::OAuth(client), .. }) => match &client.registration_token_digest {
                 None => (None, Refusal::NoRegistrationToken),
                 Some(token) => (Some(token), Refusal::WrongToken),
             },
         };
         match (credential::matches(&self.token, token), found) {
-            (true, Presence::Live(client)) => Ok(client),
+            (true, Lookup::Live(client)) => Ok(client),
             _ => Err(otherwise.into()),
         }
     }

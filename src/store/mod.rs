@@ -1,73 +1,137 @@
-//! The port: what a deletion asks of a database.
+//! The port: what the heart and the functions ask of a database.
+//!
+//! The traits name no database and no SDK. [`dynamodb`](crate::dynamodb) implements them. What a call cost is not a
+//! parameter: an implementation adds it to the [`CallStatistics`] of the scope that the call runs in.
 
-pub mod connection;
-pub mod dynamodb;
-mod grants;
-pub mod https;
-mod idle;
-mod issuer;
-pub mod item;
-mod meter;
-mod registrar;
-pub mod table;
-mod undo;
+mod client_status;
+mod statistics;
 
-pub use dynamodb::DynamoDb;
-pub use grants::Grants;
-pub use idle::List;
-pub use issuer::Standing;
-pub use meter::Meter;
-pub use registrar::{Creation, Page, Repairs};
-pub use undo::{Deletions, Restored};
+pub use client_status::ClientStatus;
+pub use statistics::CallStatistics;
 
 use crate::{
-    client::Deletion,
-    rule::{Facts, Key, Permit, Record, Unreadable},
+    model::{Deletion, Id, Idle, IdlePartition},
+    rule::Authorization,
+    snapshot::{Key, Record, Snapshot, Unreadable},
 };
-use std::{collections::BTreeSet, future::Future};
+use std::{collections::BTreeSet, future::Future, time::SystemTime};
+use tokio::time::{Instant, timeout_at};
 
-/// A database that holds clients, services and access tokens. What a call costs is counted on the meter given.
+/// A table of clients, services and access tokens.
 pub trait Store: Send + Sync {
-    /// Everything that stands under `keys`, in one strongly consistent read. An item that is not of the table's form is
-    /// a [`Record::Unreadable`], since it is no fault unless a decision needs it.
+    /// Reads the items under `keys`, in one strongly consistent read. An item that does not have the table's form is a
+    /// [`Record::Unreadable`]. It is an error only if a decision needs it.
     ///
     /// # Errors
     /// [`Fault::Unavailable`] or [`Fault::Unexpected`].
-    fn load(&self, keys: BTreeSet<Key>, meter: &Meter) -> impl Future<Output = Result<Facts, Fault>> + Send;
+    fn load(&self, keys: BTreeSet<Key>) -> impl Future<Output = Result<Snapshot, Fault>> + Send;
 
-    /// Turns the permitted client into a tombstone that carries `deletion`, in one write, if it is still live, not
-    /// protected, and as every premise of the permit says.
+    /// Turns the authorized client into a tombstone that carries `deletion`, in one write. The write asserts that the
+    /// client is live and not protected, and every precondition of the authorization.
     ///
     /// # Errors
-    /// [`Fault::Unavailable`], where nobody knows whether the write took effect or still will, or [`Fault::Unexpected`].
-    fn bury(
+    /// [`Fault::Unavailable`] if an attempt may have taken effect or may still take effect, or [`Fault::Unexpected`].
+    fn write_tombstone(
         &self,
-        permit: &Permit<'_>,
+        authorization: &Authorization<'_>,
         deletion: &Deletion,
-        meter: &Meter,
-    ) -> impl Future<Output = Result<Burial, Fault>> + Send;
+    ) -> impl Future<Output = Result<WriteOutcome, Fault>> + Send;
 }
 
-/// What came of [`Store::bury`].
+/// The outcome of [`Store::write_tombstone`].
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "there is one a request")]
-pub enum Burial {
+#[expect(clippy::large_enum_variant, reason = "a request has one")]
+pub enum WriteOutcome {
     /// The client is a tombstone.
-    Done,
-    /// Nothing was written: the client is no longer what the permit says. This is what stands there instead.
-    Refused(Option<Record>),
+    Written,
+    /// Nothing was written: the client does not meet the condition. The item as it is now, if there is one.
+    ConditionFailed(Option<Record>),
 }
 
-/// Why the database gave no answer that can be decided on.
+/// The status of clients, which the revocation check and the cascade ask for.
+pub trait ClientStatuses: Send + Sync {
+    /// The status of the client with this id, in one strongly consistent read. It knows of every deletion that was
+    /// answered before.
+    ///
+    /// # Errors
+    /// [`Fault`] if the database fails or if the item does not have the table's form. Then issue and accept nothing.
+    fn client_status(&self, id: &Id) -> impl Future<Output = Result<ClientStatus, Fault>> + Send;
+}
+
+/// The index of idle clients.
+pub trait IdleClients: Send + Sync {
+    /// Where the next page of the index starts.
+    type Cursor: Send;
+
+    /// One page of the clients in `partition` that have been idle since `since` or longer, the longest first. The index
+    /// lags behind the table, so that a write must assert what the index says:
+    /// [`Precondition::Idle`](crate::rule::Precondition::Idle).
+    ///
+    /// # Errors
+    /// [`Fault`] if the database fails.
+    fn idle_clients(
+        &self,
+        partition: IdlePartition,
+        since: SystemTime,
+        after: Option<Self::Cursor>,
+    ) -> impl Future<Output = Result<IdlePage<Self::Cursor>, Fault>> + Send;
+}
+
+/// One page of the index of idle clients.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IdlePage<C> {
+    /// The clients, each with the time since which it is idle.
+    pub clients: Vec<(Id, Idle)>,
+    /// Where the next page starts. `None`: this page is the last.
+    pub next: Option<C>,
+}
+
+/// The table of grants: everything that an authorization server issued to its clients.
+pub trait Grants: Send + Sync {
+    /// The key of a grant.
+    type Key: Send;
+
+    /// The keys of some grants of this client, in a strongly consistent read. Empty: the client has no grants.
+    ///
+    /// # Errors
+    /// [`Fault`] if the database fails.
+    fn page(&self, client: &Id) -> impl Future<Output = Result<Vec<Self::Key>, Fault>> + Send;
+
+    /// Removes the grants with these keys, and adds to `removed` the number of grants that the database confirmed. Grants
+    /// that the database leaves unprocessed are tried again until the caller drops the future.
+    ///
+    /// # Errors
+    /// [`Fault`] if the database fails. Some grants may be removed then.
+    fn remove(&self, keys: Vec<Self::Key>, removed: &mut usize) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// Whether the client has a grant that has not ended at `now`.
+    ///
+    /// # Errors
+    /// [`Fault`] if the database fails.
+    fn is_any_live(&self, client: &Id, now: SystemTime) -> impl Future<Output = Result<bool, Fault>> + Send;
+}
+
+/// Why the database gave no answer that a decision can use.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// It is throttled, out of reach or out of time: the same request may succeed later.
+    /// The database is throttled, out of reach or out of time. The same request may succeed later.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
-    /// It holds something that is not of the table's form.
+    /// An item does not have the table's form.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
-    /// It refused the call: a wrong table name, a missing permission, a defect here.
+    /// The database refused the call: a wrong table name, a missing permission, a defect of this program.
     #[error("the database call failed: {0}")]
     Unexpected(String),
+}
+
+/// Waits for `call` until `deadline`.
+///
+/// # Errors
+/// The error of the call, or [`Fault::Unavailable`] at the deadline.
+pub(crate) async fn before<T>(deadline: Instant, call: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    match timeout_at(deadline, call).await {
+        Ok(answer) => answer,
+        Err(_) => Err(Fault::Unavailable("no answer in the time that the invocation has".to_owned())),
+    }
 }

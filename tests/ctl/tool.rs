@@ -4,9 +4,9 @@
 use crate::support::{Lab, bearer, event};
 use axum::{Router, response::IntoResponse};
 use deregister::{
-    client::Id,
-    rule::{Key, Record},
-    store::item::Item,
+    dynamodb::item::Item,
+    model::Id,
+    snapshot::{Key, Record},
 };
 use hyper_util::{client::legacy, rt::TokioExecutor};
 use lambda_http::http::StatusCode;

@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::{
     config::{BehaviorVersion, Builder, Config, Credentials, Region},
     error::DisplayErrorContext,
 };
-use deregister::{settings::Settings, store::connection};
+use deregister::{dynamodb::connection, settings::Settings};
 use std::{
     env,
     hash::{BuildHasher, RandomState},

@@ -20,9 +20,10 @@ use aws_sdk_dynamodb::{
 };
 use database::{CleanUp, Database};
 use deregister::{
-    Function, Realm,
-    event::{Event, Origin},
-    store::DynamoDb,
+    dynamodb::ClientsTable,
+    functions::Delete,
+    http::event::{Event, Origin},
+    model::Realm,
 };
 use lambda_http::{Body, LambdaEvent, Request, Response, lambda_runtime::Context};
 use std::{
@@ -47,9 +48,9 @@ pub struct Lab {
     /// The SDK's client, past the wire: for looking at the table, uncounted.
     pub client: Client,
     /// The store, through the wire.
-    pub store: DynamoDb,
+    pub store: ClientsTable,
     /// The function, through the wire.
-    pub function: Function<DynamoDb>,
+    pub function: Delete<ClientsTable>,
     /// The wire.
     pub wire: Wire,
     /// The database's endpoint, for those who bring a client of their own.
@@ -69,8 +70,8 @@ impl Lab {
             .retry_config(RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(1)))
             .timeout_config(TimeoutConfig::builder().build());
         let client = Client::from_conf(config.clone().http_client(http).build());
-        let store = DynamoDb::new(config.http_client(wire.clone()), &table, RETENTION);
-        let function = Function::new(store.clone(), Realm::new("deregister").unwrap(), now);
+        let store = ClientsTable::new(config.http_client(wire.clone()), &table, RETENTION);
+        let function = Delete::new(store.clone(), Realm::new("deregister").unwrap(), now);
         let lab = Self { client, store, function, wire, endpoint, table, clean_up: Arc::new(clean_up) };
         lab.quiet_store().create_table().await.unwrap();
         lab
@@ -84,8 +85,8 @@ impl Lab {
     }
 
     /// The store, past the wire.
-    pub fn quiet_store(&self) -> DynamoDb {
-        DynamoDb::new(self.client.config().to_builder(), &self.table, RETENTION)
+    pub fn quiet_store(&self) -> ClientsTable {
+        ClientsTable::new(self.client.config().to_builder(), &self.table, RETENTION)
     }
 
     /// Answers an event as the platform hands it over: through the public parser, as an invocation of its own.
@@ -106,7 +107,7 @@ impl Lab {
     }
 
     /// The item under this key, whole.
-    pub async fn item(&self, key: &str) -> Option<deregister::store::item::Item> {
+    pub async fn item(&self, key: &str) -> Option<deregister::dynamodb::item::Item> {
         let key = aws_sdk_dynamodb::types::AttributeValue::S(key.to_owned());
         let get = self.client.get_item().table_name(&self.table).key("pk", key).consistent_read(true);
         get.send().await.unwrap().item

@@ -10,7 +10,7 @@ use aws_smithy_runtime_api::{
     http::StatusCode,
 };
 use aws_smithy_types::body::SdkBody;
-use deregister::store::https;
+use deregister::dynamodb::https;
 use rustls::RootCertStore;
 use std::{
     collections::{HashMap, VecDeque},

@@ -1,7 +1,7 @@
 //! An address, and the entries of an allow list in the lines that follow: plain arithmetic admits the same.
 #![no_main]
 
-use deregister::allow_list::AllowList;
+use deregister::model::AllowList;
 use fuzz::reading::Block;
 use libfuzzer_sys::fuzz_target;
 use std::net::{IpAddr, Ipv6Addr};

@@ -1,11 +1,7 @@
 //! A line or several of `Authorization`: each door takes exactly the credentials that a second reading finds in it.
 #![no_main]
 
-use deregister::{
-    client::{Coverage, Kind, Service},
-    credential::Secret,
-    rule::{Key, Record},
-};
+use deregister::{model::{Digest, Kind, Service, TokenScope}, snapshot::{Key, Record}};
 use fuzz::{
     answer::{Told, answer_to},
     reading,
@@ -34,7 +30,7 @@ fn configuration(lines: &[&str], credentials: Option<(String, Vec<u8>)>) {
     match credentials {
         Some((id, secret)) if id != NAME => {
             let mut owner = api(NAME, &["owner"], &["another secret"]);
-            owner.secrets[0].digest = Secret::new(secret).digest();
+            owner.secrets[0].digest = Digest::of(secret);
             let with_owner = table.clone().with_client(&id, Kind::Api(owner));
             let deleted = told(&with_owner);
             assert_eq!((deleted.status, &deleted.asked.reads[0]), (204, &[client(&id), client(NAME)].into()));
@@ -68,7 +64,7 @@ fn authlete(lines: &[&str], token: Option<&str>) {
     let table = Table::default()
         .with(Key::Service(id.clone()), Record::Service(Service::default()))
         .with_client(NAME, Kind::OAuth(oauth(NAME, Some("token"))))
-        .with_token(token.unwrap_or("token"), Coverage::ServiceId(id.clone()));
+        .with_token(token.unwrap_or("token"), TokenScope::ServiceId(id.clone()));
     let told = send(&table, "POST", "/api/\u{f8ff}/client/registration/delete", lines);
     match token {
         Some(token) => {

@@ -2,10 +2,7 @@
 #![no_main]
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use deregister::{
-    client::{Coverage, Kind, Service},
-    rule::{Key, Record},
-};
+use deregister::{model::{Kind, Service, TokenScope}, snapshot::{Key, Record}};
 use fuzz::{
     answer::{Told, answer_to},
     reading,
@@ -32,7 +29,7 @@ fuzz_target!(|bytes: &[u8]| {
 
     let mut table = Table::default()
         .with(Key::Service(id(SERVICE)), Record::Service(Service::default()))
-        .with_token("token", Coverage::ServiceId(id(SERVICE)));
+        .with_token("token", TokenScope::ServiceId(id(SERVICE)));
     if let Some(name) = &named {
         table = table.with_client(name, Kind::OAuth(oauth(SERVICE, presented.as_deref().or(Some("not presented")))));
     }

@@ -2,11 +2,7 @@
 #![no_main]
 
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
-use deregister::{
-    client::Id,
-    rule::Record,
-    store::item::{self, Item},
-};
+use deregister::{dynamodb::item::Item, model::Id, snapshot::Record, store::item::self};
 use fuzz::{reading::base64, table::client};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value};

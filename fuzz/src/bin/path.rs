@@ -1,10 +1,7 @@
 //! A path, and a stage in the second line: it leads where a second reading says, to the ids that this finds there.
 #![no_main]
 
-use deregister::{
-    client::{Coverage, Kind, Service},
-    rule::{Key, Record},
-};
+use deregister::{model::{Kind, Service, TokenScope}, snapshot::{Key, Record}};
 use fuzz::{
     answer::{Told, answer_to},
     reading::{self, Door},
@@ -40,7 +37,7 @@ fuzz_target!(|bytes: &[u8]| {
             let table = Table::default()
                 .with(key.clone(), Record::Service(Service::default()))
                 .with_client(NAME, Kind::OAuth(oauth(&service, Some("token"))))
-                .with_token("token", Coverage::ServiceId(id(&service)));
+                .with_token("token", TokenScope::ServiceId(id(&service)));
             let deleted = told(&table, "POST", "Bearer token");
             assert!(deleted.says_deleted(), "{deleted:?}");
             assert_eq!(deleted.asked.reads[0], [client(NAME), key, token_key("token")].into());

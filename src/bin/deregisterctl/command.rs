@@ -6,15 +6,14 @@ use crate::{
     report::{self, Columns, Report, timestamp},
 };
 use deregister::{
-    allow_list::AllowList,
-    client::{
-        AccessToken, ApiClient, Client, Coverage, Deletion, Id, Idle, Kind, Metadata, OAuthClient, Service,
-        StoredSecret, Version,
+    dynamodb::{ClientsTable, GrantsTable, admin::Creation, connection::NoHttps},
+    model::{
+        AccessToken, AllowList, ApiClient, Client, Deletion, Digest, Id, Idle, Kind, Metadata, OAuthClient, Service,
+        StoredSecret, TokenScope, Version,
     },
-    credential::{Digest, Secret},
-    rule::{Key, Record, Unreadable},
     settings::WrongSetting,
-    store::{Creation, DynamoDb, Fault, Grants, connection::NoHttps},
+    snapshot::{Key, Record, Unreadable},
+    store::Fault,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -70,7 +69,7 @@ pub enum Failure {
     TooLate(Id, String),
     #[error("the client {0} has changed meanwhile: look at it again")]
     Changed(Id),
-    #[error("an access token covers a service or an organization")]
+    #[error("an access token scope a service or an organization")]
     CoversNothing,
     #[error("a client belongs to an application or to a service")]
     BelongsToNobody,
@@ -107,9 +106,9 @@ pub enum Failure {
 /// The tool, with all that a command needs.
 #[derive(Clone)]
 pub struct Tool {
-    pub store: DynamoDb,
+    pub store: ClientsTable,
     /// What was issued to the clients, where a command looks at it.
-    pub grants: Option<Grants>,
+    pub grants: Option<GrantsTable>,
     pub now: fn() -> SystemTime,
     pub randomness: Randomness,
     /// The operating system's name for who runs it.
@@ -175,7 +174,7 @@ impl Tool {
     }
 
     async fn create_table(&self) -> Result<Report, Failure> {
-        let name = self.store.table();
+        let name = self.store.name();
         if self.store.create_table().await? == Creation::Done {
             return Ok(Report::new("Created the table.").with("table", name));
         }
@@ -218,22 +217,22 @@ impl Tool {
     }
 
     async fn issue_token(&self, new: NewToken) -> Result<Report, Failure> {
-        let covers = match new.covers {
+        let scope = match new.scope {
             Covers { service: Some(id), .. } => {
                 self.service(&id).await?;
-                Coverage::ServiceId(id)
+                TokenScope::ServiceId(id)
             }
-            Covers { organization: Some(organization), .. } => Coverage::OrganizationId(organization),
+            Covers { organization: Some(organization), .. } => TokenScope::OrganizationId(organization),
             Covers { service: None, organization: None } => return Err(Failure::CoversNothing),
         };
         let expires_at = new.expires_in.map(|lifetime| (self.now)() + lifetime);
         let token = generate::token(self.randomness)?;
         let report = Report::new("Issued an access token.")
-            .with("covers", covers.to_string())
+            .with("scope", scope.to_string())
             .with("expires_at", expires_at.map(timestamp));
         // Where its place is taken, an earlier try of this very call took it: no two tokens are alike.
         let (Creation::Done | Creation::Taken) =
-            self.store.add_token(&digest(&token), &AccessToken { covers, expires_at }).await?;
+            self.store.add_token(&digest(&token), &AccessToken { scope, expires_at }).await?;
         Ok(report.secret("access_token", token))
     }
 
@@ -468,7 +467,7 @@ pub fn show_deleted(id: &Id, deletion: Deletion) -> Report {
 }
 
 fn digest(secret: &SecretString) -> Digest {
-    Secret::new(secret.expose_secret()).digest()
+    Digest::of(secret.expose_secret())
 }
 
 fn read_secret(mut input: impl BufRead) -> Result<SecretString, Failure> {

@@ -9,13 +9,15 @@ use crate::{
     report::{self, Columns, Report},
 };
 use deregister::{
-    client::{Id, Idle},
-    deletion::{self, Circumstances, NotDeleted},
+    deletion::{self, NotDeleted},
+    invocation::Invocation,
+    model::{Id, Idle},
     rule::{
-        Presence,
+        Denied,
         operator::{Refusal, Request},
     },
-    store::{Fault, Meter},
+    snapshot::Lookup,
+    store::Fault,
 };
 use indicatif::ProgressBar;
 use std::{
@@ -149,16 +151,15 @@ impl Tool {
     async fn delete(&self, request: Request, foreseen: Option<usize>) -> Result<Done, Failure> {
         let id = request.target.clone();
         let request_id = generate::api_client_id(self.randomness)?;
-        let circumstances = Circumstances {
+        let invocation = Invocation {
             now: (self.now)(),
             deadline: Instant::now() + LONGEST,
             source_ip: None,
             request_id: request_id.clone(),
-            meter: Meter::default(),
         };
         let result = match foreseen {
-            Some(bound) => self.foresee(request, bound, &circumstances).await.map(Outcome::WouldBeDeleted),
-            None => deletion::delete(&self.store, request, &circumstances).await.result.map(|()| Outcome::Deleted),
+            Some(bound) => self.foresee(request, bound, &invocation).await.map(Outcome::WouldBeDeleted),
+            None => deletion::delete(&self.store, request, &invocation).await.result.map(|()| Outcome::Deleted),
         };
         let (outcome, fault) = match result {
             Ok(outcome) => (outcome, None),
@@ -166,7 +167,7 @@ impl Tool {
             Err(NotDeleted::Refused(Refusal::UnknownClient)) => (Outcome::Refused("there is no such client"), None),
             Err(NotDeleted::Refused(Refusal::TargetIsOwner)) => (Outcome::Refused("it is an owner"), None),
             Err(NotDeleted::Refused(Refusal::Protected)) => (Outcome::Refused("it is protected"), None),
-            Err(NotDeleted::Unread(fault) | NotDeleted::Unwritten(fault)) => (Outcome::Failed, Some(fault)),
+            Err(NotDeleted::ReadFailed(fault) | NotDeleted::WriteFailed(fault)) => (Outcome::Failed, Some(fault)),
         };
         Ok(Done { id, outcome, request_id: Some(request_id).filter(|_| outcome == Outcome::Deleted), fault })
     }
@@ -176,17 +177,17 @@ impl Tool {
         &self,
         request: Request,
         bound: usize,
-        circumstances: &Circumstances,
+        invocation: &Invocation,
     ) -> Result<Loss, NotDeleted<Refusal>> {
         let target = request.target.clone();
-        let rehearsed = deletion::rehearse(&self.store, request, circumstances).await;
+        let rehearsed = deletion::dry_run(&self.store, request, invocation).await;
         rehearsed.result?;
-        let idle = match rehearsed.facts.client(&target)? {
-            Presence::Live(client) => client.idle,
-            Presence::Deleted | Presence::Unknown => None,
+        let idle = match rehearsed.snapshot.client(&target).map_err(Denied::from)? {
+            Lookup::Live(client) => client.idle,
+            Lookup::Deleted | Lookup::Missing => None,
         };
-        let grants = self.count_grants(&target, bound, &circumstances.meter).await;
-        Ok(Loss { idle, grants: grants.map_err(NotDeleted::Unread)? })
+        let grants = self.count_grants(&target, bound).await;
+        Ok(Loss { idle, grants: grants.map_err(NotDeleted::ReadFailed)? })
     }
 }
 

@@ -12,11 +12,7 @@ use base64::{
     alphabet::URL_SAFE,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
-use deregister::{
-    allow_list::AllowList,
-    client::{ApiClient, Client, Id, Kind, Metadata, OAuthClient, StoredSecret},
-    credential::{Digest, Secret},
-};
+use deregister::model::{AllowList, ApiClient, Client, Digest, Id, Kind, Metadata, OAuthClient, StoredSecret};
 use serde::{
     Deserialize,
     de::{
@@ -181,7 +177,7 @@ fn identity_cloud(app: &str, members: &mut Members) -> Result<(Id, Kind), String
         name: members.text("name")?,
         features: members.texts("features")?.unwrap_or_default(),
         ip_allow_list,
-        secrets: vec![StoredSecret { digest: Secret::new(secret).digest(), expires_at: None }],
+        secrets: vec![StoredSecret { digest: Digest::of(secret), expires_at: None }],
     };
     Ok((id, Kind::Api(client)))
 }

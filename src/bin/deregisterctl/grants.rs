@@ -1,10 +1,7 @@
 //! What was issued to a client: how much of it there is.
 
 use crate::{command::Tool, report::Report};
-use deregister::{
-    client::Id,
-    store::{Fault, Meter},
-};
+use deregister::{model::Id, store::Fault};
 
 /// How many grants a client has, as far as they were counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,9 +12,9 @@ pub struct Counted {
 
 impl Tool {
     /// Counts a client's grants up to this bound, where their table is known.
-    pub async fn count_grants(&self, client: &Id, bound: usize, meter: &Meter) -> Result<Option<Counted>, Fault> {
+    pub async fn count_grants(&self, client: &Id, bound: usize) -> Result<Option<Counted>, Fault> {
         let Some(table) = &self.grants else { return Ok(None) };
-        let found = table.count(client, bound, meter).await?;
+        let found = table.count(client, bound).await?;
         Ok(Some(Counted { grants: found.min(bound), are_more: found > bound }))
     }
 }

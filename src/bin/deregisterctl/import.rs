@@ -8,8 +8,8 @@ use crate::{
     report::{self, Report},
 };
 use deregister::{
-    client::{Client, Id, Idle, Kind, OAuthClient},
-    rule::Record,
+    model::{Client, Id, Idle, Kind, OAuthClient},
+    snapshot::Record,
     store::Fault,
 };
 use indicatif::ProgressBar;
@@ -116,7 +116,7 @@ impl Tool {
     }
 
     async fn write(&self, id: &Id, client: &Client) -> Result<Outcome, Fault> {
-        Ok(match self.store.take_over_client(id, client).await? {
+        Ok(match self.store.import_client(id, client).await? {
             None => Outcome::Imported,
             // A vendor's list says nothing of protection and versions, which may have changed since an earlier import.
             Some(Record::Client(there)) if there.kind == client.kind => Outcome::AlreadyThere,

@@ -14,8 +14,8 @@ mod undo;
 use clap::{CommandFactory, Parser};
 use command::{Failure, Tool};
 use deregister::{
-    settings::{Settings, Upkeep},
-    store::{DynamoDb, Grants, connection},
+    dynamodb::{ClientsTable, GrantsTable, connection},
+    settings::{Database, Grants},
 };
 use options::{Command, Options};
 use std::{
@@ -42,27 +42,25 @@ async fn run(Options { json, table, command }: Options) -> Result<(), Failure> {
         return io::stdout().write_all(&script).map_err(Failure::Unprintable);
     }
     let environment = |name: &str| std::env::var(name).ok();
-    let settings = Settings::read(|name| match name {
+    let database = Database::read(|name| match name {
         "CLIENTS_TABLE" => table.clone().or_else(|| environment(name)),
         _ => environment(name),
     })?;
-    let config = connection::configure(&settings, environment).await?;
+    let config = connection::configure(&database, environment).await?;
     let grants = match command.grants() {
         None => None,
         Some(asked) => {
-            let upkeep = Upkeep::read(|name| match name {
+            let Grants { table, expires_at } = Grants::read(|name| match name {
                 "GRANTS_TABLE" => asked.grants_table.clone().or_else(|| environment(name)),
-                "GRANTS_EXPIRE_AT" => environment(name),
-                // What the sweep is told does not count here.
-                _ => None,
+                _ => environment(name),
             })?;
-            match upkeep.grants {
+            match table {
                 None => None,
-                Some(table) => Some(Grants::open(config.clone(), table, upkeep.grants_expire_at).await?),
+                Some(table) => Some(GrantsTable::open(config.clone(), table, expires_at).await?),
             }
         }
     };
-    let store = DynamoDb::new(config, settings.table, settings.retention);
+    let store = ClientsTable::new(config, database.table, database.retention);
     let user = environment("USER").filter(|name| !name.is_empty());
     Tool { store, grants, now, randomness: getrandom::fill, user, json }.run(command).await
 }

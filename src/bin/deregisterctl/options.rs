@@ -3,7 +3,7 @@
 
 use clap::{ArgGroup, Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
 use clap_complete::Shell;
-use deregister::{allow_list::AllowList, client::Id};
+use deregister::model::{AllowList, Id};
 use std::{
     num::NonZeroUsize,
     path::PathBuf,
@@ -345,7 +345,7 @@ pub struct NewService {
 #[derive(Args)]
 pub struct NewToken {
     #[command(flatten)]
-    pub covers: Covers,
+    pub scope: Covers,
     /// How long the token is accepted, such as 30d or 12h, a century at most [default: for ever]
     #[arg(long, value_name = "DURATION", value_parser = lifetime)]
     pub expires_in: Option<Duration>,

@@ -6,9 +6,10 @@ use crate::{
     report::{self, Report},
 };
 use deregister::{
-    client::Id,
-    rule::{Key, Record, Unreadable},
-    store::{DynamoDb, Fault},
+    dynamodb::ClientsTable,
+    model::Id,
+    snapshot::{Key, Record, Unreadable},
+    store::Fault,
 };
 use indicatif::ProgressBar;
 use std::pin::pin;
@@ -80,7 +81,7 @@ impl Tally {
 }
 
 /// A service's live clients, page after page; or why there are no more.
-fn clients(store: DynamoDb, service: Id) -> mpsc::Receiver<Result<(Id, Record), Fault>> {
+fn clients(store: ClientsTable, service: Id) -> mpsc::Receiver<Result<(Id, Record), Fault>> {
     let (sender, receiver) = mpsc::channel(AT_ONCE);
     tokio::spawn(async move {
         let mut after = None;

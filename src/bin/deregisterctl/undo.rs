@@ -7,9 +7,9 @@ use crate::{
     report::{Columns, Report, timestamp},
 };
 use deregister::{
-    client::{Id, Kind, Restoration, Undone},
-    rule::Unreadable,
-    store::{Deletions, Meter, Page, Restored},
+    dynamodb::admin::{Deletions, Page, RestoreOutcome},
+    model::{Id, Kind, PastDeletion, Restoration},
+    snapshot::Unreadable,
 };
 use serde_json::{Value, json};
 use std::time::SystemTime;
@@ -29,11 +29,11 @@ impl Tool {
     pub async fn restore_client(&self, id: Id, by: Option<String>, bound: usize) -> Result<(), Failure> {
         let restoration = Restoration { at: (self.now)(), by: self.operator(by) };
         let client = match self.store.restore(&id, &restoration).await? {
-            Restored::Done(client) => client,
-            Restored::Unknown => return Err(Failure::NoClient(id)),
-            Restored::Live => return Err(Failure::NotDeleted(id)),
-            Restored::Expired(until) => return Err(Failure::TooLate(id, timestamp(until))),
-            Restored::Changed => return Err(Failure::Changed(id)),
+            RestoreOutcome::Done(client) => client,
+            RestoreOutcome::Unknown => return Err(Failure::NoClient(id)),
+            RestoreOutcome::Live => return Err(Failure::NotDeleted(id)),
+            RestoreOutcome::Expired(until) => return Err(Failure::TooLate(id, timestamp(until))),
+            RestoreOutcome::Changed => return Err(Failure::Changed(id)),
         };
         let headline = match client.kind {
             Kind::Api(_) => "The client is live again, with the credentials that it had.",
@@ -47,7 +47,7 @@ impl Tool {
             .with("version", client.version.map(|version| version.0))
             .with("entity_tag", client.version.map(|version| version.to_string()));
         // It is restored, whether or not they can be counted.
-        let counted = self.count_grants(&id, bound, &Meter::default()).await;
+        let counted = self.count_grants(&id, bound).await;
         self.print(&with_grants(report, counted.as_ref().ok().copied().flatten()))?;
         Ok(counted.map(drop)?)
     }
@@ -74,7 +74,7 @@ impl Tool {
             };
             for (id, deletions) in clients {
                 match deletions {
-                    Ok(Deletions { standing: Some((deletion, _)), .. })
+                    Ok(Deletions { current: Some((deletion, _)), .. })
                         if via.as_ref().is_some_and(|via| deletion.via != *via) => {}
                     Ok(deletions) => self.print_row(&show(&id, deletions, now), DELETIONS)?,
                     Err(unreadable) => result = result.and(Err(unreadable)),
@@ -88,19 +88,19 @@ impl Tool {
     }
 }
 
-fn show(id: &Id, Deletions { standing, undone }: Deletions, now: SystemTime) -> Report {
-    let report = match standing {
+fn show(id: &Id, Deletions { current, past }: Deletions, now: SystemTime) -> Report {
+    let report = match current {
         Some((deletion, until)) => {
             show_deleted(id, deletion).with("restorable_until", timestamp(until)).with("restorable", now < until)
         }
         None => Report::new("A live client.").with("client_id", id.as_str()).with("deleted", false),
     };
-    let told = undone.iter().map(tell).collect();
-    report.lines("history", undone.into_iter().map(past).collect::<Vec<_>>(), told)
+    let told = past.iter().map(tell).collect();
+    report.lines("history", past.into_iter().map(past_deletion).collect::<Vec<_>>(), told)
 }
 
 /// A deletion that was undone, for programs.
-fn past(Undone { deletion, restored }: Undone) -> Value {
+fn past_deletion(PastDeletion { deletion, restored }: PastDeletion) -> Value {
     json!({
         "deleted_at": timestamp(deletion.at),
         "deleted_by": deletion.by,
@@ -113,7 +113,7 @@ fn past(Undone { deletion, restored }: Undone) -> Value {
 }
 
 /// A deletion that was undone, for people.
-fn tell(Undone { deletion, restored }: &Undone) -> String {
+fn tell(PastDeletion { deletion, restored }: &PastDeletion) -> String {
     let from = deletion.source_ip.as_ref().map(|address| format!(" from {address}")).unwrap_or_default();
     format!(
         "deleted {} by {} via {}{from} ({}), restored {} by {}",

@@ -1,0 +1,467 @@
+//! `just bench-upkeep`: what the cascade and the sweep cost beside many more rows that are none of their business.
+//!
+//! It prints ratios, and says where one is not what it is to be. It fails where rows of others are touched, or where a
+//! number of calls grows with them; a time only informs.
+#![expect(clippy::cast_precision_loss, reason = "what is counted here stays far below 2^52")]
+#![expect(clippy::indexing_slicing, reason = "of two, the first and the second")]
+
+use aws_sdk_dynamodb::{
+    Client,
+    config::{
+        BehaviorVersion, Builder, ConfigBag, Credentials, Intercept, Region, RuntimeComponents,
+        interceptors::BeforeSerializationInterceptorContextRef,
+    },
+    error::BoxError,
+    operation::create_table::CreateTableInput,
+    types::{
+        AttributeDefinition, AttributeValue as Value, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+        Select,
+    },
+};
+use clap::Parser;
+use deregister::{
+    dynamodb::{ClientsTable, GrantsTable, https, item},
+    functions::{Cascade, Sweep, sweep::Report},
+    model::{Client as Registered, Id, Idle, IdlePolicy, Kind, Metadata, OAuthClient, Version},
+};
+use dynoxide::{AttributeValue, ImportOptions, Item};
+use lambda_http::{LambdaEvent, lambda_runtime::Context};
+use rustls::RootCertStore;
+use serde::de::IgnoredAny;
+use serde_json::json;
+use std::{
+    collections::{BTreeMap, HashMap},
+    error::Error,
+    hash::{BuildHasher, Hasher, RandomState},
+    net::Ipv4Addr,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime},
+};
+use tokio::{net::TcpListener, time::Instant};
+
+/// Measures the two functions behind the doors.
+#[derive(Parser)]
+struct Options {
+    /// A hundredth of the rows: to see that it works
+    #[arg(long)]
+    quick: bool,
+    /// What `cargo bench` passes
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// How often each time is taken; the figure is the middle one.
+const ROUNDS: usize = 5;
+/// What a ratio is to be at the most.
+const TO_REACH: f64 = 1.1;
+/// How many rows are written at once, past the API.
+const AT_ONCE: usize = 50_000;
+
+#[tokio::main(worker_threads = 2)]
+async fn main() -> Result<()> {
+    let Options { quick, .. } = Options::parse();
+    let (few, many) = if quick { (1_000, 10_000) } else { (100_000, 1_000_000) };
+    cascade(few, many).await?;
+    killed(few, many).await?;
+    sweep(if quick { 10 } else { 1_000 }, many).await
+}
+
+/// The same client's grants, alone in the table and beside those of others.
+async fn cascade(few: usize, many: usize) -> Result<()> {
+    println!("# Cascade: {few} grants of one client, beside 0 and {many} of others\n");
+    let (alone, beside) = (Database::start().await?, Database::start().await?);
+    beside.fill_grants("others", many)?;
+    let mut calls = [0, 0];
+    let (mut times, mut by_itself) = (<[Vec<f64>; 2]>::default(), <[Vec<f64>; 2]>::default());
+    for _ in 0..ROUNDS {
+        for (n, database) in [&alone, &beside].into_iter().enumerate() {
+            database.fill_grants("the-client", few)?;
+            by_itself[n].push(database.remove_by_itself("the-client")?);
+            database.fill_grants("the-client", few)?;
+            let (started, meter) = (Instant::now(), Meter::default());
+            let mut removed = 0;
+            database.cascade.remove_grants(&id("the-client")?, &mut removed, &meter).await?;
+            times[n].push(started.elapsed().as_secs_f64());
+            calls[n] = meter.tries();
+            assert_eq!((removed, database.rows_of("the-client").await?), (few, 0));
+        }
+    }
+    assert_eq!(beside.count("grants").await?, many, "others' grants");
+    let ([alone, beside], [alone_itself, beside_itself]) = (times.map(median), by_itself.map(median));
+    let [alone_calls, beside_calls] = calls.map(f64::from);
+    println!("| | alone | beside {many} | ratio | to reach |\n|---|---|---|---|---|");
+    let as_promised = row("database calls", alone_calls, beside_calls);
+    row("seconds", alone, beside);
+    print("seconds of the embedded database, asked the same by itself", alone_itself, beside_itself, "–");
+    row("the seconds, as multiples of these", alone / alone_itself, beside / beside_itself);
+    println!();
+    assert!(as_promised, "the calls of the cascade");
+    Ok(())
+}
+
+/// The same, ended ten times at random before it has come to its end.
+async fn killed(few: usize, many: usize) -> Result<()> {
+    const KILLS: u32 = 10;
+    println!("# Cascade, killed {KILLS} times at random\n");
+    let database = Database::start().await?;
+    database.fill_grants("others", many)?;
+    let before = database.sum_of_others().await?;
+    database.fill_grants("the-client", few)?;
+    let client = id("the-client")?;
+    let started = Instant::now();
+    let mut at = Vec::new();
+    for kill in 0..KILLS {
+        let left = database.rows_of("the-client").await?;
+        at.push(left);
+        // Outcome after a random number of calls, a few of those that are still to be made.
+        let mut random = RandomState::new().build_hasher();
+        random.write_u32(kill);
+        let calls = 1 + random.finish() % (left as u64 / 12 / u64::from(KILLS - kill)).max(1);
+        let meter = Meter::default();
+        let mut removed = 0;
+        tokio::select! {
+            biased;
+            () = after(&meter, calls) => {}
+            fate = database.cascade.remove_grants(&client, &mut removed, &meter) => { fate?; }
+        }
+    }
+    let mut removed = 0;
+    database.cascade.remove_grants(&client, &mut removed).await?;
+    let left = database.rows_of("the-client").await?;
+    println!("grants left before each of the runs: {at:?}; after the last, undisturbed: {left}");
+    println!("in all {:.1} s", started.elapsed().as_secs_f64());
+    assert_eq!(left, 0);
+    let after = database.sum_of_others().await?;
+    assert_eq!(before, after);
+    println!("{} rows of others before and {} after, with the same sum\n", before.0, after.0);
+    Ok(())
+}
+
+/// Once so many calls have been made.
+async fn after(meter: &Meter, calls: u64) {
+    while u64::from(meter.tries()) < calls {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The same number of clients that are due, in a small table and in a large one.
+async fn sweep(due: usize, many: usize) -> Result<()> {
+    println!("# Sweep: {due} clients that are due, of {} and of {many}\n", due * 10);
+    let (small, large) = (Database::start().await?, Database::start().await?);
+    small.fill_clients("busy", due * 9, true)?;
+    large.fill_clients("busy", many - due, true)?;
+    for database in [&small, &large] {
+        database.fill_clients("idle-0", due, false)?;
+        let before = database.sum_of_clients().await?;
+        let (observed, calls, _) = database.sweep(false, due).await?;
+        assert_eq!((observed.swept, database.sum_of_clients().await?), (due, before), "observing changes nothing");
+        assert!(calls.keys().all(|call| ["BatchGetItem", "Query"].contains(&call.as_str())), "{calls:?}");
+        println!("calls of a run that observes: {calls:?}");
+    }
+    let mut reads = [0, 0];
+    let mut times = <[Vec<f64>; 2]>::default();
+    for round in 0..ROUNDS {
+        for (n, database) in [&small, &large].into_iter().enumerate() {
+            database.fill_clients(&format!("idle-{round}"), due, false)?;
+            let (swept, calls, time) = database.sweep(true, due).await?;
+            assert_eq!((swept.swept, swept.complete), (due, true), "{swept:?}");
+            if round == 0 {
+                println!("calls of a run that deletes: {calls:?}");
+            }
+            reads[n] = calls.iter().filter(|(call, _)| *call != "UpdateItem").map(|(_, count)| count).sum();
+            times[n].push(time);
+        }
+    }
+    println!("\n| | of {} | of {many} | ratio | to reach |\n|---|---|---|---|---|", due * 10);
+    let ([small, large], [small_time, large_time]) = (reads.map(f64::from), times.map(median));
+    let beside_few = row("reads", small, large);
+    // Each list is asked for once, also where few are due.
+    let beside_due = row("reads but those of 32 lists, beside the clients that were due", due as f64, large - 32.0);
+    row("seconds", small_time, large_time);
+    assert!(beside_few && beside_due, "the reads of the sweep");
+    Ok(())
+}
+
+/// Prints a figure beside another, and says whether it is as low as it is to be.
+fn row(figure: &str, beside: f64, ours: f64) -> bool {
+    let reached = ours / beside <= TO_REACH;
+    let verdict = if reached { "" } else { " **not reached**" };
+    print(figure, beside, ours, &format!("≤ {TO_REACH:.2}{verdict}"));
+    reached
+}
+
+fn print(figure: &str, beside: f64, ours: f64, to_reach: &str) {
+    println!("| {figure} | {beside:.3} | {ours:.3} | {:.2} | {to_reach} |", ours / beside);
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+fn id(id: &str) -> Result<Id> {
+    Ok(Id::try_from(id.to_owned())?)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place where the benchmark is given its clock")]
+fn now() -> SystemTime {
+    SystemTime::now()
+}
+
+/// A database with both tables.
+struct Database {
+    embedded: dynoxide::Database,
+    client: Client,
+    store: ClientsTable,
+    grants: Grants,
+    cascade: Cascade,
+    calls: Calls,
+}
+
+impl Database {
+    async fn start() -> Result<Self> {
+        let embedded = dynoxide::Database::memory()?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let config = aws_sdk_dynamodb::Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .http_client(https::client(RootCertStore::empty())?)
+            .endpoint_url(format!("http://{}", listener.local_addr()?))
+            .region(Region::from_static("eu-central-1"))
+            .credentials_provider(Credentials::new("bench", "bench", None, None, "bench"));
+        tokio::spawn(dynoxide::server::serve_on(listener, embedded.clone()));
+        let client = Client::from_conf(config.clone().build());
+        let calls = Calls::default();
+        let config: Builder = config.interceptor(calls.clone());
+        let store = ClientsTable::new(config.clone(), "clients", Duration::from_hours(24));
+        store.create_table().await?;
+        create_grants(&client).await?;
+        let grants = Grants::open(config, "grants", "expires_at").await?;
+        let cascade = Cascade::new(store.clone(), grants.clone(), now);
+        Ok(Self { embedded, client, store, grants, cascade, calls })
+    }
+
+    /// Adds grants of clients whose ids begin so, a thousand each; or of the one with this id.
+    fn fill_grants(&self, client: &str, count: usize) -> Result<()> {
+        let item = |n: usize| {
+            let of = if client == "others" { format!("others-{}", n / 1000) } else { client.to_owned() };
+            HashMap::from([
+                member("client_id", text(&of)),
+                member("grant_id", text(&format!("grant-{n}"))),
+                member("subject", text("a-user-of-this-server")),
+                member("scope", text("openid profile email offline_access")),
+                member("refresh_token_digest", AttributeValue::B(vec![7; 32])),
+                member("expires_at", AttributeValue::N("4000000000".to_owned())),
+            ])
+        };
+        self.import("grants", count, item)
+    }
+
+    /// Adds clients that registered themselves, each used within the last hours, or last a year ago.
+    fn fill_clients(&self, prefix: &str, count: usize, busy: bool) -> Result<()> {
+        let client = Registered {
+            kind: Kind::OAuth(OAuthClient {
+                service_id: id("1")?,
+                dynamic: true,
+                registration_token_digest: None,
+                metadata: Metadata { client_name: Some("Bench".to_owned()), ..Metadata::default() },
+            }),
+            protected: false,
+            version: Some(Version(1)),
+            idle: None,
+        };
+        let now = now();
+        let item = |n: usize| {
+            let ago = if busy { 60 * (n as u64 % 1000) } else { 365 * 24 * 3600 + n as u64 };
+            let client = Registered { idle: Some(Idle::used(now - Duration::from_secs(ago))), ..client.clone() };
+            let item = id(&format!("{prefix}-{n}")).ok().and_then(|id| item::of_client(&id, &client).ok());
+            item.into_iter().flatten().filter_map(|(name, value)| Some((name, embedded(value)?))).collect()
+        };
+        self.import("clients", count, item)
+    }
+
+    fn import(&self, table: &str, count: usize, item: impl Fn(usize) -> HashMap<String, AttributeValue>) -> Result<()> {
+        for chunk in (0..count).collect::<Vec<_>>().chunks(AT_ONCE) {
+            let items = chunk.iter().map(|&n| item(n)).collect();
+            self.embedded.import_items(table, items, ImportOptions::default())?;
+        }
+        Ok(())
+    }
+
+    /// A sweep, the calls that it made, and how many seconds it took.
+    async fn sweep(&self, deletes: bool, due: usize) -> Result<(Report, BTreeMap<String, u32>, f64)> {
+        let day = Duration::from_hours(24);
+        let sweep = Sweep {
+            store: self.store.clone(),
+            grants: None,
+            policy: IdlePolicy { unused: day, used: 90 * day },
+            deletes,
+            most: due + 1,
+            clock: now,
+        };
+        self.calls.take();
+        let started = Instant::now();
+        let mut context = Context::default();
+        context.request_id = String::from("bench");
+        let report = sweep.call(LambdaEvent::new(IgnoredAny, context)).await?;
+        Ok((report, self.calls.take(), started.elapsed().as_secs_f64()))
+    }
+
+    /// How many seconds the database takes for the calls of the cascade where they are made in its own process: so much of
+    /// what depends on the other rows is its own.
+    fn remove_by_itself(&self, client: &str) -> Result<f64> {
+        let query = json!({
+            "TableName": "grants",
+            "ConsistentRead": true,
+            "KeyConditionExpression": "client_id = :client",
+            "ExpressionAttributeValues": { ":client": { "S": client } },
+            "ProjectionExpression": "client_id, grant_id",
+            "Limit": 1000,
+        });
+        let started = Instant::now();
+        loop {
+            let keys = self.embedded.query(serde_json::from_value(query.clone())?)?.items.unwrap_or_default();
+            if keys.is_empty() {
+                return Ok(started.elapsed().as_secs_f64());
+            }
+            for keys in keys.chunks(25) {
+                let removal = |key: &Item| json!({ "DeleteRequest": { "Key": key } });
+                let removals: Vec<_> = keys.iter().map(removal).collect();
+                let write = json!({ "RequestItems": { "grants": removals } });
+                self.embedded.batch_write_item(serde_json::from_value(write)?)?;
+            }
+        }
+    }
+
+    async fn rows_of(&self, client: &str) -> Result<usize> {
+        Ok(self.grants.count(&id(client)?, usize::MAX - 1).await?)
+    }
+
+    async fn count(&self, table: &str) -> Result<usize> {
+        let (mut count, mut after) = (0, None);
+        loop {
+            let scan = self.client.scan().table_name(table).select(Select::Count).set_exclusive_start_key(after);
+            let page = scan.send().await?;
+            count += usize::try_from(page.count)?;
+            after = page.last_evaluated_key;
+            if after.is_none() {
+                return Ok(count);
+            }
+        }
+    }
+
+    async fn sum_of_others(&self) -> Result<(usize, u64)> {
+        self.sum("grants", |item| {
+            item.get("client_id").and_then(|id| id.as_s().ok()).is_some_and(|id| id != "the-client")
+        })
+        .await
+    }
+
+    async fn sum_of_clients(&self) -> Result<(usize, u64)> {
+        self.sum("clients", |_| true).await
+    }
+
+    /// How many items there are that count, and a sum of them all that does not depend on their order.
+    async fn sum(&self, table: &str, counts: impl Fn(&HashMap<String, Value>) -> bool) -> Result<(usize, u64)> {
+        let hasher = std::hash::BuildHasherDefault::<std::hash::DefaultHasher>::default();
+        let (mut count, mut sum, mut after) = (0, 0_u64, None);
+        loop {
+            let page = self.client.scan().table_name(table).set_exclusive_start_key(after).send().await?;
+            for item in page.items().iter().filter(|item| counts(item)) {
+                let ordered: BTreeMap<_, _> = item.iter().map(|(name, value)| (name, text_of(value))).collect();
+                count += 1;
+                sum = sum.wrapping_add(hasher.hash_one(ordered));
+            }
+            after = page.last_evaluated_key;
+            if after.is_none() {
+                return Ok((count, sum));
+            }
+        }
+    }
+}
+
+/// A value as text, its members in order.
+fn text_of(value: &Value) -> String {
+    match value {
+        Value::M(members) => {
+            let members: BTreeMap<_, _> = members.iter().map(|(name, value)| (name, text_of(value))).collect();
+            format!("{members:?}")
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+async fn create_grants(client: &Client) -> Result<()> {
+    let attribute =
+        |name: &str| AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S).build();
+    let key = |name: &str, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build();
+    let CreateTableInput { attribute_definitions, key_schema, .. } = CreateTableInput::builder()
+        .table_name("grants")
+        .attribute_definitions(attribute("client_id")?)
+        .attribute_definitions(attribute("grant_id")?)
+        .key_schema(key("client_id", KeyType::Hash)?)
+        .key_schema(key("grant_id", KeyType::Range)?)
+        .build()?;
+    client
+        .create_table()
+        .table_name("grants")
+        .set_attribute_definitions(attribute_definitions)
+        .set_key_schema(key_schema)
+        .billing_mode(BillingMode::PayPerRequest)
+        .send()
+        .await?;
+    Ok(())
+}
+
+fn member(name: &str, value: AttributeValue) -> (String, AttributeValue) {
+    (name.to_owned(), value)
+}
+
+fn text(text: &str) -> AttributeValue {
+    AttributeValue::S(text.to_owned())
+}
+
+/// The SDK's value as the embedded database has it; `None` for kinds that no client has.
+fn embedded(value: Value) -> Option<AttributeValue> {
+    Some(match value {
+        Value::S(text) => AttributeValue::S(text),
+        Value::N(number) => AttributeValue::N(number),
+        Value::Bool(yes) => AttributeValue::BOOL(yes),
+        Value::L(items) => AttributeValue::L(items.into_iter().map(embedded).collect::<Option<_>>()?),
+        Value::M(members) => {
+            let members = members.into_iter().map(|(name, value)| Some((name, embedded(value)?)));
+            AttributeValue::M(members.collect::<Option<_>>()?)
+        }
+        _ => return None,
+    })
+}
+
+/// Counts the calls by their names.
+#[derive(Debug, Clone, Default)]
+struct Calls(Arc<Mutex<BTreeMap<String, u32>>>);
+
+impl Calls {
+    fn take(&self) -> BTreeMap<String, u32> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Intercept for Calls {
+    fn name(&self) -> &'static str {
+        "Calls"
+    }
+
+    fn read_before_serialization(
+        &self,
+        _: &BeforeSerializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> std::result::Result<(), BoxError> {
+        if let Some(metadata) = config.load::<aws_smithy_runtime_api::client::orchestrator::Metadata>() {
+            let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            *calls.entry(metadata.name().to_owned()).or_default() += 1;
+        }
+        Ok(())
+    }
+}

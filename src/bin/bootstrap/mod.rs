@@ -1,0 +1,47 @@
+//! The start of a function on AWS Lambda: the log, the runtime, the clock, and the end if the start fails.
+
+use deregister::telemetry;
+use lambda_runtime::Error;
+use std::{
+    process::ExitCode,
+    time::{Duration, SystemTime},
+};
+use tokio::{runtime::Builder, time::Instant};
+
+/// The start of the process.
+#[derive(Clone, Copy)]
+pub(crate) struct Start(Instant);
+
+impl Start {
+    /// How long the start has taken so far.
+    pub(crate) fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+/// Runs a function until Lambda ends it. If it stops, logs why.
+pub(crate) fn run<F: Future<Output = Result<(), Error>>>(function: impl FnOnce(Start) -> F) -> ExitCode {
+    let start = Start(Instant::now());
+    telemetry::install(variable("AWS_LAMBDA_LOG_LEVEL").as_deref(), now);
+    let result = match Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(function(start)),
+        Err(error) => Err(error.into()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("the function stopped: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The value of an environment variable.
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place where the functions are given their clock")]
+pub(crate) fn now() -> SystemTime {
+    SystemTime::now()
+}

@@ -1,0 +1,149 @@
+//! Lists clients and deletions, page by page.
+
+use super::Deletions;
+use crate::{
+    dynamodb::{
+        ClientsTable,
+        call::fault,
+        item::{self, Item},
+        schema,
+    },
+    model::{Id, epoch_seconds},
+    snapshot::{Key, Record, Unreadable},
+    store::Fault,
+};
+use aws_sdk_dynamodb::types::AttributeValue;
+use std::time::SystemTime;
+
+/// The most items that a page of a scan reads: few enough that a page takes less than the time-out of a call.
+const PAGE_SIZE: i32 = 500;
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page<T = Record> {
+    /// The clients, each with its id.
+    pub clients: Vec<(Id, T)>,
+    /// Where the next page starts. `None`: this page is the last.
+    pub next: Option<Item>,
+}
+
+/// Which items a scan returns.
+struct Filter<'f> {
+    /// The attribute that holds the client: `client`, or `tombstone` for a deleted one.
+    attribute: &'static str,
+    /// The member of the client that names its application or service.
+    member: &'static str,
+    /// The id of that application or service.
+    value: &'f str,
+    /// The earliest time of the deletion.
+    since: Option<SystemTime>,
+}
+
+impl ClientsTable {
+    /// One page of an application's API clients, live or deleted, in no order. Items that do not have the table's form are
+    /// among them. The page starts at `after`. All pages together read the whole table, because its key serves the lookup
+    /// of one client only.
+    ///
+    /// # Errors
+    /// [`Fault`] if the database fails.
+    pub async fn clients_of_application(&self, id: &str, deleted: bool, after: Option<Item>) -> Result<Page, Fault> {
+        self.clients(id, "app_id", deleted, after).await
+    }
+
+    /// The same for a service's OAuth clients.
+    ///
+    /// # Errors
+    /// [`Fault`] if the database fails.
+    pub async fn clients_of_service(&self, id: &Id, deleted: bool, after: Option<Item>) -> Result<Page, Fault> {
+        self.clients(id.as_str(), "service_id", deleted, after).await
+    }
+
+    /// One page of the deletions of an application's API clients, of those since `since` if that is given. All pages
+    /// together read the whole table.
+    ///
+    /// # Errors
+    /// [`Fault`] if the database fails.
+    pub async fn deletions_of_application(
+        &self,
+        id: &str,
+        since: Option<SystemTime>,
+        after: Option<Item>,
+    ) -> Result<Page<Result<Deletions, Unreadable>>, Fault> {
+        self.deleted(id, "app_id", since, after).await
+    }
+
+    /// The same for a service's OAuth clients.
+    ///
+    /// # Errors
+    /// [`Fault`] if the database fails.
+    pub async fn deletions_of_service(
+        &self,
+        id: &Id,
+        since: Option<SystemTime>,
+        after: Option<Item>,
+    ) -> Result<Page<Result<Deletions, Unreadable>>, Fault> {
+        self.deleted(id.as_str(), "service_id", since, after).await
+    }
+
+    async fn deleted(
+        &self,
+        value: &str,
+        member: &'static str,
+        since: Option<SystemTime>,
+        after: Option<Item>,
+    ) -> Result<Page<Result<Deletions, Unreadable>>, Fault> {
+        let filter = Filter { attribute: schema::TOMBSTONE, member, value, since };
+        self.scan(filter, after, |id, item| Deletions::read(&Key::Client(id.clone()), item)).await
+    }
+
+    async fn clients(
+        &self,
+        value: &str,
+        member: &'static str,
+        deleted: bool,
+        after: Option<Item>,
+    ) -> Result<Page, Fault> {
+        let attribute = if deleted { schema::TOMBSTONE } else { schema::CLIENT };
+        self.scan(Filter { attribute, member, value, since: None }, after, |_, item| item::read(item)).await
+    }
+
+    /// One page of the items that the filter selects, each read by `read`.
+    async fn scan<T>(
+        &self,
+        Filter { attribute, member, value, since }: Filter<'_>,
+        after: Option<Item>,
+        read: impl Fn(&Id, Item) -> T,
+    ) -> Result<Page<T>, Fault> {
+        let mut filter = "#attribute.#member = :value".to_owned();
+        let mut scan = self
+            .sdk()
+            .scan()
+            .table_name(self.name())
+            .consistent_read(true)
+            .set_exclusive_start_key(after)
+            .limit(PAGE_SIZE)
+            .projection_expression("#key, #client, #deleted, #expires_at, #history, idle, idle_since")
+            .expression_attribute_names("#attribute", attribute)
+            .expression_attribute_names("#member", member)
+            .expression_attribute_names("#key", schema::KEY)
+            .expression_attribute_names("#client", schema::CLIENT)
+            .expression_attribute_names("#deleted", schema::DELETED)
+            .expression_attribute_names("#expires_at", schema::EXPIRES_AT)
+            .expression_attribute_names("#history", schema::HISTORY)
+            .expression_attribute_values(":value", AttributeValue::S(value.to_owned()));
+        if let Some(since) = since {
+            filter += " AND #deleted.#at >= :since";
+            scan = scan
+                .expression_attribute_names("#at", "at")
+                .expression_attribute_values(":since", AttributeValue::N(epoch_seconds::of(since).to_string()));
+        }
+        let page = scan.filter_expression(filter).send().await.map_err(|error| fault(&error))?;
+        let client = |item: Item| {
+            let id = item.get(schema::KEY)?.as_s().ok()?.strip_prefix("client#").and_then(Id::new)?;
+            let client = read(&id, item);
+            Some((id, client))
+        };
+        let clients = page.items.unwrap_or_default().into_iter().filter_map(client).collect();
+        Ok(Page { clients, next: page.last_evaluated_key })
+    }
+}

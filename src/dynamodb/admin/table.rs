@@ -1,0 +1,124 @@
+//! Creates the clients table, and adds to a table what it lacks.
+
+use super::Creation;
+use crate::{
+    dynamodb::{ClientsTable, call::fault, schema},
+    store::Fault,
+};
+use aws_sdk_dynamodb::{
+    operation::create_table::CreateTableError,
+    types::{
+        AttributeDefinition, CreateGlobalSecondaryIndexAction, GlobalSecondaryIndex, GlobalSecondaryIndexUpdate,
+        TableDescription, TableStatus, TimeToLiveStatus,
+    },
+};
+use std::time::Duration;
+
+/// How often a new table is polled until it is active, and the time between two polls.
+const MAX_POLLS: u32 = 120;
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+
+/// What a table lacked and was given.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Repairs {
+    /// The time to live.
+    pub time_to_live: bool,
+    /// The index of idle clients, which DynamoDB fills in its own time.
+    pub index: bool,
+}
+
+impl ClientsTable {
+    /// Creates the table, waits until it is active, and enables its time to live.
+    ///
+    /// # Errors
+    /// [`Fault`] if the database fails.
+    pub async fn create_table(&self) -> Result<Creation, Fault> {
+        let definition = schema::definition(self.name()).map_err(|error| Fault::Unexpected(error.to_string()))?;
+        let created = self
+            .sdk()
+            .create_table()
+            .set_table_name(definition.table_name)
+            .set_attribute_definitions(definition.attribute_definitions)
+            .set_key_schema(definition.key_schema)
+            .set_global_secondary_indexes(definition.global_secondary_indexes)
+            .set_billing_mode(definition.billing_mode)
+            .send()
+            .await;
+        match created {
+            Ok(_) => {}
+            Err(error) if matches!(error.as_service_error(), Some(CreateTableError::ResourceInUseException(_))) => {
+                return Ok(Creation::Taken);
+            }
+            Err(error) => return Err(fault(&error)),
+        }
+        self.wait_until_active().await?;
+        self.enable_time_to_live().await?;
+        Ok(Creation::Done)
+    }
+
+    /// Adds what the table lacks, and returns what that was: the time to live, if the creation was interrupted, and the
+    /// index, if the table is older than the index. A table with other keys is not changed.
+    ///
+    /// # Errors
+    /// [`Fault`] if the database fails. The time to live may be enabled then.
+    pub async fn repair_table(&self) -> Result<Repairs, Fault> {
+        let definition = schema::definition(self.name()).map_err(|error| Fault::Unexpected(error.to_string()))?;
+        let found = self.wait_until_active().await?;
+        if found.key_schema != definition.key_schema {
+            return Ok(Repairs::default());
+        }
+        let described = self.sdk().describe_time_to_live().table_name(self.name()).send().await;
+        let described = described.map_err(|error| fault(&error))?.time_to_live_description;
+        let status = described.and_then(|description| description.time_to_live_status);
+        let time_to_live = status.is_none_or(|status| status == TimeToLiveStatus::Disabled);
+        if time_to_live {
+            self.enable_time_to_live().await?;
+        }
+        let is_there = found.global_secondary_indexes().iter().any(|index| index.index_name() == Some(schema::IDLE));
+        if !is_there {
+            self.add_indexes(definition.global_secondary_indexes, definition.attribute_definitions).await?;
+        }
+        Ok(Repairs { time_to_live, index: !is_there })
+    }
+
+    async fn add_indexes(
+        &self,
+        indexes: Option<Vec<GlobalSecondaryIndex>>,
+        attributes: Option<Vec<AttributeDefinition>>,
+    ) -> Result<(), Fault> {
+        let creation = |index: GlobalSecondaryIndex| {
+            let create = CreateGlobalSecondaryIndexAction::builder()
+                .index_name(index.index_name)
+                .set_key_schema(Some(index.key_schema))
+                .set_projection(index.projection)
+                .build();
+            create.map(|create| GlobalSecondaryIndexUpdate::builder().create(create).build())
+        };
+        let creations: Result<Vec<_>, _> = indexes.into_iter().flatten().map(creation).collect();
+        let update = self
+            .sdk()
+            .update_table()
+            .table_name(self.name())
+            .set_attribute_definitions(attributes)
+            .set_global_secondary_index_updates(Some(creations.map_err(|error| Fault::Unexpected(error.to_string()))?));
+        update.send().await.map(drop).map_err(|error| fault(&error))
+    }
+
+    async fn enable_time_to_live(&self) -> Result<(), Fault> {
+        let time_to_live = schema::time_to_live().map_err(|error| Fault::Unexpected(error.to_string()))?;
+        let update = self.sdk().update_time_to_live().table_name(self.name()).time_to_live_specification(time_to_live);
+        update.send().await.map(drop).map_err(|error| fault(&error))
+    }
+
+    async fn wait_until_active(&self) -> Result<TableDescription, Fault> {
+        for _ in 0..MAX_POLLS {
+            let described = self.sdk().describe_table().table_name(self.name()).send().await;
+            let table = described.map_err(|error| fault(&error))?.table;
+            if let Some(table) = table.filter(|table| table.table_status == Some(TableStatus::Active)) {
+                return Ok(table);
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+        Err(Fault::Unavailable("the table did not become active".to_owned()))
+    }
+}

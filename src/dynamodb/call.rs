@@ -1,0 +1,118 @@
+//! One call of DynamoDB: what it cost, and what its error means.
+
+use crate::store::{CallStatistics, Fault};
+use aws_sdk_dynamodb::{
+    config::{
+        ConfigBag, Intercept, RuntimeComponents,
+        interceptors::{BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef},
+    },
+    error::{BoxError, ProvideErrorMetadata, SdkError},
+    operation::{
+        batch_get_item::BatchGetItemError, batch_write_item::BatchWriteItemError, get_item::GetItemError,
+        query::QueryError, update_item::UpdateItemError,
+    },
+};
+use std::{error::Error, future::Future, iter};
+use tokio::time::Instant;
+
+/// The error codes of DynamoDB for throttling.
+const THROTTLES: [&str; 3] = ["ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException"];
+
+/// The error codes of DynamoDB for a conflict with another write. The same call may succeed later.
+const CONFLICTS: [&str; 2] = ["ReplicatedWriteConflictException", "TransactionConflictException"];
+
+/// Makes a call, with all its attempts, and returns its answer with its own statistics. The statistics are added to the
+/// scope around the call too.
+pub(super) async fn measured<T>(call: impl Future<Output = T>) -> (T, CallStatistics) {
+    let start = Instant::now();
+    // Boxed, because the SDK's futures are large and every future that waits for them would contain them.
+    let (answer, mut statistics) = CallStatistics::collect(Box::pin(call)).await;
+    statistics.calls = 1;
+    statistics.duration = start.elapsed();
+    CallStatistics::record(|scope| scope.add(&statistics));
+    (answer, statistics)
+}
+
+/// Records that DynamoDB left some keys or items of a batch unprocessed: it does that instead of a throttling error.
+pub(super) fn record_unprocessed() {
+    CallStatistics::record(|call| call.throttles += 1);
+}
+
+/// The SDK's hook that records every attempt in the statistics of its call. An interceptor for each call would cost more
+/// than everything that it counts, so that one serves all calls.
+#[derive(Debug)]
+pub(super) struct RecordAttempts;
+
+impl Intercept for RecordAttempts {
+    fn name(&self) -> &'static str {
+        "RecordAttempts"
+    }
+
+    fn read_before_transmit(
+        &self,
+        _: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        CallStatistics::record(|call| call.attempts += 1);
+        Ok(())
+    }
+
+    fn read_after_attempt(
+        &self,
+        context: &FinalizerInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let Some(Err(error)) = context.output_or_error() else { return Ok(()) };
+        // DynamoDB says with a 4xx alone that it did nothing.
+        let is_refusal = context.response().is_some_and(|response| response.status().is_client_error());
+        if !(is_refusal && error.is_operation_error()) {
+            CallStatistics::record(|call| call.ambiguous += 1);
+        }
+        let code = error.as_operation_error().and_then(|error| {
+            let read = error.downcast_ref::<BatchGetItemError>().and_then(ProvideErrorMetadata::code);
+            let written = || error.downcast_ref::<UpdateItemError>().and_then(ProvideErrorMetadata::code);
+            let queried = || error.downcast_ref::<QueryError>().and_then(ProvideErrorMetadata::code);
+            let removed = || error.downcast_ref::<BatchWriteItemError>().and_then(ProvideErrorMetadata::code);
+            let looked_up = || error.downcast_ref::<GetItemError>().and_then(ProvideErrorMetadata::code);
+            read.or_else(written).or_else(queried).or_else(removed).or_else(looked_up)
+        });
+        if code.is_some_and(|code| THROTTLES.contains(&code)) {
+            CallStatistics::record(|call| call.throttles += 1);
+        }
+        Ok(())
+    }
+}
+
+/// What an error of the SDK means: whether the same call may succeed later. The text is for the log. It holds codes and
+/// messages, never items.
+pub(super) fn fault<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<E>) -> Fault {
+    match error {
+        SdkError::ServiceError(refused) => {
+            let code = refused.err().code().unwrap_or("no error code");
+            let message = refused.err().message().unwrap_or("no message");
+            let text = format!("{code}: {message}");
+            let status = refused.raw().status();
+            // A success that cannot be read is not a refusal: the call may have taken effect.
+            if status.is_success()
+                || status.is_server_error()
+                || status.as_u16() == 429
+                || CONFLICTS.contains(&code)
+                || THROTTLES.contains(&code)
+            {
+                Fault::Unavailable(text)
+            } else {
+                Fault::Unexpected(text)
+            }
+        }
+        SdkError::ConstructionFailure(_) => Fault::Unexpected(causes(error)),
+        _ => Fault::Unavailable(causes(error)),
+    }
+}
+
+/// The error and its causes, in one line.
+fn causes(error: &dyn Error) -> String {
+    let messages = iter::successors(Some(error), |&error| error.source()).map(ToString::to_string);
+    messages.collect::<Vec<_>>().join(": ")
+}

@@ -1,0 +1,47 @@
+//! The index of idle clients, ordered by how long each has been idle.
+
+use super::{
+    ClientsTable,
+    call::{fault, measured},
+    item::{self, Item},
+    schema::{IDLE, KEY},
+};
+use crate::{
+    model::{Id, IdlePartition, epoch_seconds},
+    store::{Fault, IdleClients, IdlePage},
+};
+use aws_sdk_dynamodb::types::AttributeValue;
+use std::time::SystemTime;
+
+/// The most clients in a page.
+const PAGE_SIZE: i32 = 500;
+
+impl IdleClients for ClientsTable {
+    type Cursor = Item;
+
+    async fn idle_clients(
+        &self,
+        partition: IdlePartition,
+        since: SystemTime,
+        after: Option<Item>,
+    ) -> Result<IdlePage<Item>, Fault> {
+        let partition = format!("{}{}", item::idle_prefix(partition.used), partition.shard);
+        let query = self
+            .sdk()
+            .query()
+            .table_name(self.name())
+            .index_name(IDLE)
+            .key_condition_expression("idle = :partition AND idle_since <= :since")
+            .expression_attribute_values(":partition", AttributeValue::S(partition))
+            .expression_attribute_values(":since", AttributeValue::N(epoch_seconds::of(since).to_string()))
+            .set_exclusive_start_key(after)
+            .limit(PAGE_SIZE);
+        let page = measured(query.send()).await.0.map_err(|error| fault(&error))?;
+        let client = |item: Item| {
+            let id = item.get(KEY)?.as_s().ok()?.strip_prefix("client#").and_then(Id::new)?;
+            Some((id, item::idle(&item)?))
+        };
+        let clients = page.items.unwrap_or_default().into_iter().filter_map(client).collect();
+        Ok(IdlePage { clients, next: page.last_evaluated_key })
+    }
+}

@@ -1,0 +1,21 @@
+//! The adapter: the port of [`store`](crate::store) on DynamoDB. No other module imports an `aws_*` crate.
+//!
+//! | on the path of every deletion | [`ClientsTable`]: `load`, `write_tombstone`; [`connection`], [`https`], [`item`], `call` |
+//! |---|---|
+//! | for the background functions | [`GrantsTable`], the index of idle clients, the client status |
+//! | for authorization servers in Rust | the client status, [`ClientsTable::note_use`] |
+//! | for operators | [`admin`] |
+
+pub mod admin;
+mod call;
+mod client_status;
+mod clients_table;
+pub mod connection;
+mod grants_table;
+pub mod https;
+mod idle_index;
+pub mod item;
+pub mod schema;
+
+pub use clients_table::ClientsTable;
+pub use grants_table::GrantsTable;

@@ -1,0 +1,220 @@
+//! The cascade: it removes what was issued to a deleted client (RFC 7592, section 2.3).
+//!
+//! The tombstone revokes all of it at once: [`ClientStatus`](crate::store::ClientStatus) refuses it. The cascade then
+//! removes the grants. It is a function on the table's stream, which delivers every deletion at least once. It takes only
+//! the client's id from a record, and reads the client's status from the table. So it keeps no state: a run that ends
+//! anywhere is resumed by running again.
+
+use super::record::{Cost, Environment, NAMESPACE};
+use crate::{
+    invocation::Invocation,
+    model::Id,
+    store::{CallStatistics, ClientStatuses, Fault, Grants, before},
+    telemetry::{self, Metric, Metrics},
+};
+use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
+use lambda_runtime::{Context, Diagnostic, LambdaEvent};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, SystemTime},
+};
+use tokio::time::Instant;
+use tracing::Level;
+
+/// Time reserved for the response, so that it says which records are done.
+const RESPONSE_MARGIN: Duration = Duration::from_secs(2);
+/// The wait before unfinished purges get another turn: the first, and the longest.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// The function that removes the grants of deleted clients.
+#[derive(Debug, Clone)]
+pub struct Cascade<C, G> {
+    clients: C,
+    grants: G,
+    clock: fn() -> SystemTime,
+    environment: Environment,
+}
+
+/// Some records of the table's stream, as Lambda delivers them.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Batch {
+    records: Vec<Value>,
+}
+
+/// A batch with a record that cannot be reported as failed.
+#[derive(Debug, thiserror::Error)]
+#[error("a record of the stream has no sequence number")]
+pub struct NoSequenceNumber;
+
+impl From<NoSequenceNumber> for Diagnostic {
+    fn from(error: NoSequenceNumber) -> Self {
+        Self { error_type: "NoSequenceNumber".to_owned(), error_message: error.to_string() }
+    }
+}
+
+/// The outcome of a purge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PurgeOutcome {
+    /// The client has no grants.
+    Removed,
+    /// The client was restored: its grants stay.
+    Kept,
+}
+
+/// The removal of one client's grants, and how far it is.
+struct Purge<'r> {
+    sequence_number: &'r str,
+    client: Id,
+    removed: usize,
+    duration: Duration,
+    calls: CallStatistics,
+}
+
+impl<'r> Purge<'r> {
+    /// The purge for the item with this key. `None` if the item is not a client: nothing was issued to it.
+    fn of(sequence_number: &'r str, key: &str) -> Option<Self> {
+        let client = Id::new(key.strip_prefix("client#")?)?;
+        let (duration, calls) = (Duration::ZERO, CallStatistics::default());
+        Some(Self { sequence_number, client, removed: 0, duration, calls })
+    }
+}
+
+impl<C: ClientStatuses, G: Grants> Cascade<C, G> {
+    /// The function over these tables. `clock` gives the time.
+    pub fn new(clients: C, grants: G, clock: fn() -> SystemTime, environment: Environment) -> Self {
+        Self { clients, grants, clock, environment }
+    }
+
+    /// Removes the grants of the clients that the records name. A purge that fails does not delay the others. If the
+    /// database is unavailable, the purge gets another turn while there is time. Returns the records that Lambda must
+    /// deliver again.
+    ///
+    /// # Errors
+    /// [`NoSequenceNumber`]: Lambda must deliver the whole batch again.
+    pub async fn call(&self, event: LambdaEvent<Batch>) -> Result<DynamoDbEventResponse, NoSequenceNumber> {
+        let LambdaEvent { payload, context } = event;
+        let invocation = Invocation::new(&context, (self.clock)(), RESPONSE_MARGIN);
+        let number = |record| Value::pointer(record, "/dynamodb/SequenceNumber").and_then(Value::as_str);
+        let numbers = payload.records.iter().map(number).collect::<Option<Vec<_>>>().ok_or(NoSequenceNumber)?;
+        let (mut purges, mut failed) = (Vec::new(), BTreeSet::new());
+        for (record, &number) in payload.records.iter().zip(&numbers) {
+            if let Some(key) = record.pointer("/dynamodb/Keys/pk/S").and_then(Value::as_str) {
+                purges.extend(Purge::of(number, key));
+            } else {
+                tracing::error!(sequence_number = number, "a record of the stream has no key of the clients table");
+                failed.insert(number);
+            }
+        }
+        failed.extend(self.run(purges, invocation.deadline, &context).await);
+        let mut response = DynamoDbEventResponse::default();
+        for number in numbers.into_iter().filter(|number| failed.contains(number)) {
+            let mut failure = DynamoDbBatchItemFailure::default();
+            failure.item_identifier = Some(number.to_owned());
+            response.batch_item_failures.push(failure);
+        }
+        Ok(response)
+    }
+
+    /// Runs the purges one after the other, and logs a record for each. Returns the sequence numbers of those that failed.
+    async fn run<'r>(&self, mut purges: Vec<Purge<'r>>, deadline: Instant, context: &Context) -> Vec<&'r str> {
+        let (mut failed, mut wait) = (Vec::new(), FIRST_WAIT);
+        loop {
+            let (mut unfinished, mut progress) = (Vec::new(), false);
+            for mut purge in purges {
+                let (started, removed_before) = (Instant::now(), purge.removed);
+                // Boxed, because the SDK's futures are large.
+                let work = Box::pin(before(deadline, self.purge(&purge.client, &mut purge.removed)));
+                let (result, calls) = CallStatistics::collect(work).await;
+                purge.duration += started.elapsed();
+                purge.calls.add(&calls);
+                if matches!(result, Err(Fault::Unavailable(_))) && Instant::now() + wait < deadline {
+                    progress |= purge.removed > removed_before;
+                    unfinished.push(purge);
+                } else {
+                    progress = true;
+                    failed.extend(result.is_err().then_some(purge.sequence_number));
+                    self.log(&purge, &result, context);
+                }
+            }
+            if unfinished.is_empty() {
+                return failed;
+            }
+            purges = unfinished;
+            tokio::time::sleep(wait).await;
+            wait = if progress { FIRST_WAIT } else { LONGEST_WAIT.min(wait * 2) };
+        }
+    }
+
+    /// Removes the grants of a client that is not live, page by page. Adds to `removed` how many were removed.
+    ///
+    /// # Errors
+    /// [`Fault`] if the database fails. Some grants may be left then.
+    pub async fn purge(&self, client: &Id, removed: &mut usize) -> Result<PurgeOutcome, Fault> {
+        loop {
+            let page = self.grants.page(client).await?;
+            if page.is_empty() {
+                return Ok(PurgeOutcome::Removed);
+            }
+            // The status is read after the page: grants of a client that is restored from now on are not in it.
+            if self.clients.client_status(client).await?.is_live() {
+                return Ok(PurgeOutcome::Kept);
+            }
+            self.grants.remove(page, removed).await?;
+        }
+    }
+
+    fn log(&self, purge: &Purge<'_>, result: &Result<PurgeOutcome, Fault>, context: &Context) {
+        let is_cold = self.environment.is_cold();
+        let record = PurgeRecord {
+            outcome: match result {
+                Ok(PurgeOutcome::Removed) => "removed",
+                Ok(PurgeOutcome::Kept) => "kept",
+                Err(_) => "unfinished",
+            },
+            reason: result.as_ref().err().map(Fault::to_string),
+            client_id: &purge.client,
+            grants_removed: purge.removed,
+            cost: Cost::new(context, &self.environment, is_cold, purge.duration, &purge.calls),
+        };
+        telemetry::write(&record, (self.clock)());
+    }
+}
+
+/// The record of a purge.
+#[derive(Serialize)]
+struct PurgeRecord<'p> {
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    client_id: &'p Id,
+    grants_removed: usize,
+    #[serde(flatten)]
+    cost: Cost<'p>,
+}
+
+impl telemetry::Record for PurgeRecord<'_> {
+    const METRICS: &'static [Metrics] = &[Metrics {
+        namespace: NAMESPACE,
+        dimensions: &[&["outcome"]],
+        metrics: &[
+            Metric { name: "grants_removed", unit: "Count" },
+            Metric { name: "duration_ms", unit: "Milliseconds" },
+        ],
+    }];
+
+    fn level(&self) -> Level {
+        if self.reason.is_none() { Level::INFO } else { Level::ERROR }
+    }
+
+    fn message(&self) -> &'static str {
+        match self.outcome {
+            "removed" => "removed the grants of a deleted client",
+            "kept" => "kept the grants of a restored client",
+            _ => "left grants of a deleted client for a later attempt",
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The three functions: an invocation in, its answer out. Each declares the record that it logs.
+
+pub mod cascade;
+mod delete;
+mod record;
+pub mod sweep;
+
+pub use cascade::Cascade;
+pub use delete::Delete;
+pub use record::Environment;
+pub use sweep::Sweep;

@@ -1,0 +1,93 @@
+//! What the records of the three functions have in common.
+
+use crate::store::CallStatistics;
+use lambda_runtime::Context;
+use nix::sys::resource::{UsageWho, getrusage};
+use serde::Serialize;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+/// CloudWatch's namespace for all metrics.
+pub(super) const NAMESPACE: &str = "deregister";
+
+/// The execution environment: whether it has served an invocation, and how long its start took.
+#[derive(Debug, Clone, Default)]
+pub struct Environment {
+    is_warm: Arc<AtomicBool>,
+    init: Option<Duration>,
+}
+
+impl Environment {
+    /// The environment whose start took this long.
+    #[must_use]
+    pub fn started_in(init: Duration) -> Self {
+        Self { is_warm: Arc::default(), init: Some(init) }
+    }
+
+    /// Whether this is the first invocation. Every later call returns `false`.
+    pub(super) fn is_cold(&self) -> bool {
+        !self.is_warm.swap(true, Relaxed)
+    }
+}
+
+/// What an invocation was and what it cost.
+#[derive(Serialize)]
+pub(super) struct Cost<'c> {
+    function_request_id: &'c str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    xray_trace_id: Option<&'c str>,
+    duration_ms: f64,
+    database_ms: f64,
+    database_calls: u32,
+    retries: u32,
+    throttles: u32,
+    /// How long the start took, with the first invocation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    init_ms: Option<f64>,
+    /// The most memory that the process has used, if the system tells it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_memory_mb: Option<f64>,
+}
+
+impl<'c> Cost<'c> {
+    /// The cost of an invocation that took `duration` and made these database calls. `is_cold`: it is the first.
+    pub(super) fn new(
+        context: &'c Context,
+        environment: &Environment,
+        is_cold: bool,
+        duration: Duration,
+        calls: &CallStatistics,
+    ) -> Self {
+        Self {
+            function_request_id: &context.request_id,
+            xray_trace_id: context.xray_trace_id.as_deref().map(trace_id),
+            duration_ms: milliseconds(duration),
+            database_ms: milliseconds(calls.duration),
+            database_calls: calls.attempts,
+            retries: calls.retries(),
+            throttles: calls.throttles,
+            init_ms: environment.init.filter(|_| is_cold).map(milliseconds),
+            max_memory_mb: max_memory_mb(),
+        }
+    }
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+/// The id in the trace header.
+fn trace_id(header: &str) -> &str {
+    header.split(';').find_map(|part| part.trim().strip_prefix("Root=")).unwrap_or(header)
+}
+
+/// The process's peak of resident memory. Linux counts it in kilobytes.
+fn max_memory_mb() -> Option<f64> {
+    let kilobytes = getrusage(UsageWho::RUSAGE_SELF).ok()?.max_rss();
+    cfg!(target_os = "linux").then(|| i32::try_from(kilobytes).map(|kilobytes| f64::from(kilobytes) / 1024.0).ok())?
+}

@@ -1,0 +1,63 @@
+//! The three HTTP endpoints: from a request to a deletion request, and from its outcome to an answer.
+//!
+//! No other module knows HTTP. Each endpoint parses in one function and maps its refusals to answers in one `match`, which
+//! reads like the endpoint's table in `docs/api.md`.
+
+pub(crate) mod authlete;
+mod authorization;
+pub(crate) mod configuration;
+pub mod event;
+pub(crate) mod path;
+pub(crate) mod registration;
+pub(crate) mod response;
+
+use crate::{deletion::Outcome, model::IfMatch, rule::DeletionRequest};
+use lambda_http::{
+    Body, Request, Response,
+    http::{
+        StatusCode,
+        header::{CONTENT_TYPE, IF_MATCH},
+    },
+};
+
+/// An HTTP endpoint.
+pub(crate) trait Endpoint {
+    /// The deletion request that the endpoint makes of an HTTP request.
+    type Request: DeletionRequest;
+
+    /// The endpoint's only method.
+    const METHOD: &'static str;
+
+    /// Parses a request, without a database call.
+    fn parse(&self, request: &Request) -> Result<Self::Request, <Self::Request as DeletionRequest>::Refusal>;
+
+    /// The answer for an outcome.
+    fn respond(&self, outcome: &Outcome<Self::Request>) -> Response<Body>;
+
+    /// The answer to another method.
+    fn method_not_allowed(&self) -> Response<Body>;
+}
+
+/// The precondition `If-Match`. Repeated field lines are one list (RFC 9110, section 5.3).
+fn if_match(request: &Request) -> Option<IfMatch> {
+    let lines: Vec<_> =
+        request.headers().get_all(IF_MATCH).iter().map(|line| line.to_str().unwrap_or_default()).collect();
+    (!lines.is_empty()).then(|| IfMatch::parse(&lines.join(",")))
+}
+
+/// The media type of a form.
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// The body's media type, without parameters and in lower case. Empty if the request does not name one.
+fn media_type(request: &Request) -> String {
+    let value = request.headers().get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+    String::from_utf8_lossy(value).split(';').next().unwrap_or_default().trim_matches([' ', '\t']).to_ascii_lowercase()
+}
+
+/// The answer to a path that no endpoint has.
+pub(crate) fn not_found() -> Response<Body> {
+    response::json(
+        StatusCode::NOT_FOUND,
+        r#"{"error":"not_found","error_description":"There is nothing at this path."}"#,
+    )
+}

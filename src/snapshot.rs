@@ -1,0 +1,150 @@
+//! The snapshot that a decision is taken on: what one read of the table found under a few keys.
+
+use crate::model::{AccessToken, Client, Deletion, Digest, Id, Service};
+use std::fmt;
+
+/// The key of an item.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Key {
+    /// The key of a client, live or deleted.
+    Client(Id),
+    /// The key of a service.
+    Service(Id),
+    /// The key of an access token: its SHA-256 digest in hexadecimal digits.
+    Token(String),
+}
+
+impl Key {
+    /// The key of the access token with this digest.
+    #[must_use]
+    pub fn of_token(digest: &Digest) -> Self {
+        Self::Token(digest.to_hex())
+    }
+}
+
+/// The key as the table has it.
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Client(id) => write!(f, "client#{id}"),
+            Self::Service(id) => write!(f, "service#{id}"),
+            Self::Token(digest) => write!(f, "token#{digest}"),
+        }
+    }
+}
+
+/// An item, as the model has it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Record {
+    /// A live client.
+    Client(Client),
+    /// A tombstone: the record of the client's deletion.
+    Deleted(Deletion),
+    /// A service.
+    Service(Service),
+    /// An access token.
+    Token(AccessToken),
+    /// An item that does not have the table's form, and what is wrong with it.
+    Unreadable(String),
+}
+
+/// What one read found. A key without an entry has no item.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Snapshot(Vec<(Key, Record)>);
+
+impl Snapshot {
+    /// Sets the record under `key`. `None`: there is no item.
+    pub fn set(&mut self, key: Key, record: Option<Record>) {
+        self.0.retain(|(known, _)| *known != key);
+        self.0.extend(record.map(|record| (key, record)));
+    }
+
+    /// Looks up the client with this id.
+    ///
+    /// # Errors
+    /// [`Unreadable`] if the item does not have the table's form.
+    pub fn client(&self, id: &Id) -> Result<Lookup<'_>, Unreadable> {
+        let key = Key::Client(id.clone());
+        match self.get(&key) {
+            None => Ok(Lookup::Missing),
+            Some(Record::Client(client)) => Ok(Lookup::Live(client)),
+            Some(Record::Deleted(_)) => Ok(Lookup::Deleted),
+            Some(other) => Err(Unreadable::new(key, other)),
+        }
+    }
+
+    /// The client's id, if the table has an item for it, live or deleted.
+    #[must_use]
+    pub fn known<'i>(&self, id: &'i Id) -> Option<&'i Id> {
+        self.get(&Key::Client(id.clone())).map(|_| id)
+    }
+
+    /// Looks up the service with this id.
+    ///
+    /// # Errors
+    /// [`Unreadable`] if the item does not have the table's form.
+    pub fn service(&self, id: &Id) -> Result<Option<&Service>, Unreadable> {
+        let key = Key::Service(id.clone());
+        match self.get(&key) {
+            None => Ok(None),
+            Some(Record::Service(service)) => Ok(Some(service)),
+            Some(other) => Err(Unreadable::new(key, other)),
+        }
+    }
+
+    /// Looks up the access token with this digest. The token may have expired.
+    ///
+    /// # Errors
+    /// [`Unreadable`] if the item does not have the table's form.
+    pub fn token(&self, digest: &Digest) -> Result<Option<&AccessToken>, Unreadable> {
+        let key = Key::of_token(digest);
+        match self.get(&key) {
+            None => Ok(None),
+            Some(Record::Token(token)) => Ok(Some(token)),
+            Some(other) => Err(Unreadable::new(key, other)),
+        }
+    }
+
+    fn get(&self, key: &Key) -> Option<&Record> {
+        self.0.iter().find_map(|(known, record)| (known == key).then_some(record))
+    }
+}
+
+impl FromIterator<(Key, Record)> for Snapshot {
+    fn from_iter<I: IntoIterator<Item = (Key, Record)>>(found: I) -> Self {
+        Self(found.into_iter().collect())
+    }
+}
+
+/// What a snapshot says about a client id. An item that cannot be read is the fourth case, an [`Unreadable`] error.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Lookup<'s> {
+    /// A live client.
+    Live(&'s Client),
+    /// A deleted client: its tombstone is there.
+    Deleted,
+    /// No item.
+    Missing,
+}
+
+/// An item that does not have the table's form.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the item {key} cannot be read: {why}")]
+pub struct Unreadable {
+    /// The item's key.
+    pub key: Key,
+    /// What is wrong with the item.
+    pub why: String,
+}
+
+impl Unreadable {
+    /// The error for a record of the wrong kind under `key`.
+    #[must_use]
+    pub fn new(key: Key, record: &Record) -> Self {
+        let why = match record {
+            Record::Unreadable(why) => why.clone(),
+            _ => "it is an item of another kind".to_owned(),
+        };
+        Self { key, why }
+    }
+}
