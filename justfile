@@ -19,11 +19,11 @@ test:
 
 # The tests of the operator's tool
 test-ctl:
-    cargo test --features cli --bin deregisterctl --test ctl --test ctl_import --test ctl_undo
+    cargo test --features cli --bin deregisterctl --test ctl
 
 # The suites of the store, the doors, the races and the undoing against moto, a second emulator of DynamoDB
 test-moto: (venv "moto" "tests/moto/requirements.txt")
-    {{tools}}/moto/bin/python tests/moto/run.py cargo test --test store --test doors --test races --test restore
+    {{tools}}/moto/bin/python tests/moto/run.py cargo test --test suite -- store:: endpoints:: races:: restore::
 
 # The official Authlete SDK against the local run
 test-sdk: (venv "sdk" "tests/sdk/requirements.txt")
@@ -53,8 +53,8 @@ bench *options:
     cargo bench --bench bench --target-dir target/bench -- {{options}}
 
 # What the cascade and the sweep cost beside a million rows of others; fails where a number of calls grows with them
-bench-upkeep *options:
-    cargo bench --bench upkeep --target-dir target/bench -- {{options}}
+bench-background *options:
+    cargo bench --bench background --target-dir target/bench -- {{options}}
 
 # Coverage-guided fuzzing, each of the six targets for so many seconds; needs a C++ compiler
 fuzz seconds="100":
@@ -83,7 +83,7 @@ build architecture="arm64": (venv "sam" ".ci/requirements/sam.txt")
 # The deployed builds in AWS's own emulator of Lambda, and the functions under `cargo lambda watch`
 test-platform: (venv "sam" "tests/platform/requirements.txt")
     cargo build --example local
-    cargo build --features upkeep --bins
+    cargo build --features background --bins
     PATH={{tools}}/sam/bin:$PATH cargo lambda build --release --bin deregister --bin deregister-cascade --bin deregister-sweep
     PATH={{tools}}/sam/bin:$PATH pytest -v -p no:cacheprovider tests/platform
 

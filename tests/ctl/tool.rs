@@ -1,7 +1,6 @@
 //! How the operator's tool is run, and what is looked at afterwards.
-#![allow(dead_code, clippy::allow_attributes, reason = "each test file uses its own part")]
 
-use crate::support::{Lab, bearer, event};
+use crate::support::{Fixture, bearer, event};
 use axum::{Router, response::IntoResponse};
 use deregister::{
     dynamodb::item::Item,
@@ -30,13 +29,13 @@ pub struct Run {
     stdin: String,
 }
 
-/// A run of the tool on the lab's database, with the arguments in `line`.
-pub fn ctl(lab: &Lab, line: &str) -> Run {
+/// A run of the tool on the fixture's database, with the arguments in `line`.
+pub fn ctl(fixture: &Fixture, line: &str) -> Run {
     let mut command = Command::new(env!("CARGO_BIN_EXE_deregisterctl"));
     command
         .args(line.split_whitespace())
         .env_clear()
-        .env("AWS_ENDPOINT_URL_DYNAMODB", &lab.endpoint)
+        .env("AWS_ENDPOINT_URL_DYNAMODB", &fixture.endpoint)
         .env("AWS_REGION", "eu-central-1")
         .env("AWS_ACCESS_KEY_ID", "test")
         .env("AWS_SECRET_ACCESS_KEY", "test")
@@ -90,14 +89,14 @@ impl Ran {
 }
 
 /// The objects that a run prints, one a line.
-pub async fn objects(lab: &Lab, line: &str) -> Vec<Value> {
-    let printed = ctl(lab, &format!("--json {line}")).run().await.done();
+pub async fn objects(fixture: &Fixture, line: &str) -> Vec<Value> {
+    let printed = ctl(fixture, &format!("--json {line}")).run().await.done();
     printed.lines().map(parse).collect()
 }
 
 /// The one object that a run prints.
-pub async fn object(lab: &Lab, line: &str) -> Value {
-    only(&ctl(lab, &format!("--json {line}")).run().await.done())
+pub async fn object(fixture: &Fixture, line: &str) -> Value {
+    only(&ctl(fixture, &format!("--json {line}")).run().await.done())
 }
 
 pub fn only(printed: &str) -> Value {
@@ -131,11 +130,11 @@ pub enum Put {
 }
 
 /// An endpoint in front of the database, at which this becomes of each `PutItem`, counted from 0.
-pub async fn front(lab: &Lab, becomes: impl Fn(u32) -> Put + Clone + Send + Sync + 'static) -> String {
+pub async fn front(fixture: &Fixture, becomes: impl Fn(u32) -> Put + Clone + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let client = legacy::Client::builder(TokioExecutor::new()).build_http::<axum::body::Body>();
-    let (database, puts) = (lab.endpoint.clone(), Arc::new(AtomicU32::new(0)));
+    let (database, puts) = (fixture.endpoint.clone(), Arc::new(AtomicU32::new(0)));
     let forward = async move |mut request: axum::extract::Request| {
         *request.uri_mut() = database.parse().unwrap();
         let is_put = request.headers()["x-amz-target"].to_str().unwrap().ends_with(".PutItem");
@@ -161,18 +160,18 @@ pub fn id(id: &str) -> Id {
 }
 
 /// What stands under a client's id.
-pub async fn client(lab: &Lab, client_id: &str) -> Option<Record> {
-    lab.quiet_store().find(&Key::Client(id(client_id))).await.unwrap()
+pub async fn client(fixture: &Fixture, client_id: &str) -> Option<Record> {
+    fixture.direct().find(&Key::Client(id(client_id))).await.unwrap()
 }
 
 /// Every item of a table.
-pub async fn table(lab: &Lab, name: &str) -> Vec<Item> {
-    lab.client.scan().table_name(name).send().await.unwrap().items.unwrap()
+pub async fn table(fixture: &Fixture, name: &str) -> Vec<Item> {
+    fixture.sdk.scan().table_name(name).send().await.unwrap().items.unwrap()
 }
 
 /// The status with which the client configuration endpoint answers.
-pub async fn delete_itself(lab: &Lab, client_id: &str, token: &str) -> u16 {
-    lab.send("DELETE", &format!("/register/{client_id}"), Some(&bearer(token)), "").await.status().as_u16()
+pub async fn delete_itself(fixture: &Fixture, client_id: &str, token: &str) -> u16 {
+    fixture.send("DELETE", &format!("/register/{client_id}"), Some(&bearer(token)), "").await.status().as_u16()
 }
 
 /// The call of the Authlete API that deletes a registered client.

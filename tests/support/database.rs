@@ -1,8 +1,8 @@
-//! The database that the tests run against. Each [`Lab`](super::Lab) has a table of its own in it.
+//! The database that the tests run against. Each [`Fixture`](super::Fixture) has a table of its own in it.
 //!
-//! It is an embedded one, new for each lab and in memory. Where the environment has `AWS_ENDPOINT_URL_DYNAMODB`, the
+//! It is an embedded one, new for each fixture and in memory. Where the environment has `AWS_ENDPOINT_URL_DYNAMODB`, the
 //! [suites](SUITES) that are about what a database does run against the one at that address instead, in tables called
-//! `deregister-test-` and a random number, each deleted with its lab. Over HTTP it is taken for an emulator, and given
+//! `deregister-test-` and a random number, each deleted with its fixture. Over HTTP it is taken for an emulator, and given
 //! credentials that are made up. Over HTTPS, which is how AWS itself is reached, region, credentials and trust come from
 //! the environment in the way they do for the function.
 
@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::{
     config::{BehaviorVersion, Builder, Config, Credentials, Region},
     error::DisplayErrorContext,
 };
-use deregister::{dynamodb::connection, settings::Settings};
+use deregister::{dynamodb::connection, settings::Database as Settings};
 use std::{
     env,
     hash::{BuildHasher, RandomState},
@@ -23,7 +23,7 @@ use tokio::runtime;
 /// The suites that can run against any database. The others are about something else, and name tables as they please.
 const SUITES: [&str; 4] = ["store", "doors", "races", "restore"];
 
-/// Where a lab's table is.
+/// Where a fixture's table is.
 pub struct Database {
     /// The SDK's configuration, with an HTTP client.
     pub config: Builder,

@@ -1,16 +1,16 @@
-//! What the tests share: the function over a [database](database), spoken to by the real SDK over HTTP, with a wire that
-//! counts the calls and can be told to misbehave.
-#![allow(dead_code, clippy::allow_attributes, reason = "each test file uses its own part")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail so")]
-#![allow(clippy::missing_panics_doc, reason = "tests fail so")]
+//! What the test programs share: the function over a [database](database) behind the real SDK over HTTP, with a
+//! [wire](wire) that counts the calls and injects faults.
+#![allow(dead_code, reason = "each test program uses its own part")]
 
 pub mod database;
 pub mod door;
 pub mod log;
+pub mod proxy;
 pub mod random;
 #[path = "../../examples/local/sample.rs"]
 pub mod sample;
 pub mod stream;
+pub mod tls;
 pub mod wire;
 
 use aws_sdk_dynamodb::{
@@ -20,8 +20,8 @@ use aws_sdk_dynamodb::{
 };
 use database::{CleanUp, Database};
 use deregister::{
-    dynamodb::ClientsTable,
-    functions::Delete,
+    dynamodb::{ClientsTable, item::Item},
+    functions::{Delete, Environment},
     http::event::{Event, Origin},
     model::Realm,
 };
@@ -35,7 +35,7 @@ use std::{
 };
 use wire::Wire;
 
-/// The instant at which every test takes place, unless it says otherwise.
+/// The time at which every test runs, unless it says otherwise.
 pub fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_hours(500_000)
 }
@@ -44,23 +44,23 @@ pub const RETENTION: Duration = Duration::from_hours(30 * 24);
 
 /// The function over a table of its own.
 #[derive(Clone)]
-pub struct Lab {
-    /// The SDK's client, past the wire: for looking at the table, uncounted.
-    pub client: Client,
-    /// The store, through the wire.
-    pub store: ClientsTable,
+pub struct Fixture {
+    /// The SDK's client, past the wire: its calls are not counted.
+    pub sdk: Client,
+    /// The clients table, through the wire.
+    pub clients: ClientsTable,
     /// The function, through the wire.
     pub function: Delete<ClientsTable>,
     /// The wire.
     pub wire: Wire,
-    /// The database's endpoint, for those who bring a client of their own.
+    /// The database's endpoint.
     pub endpoint: String,
     /// The table's name.
     pub table: String,
     clean_up: Arc<Option<CleanUp>>,
 }
 
-impl Lab {
+impl Fixture {
     /// An empty table.
     pub async fn empty() -> Self {
         let Database { config, endpoint, table, clean_up } = Database::open().await;
@@ -69,27 +69,27 @@ impl Lab {
         let config = config
             .retry_config(RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(1)))
             .timeout_config(TimeoutConfig::builder().build());
-        let client = Client::from_conf(config.clone().http_client(http).build());
-        let store = ClientsTable::new(config.http_client(wire.clone()), &table, RETENTION);
-        let function = Delete::new(store.clone(), Realm::new("deregister").unwrap(), now);
-        let lab = Self { client, store, function, wire, endpoint, table, clean_up: Arc::new(clean_up) };
-        lab.quiet_store().create_table().await.unwrap();
-        lab
+        let sdk = Client::from_conf(config.clone().http_client(http).build());
+        let clients = ClientsTable::new(config.http_client(wire.clone()), &table, RETENTION);
+        let function = Delete::new(clients.clone(), Realm::new("deregister").unwrap(), now, Environment::default());
+        let fixture = Self { sdk, clients, function, wire, endpoint, table, clean_up: Arc::new(clean_up) };
+        fixture.direct().create_table().await.unwrap();
+        fixture
     }
 
     /// The table with the sample data.
     pub async fn with_samples() -> Self {
-        let lab = Self::empty().await;
-        sample::write(&lab.quiet_store(), now()).await.unwrap();
-        lab
+        let fixture = Self::empty().await;
+        sample::write(&fixture.direct(), now()).await.unwrap();
+        fixture
     }
 
-    /// The store, past the wire.
-    pub fn quiet_store(&self) -> ClientsTable {
-        ClientsTable::new(self.client.config().to_builder(), &self.table, RETENTION)
+    /// The clients table, past the wire: its calls are not counted and meet no fault.
+    pub fn direct(&self) -> ClientsTable {
+        ClientsTable::new(self.sdk.config().to_builder(), &self.table, RETENTION)
     }
 
-    /// Answers an event as the platform hands it over: through the public parser, as an invocation of its own.
+    /// Answers an event as an invocation of its own, through the public parser.
     pub async fn invoke(&self, event: &str) -> Response<Body> {
         self.invoke_in(invocation(), event).await
     }
@@ -107,16 +107,16 @@ impl Lab {
     }
 
     /// The item under this key, whole.
-    pub async fn item(&self, key: &str) -> Option<deregister::dynamodb::item::Item> {
+    pub async fn item(&self, key: &str) -> Option<Item> {
         let key = aws_sdk_dynamodb::types::AttributeValue::S(key.to_owned());
-        let get = self.client.get_item().table_name(&self.table).key("pk", key).consistent_read(true);
+        let get = self.sdk.get_item().table_name(&self.table).key("pk", key).consistent_read(true);
         get.send().await.unwrap().item
     }
 
     /// Creates a table `grants`, by `client_id` and `grant_id`.
     pub async fn create_grants_table(&self) {
         let (keys, types) = ([KeyType::Hash, KeyType::Range], ScalarAttributeType::S);
-        let mut create = self.client.create_table().table_name("grants").billing_mode(BillingMode::PayPerRequest);
+        let mut create = self.sdk.create_table().table_name("grants").billing_mode(BillingMode::PayPerRequest);
         for (name, key) in ["client_id", "grant_id"].into_iter().zip(keys) {
             let attribute = AttributeDefinition::builder().attribute_name(name).attribute_type(types.clone());
             let key = KeySchemaElement::builder().attribute_name(name).key_type(key);
@@ -186,7 +186,7 @@ pub fn header<'r>(response: &'r Response<Body>, name: &str) -> Option<&'r str> {
     response.headers().get(name).map(|value| value.to_str().unwrap())
 }
 
-/// The request of an event, for those who look at it without answering it.
+/// The request of an event.
 pub fn request(event: &str) -> (Request, Origin) {
     let request = Request::from(serde_json::from_str::<Event>(event).unwrap());
     let origin = request.extensions().get::<Origin>().cloned().unwrap();

@@ -1,6 +1,6 @@
 //! The clients table's stream, as Lambda's event-source mapping reads it.
 
-use super::Lab;
+use super::Fixture;
 use aws_sdk_dynamodb::types::{StreamSpecification, StreamViewType};
 use http_body_util::BodyExt;
 use hyper_util::{client::legacy, rt::TokioExecutor};
@@ -15,12 +15,12 @@ pub struct Stream {
 
 impl Stream {
     /// Switches it on.
-    pub async fn of(lab: &Lab) -> Self {
+    pub async fn of(fixture: &Fixture) -> Self {
         let view = StreamViewType::NewAndOldImages;
         let on = StreamSpecification::builder().stream_enabled(true).stream_view_type(view).build().unwrap();
-        let update = lab.client.update_table().table_name(&lab.table).stream_specification(on);
+        let update = fixture.sdk.update_table().table_name(&fixture.table).stream_specification(on);
         let arn = update.send().await.unwrap().table_description.unwrap().latest_stream_arn.unwrap();
-        let mut stream = Self { endpoint: lab.endpoint.clone(), position: Value::Null };
+        let mut stream = Self { endpoint: fixture.endpoint.clone(), position: Value::Null };
         let described = stream.ask("DescribeStream", &json!({ "StreamArn": arn })).await;
         let shard = &described["StreamDescription"]["Shards"][0]["ShardId"];
         let beginning = json!({ "StreamArn": arn, "ShardId": shard, "ShardIteratorType": "TRIM_HORIZON" });

@@ -21,7 +21,7 @@ use std::{
 };
 
 /// What is done to one call.
-pub enum Mishap {
+pub enum Fault {
     /// The database does as it is told, and its answer is lost on the way back.
     AnswerLost,
     /// The connection is closed before the database hears of it.
@@ -44,7 +44,7 @@ pub enum Mishap {
     Silence,
 }
 
-impl Mishap {
+impl Fault {
     /// The error of this type, as DynamoDB tells it.
     pub fn error(status: u16, kind: &str) -> Self {
         let body = serde_json::json!({
@@ -69,7 +69,7 @@ impl Mishap {
 struct State {
     calls: Vec<String>,
     last_body: String,
-    mishaps: HashMap<String, VecDeque<Mishap>>,
+    faults: HashMap<String, VecDeque<Fault>>,
 }
 
 /// An HTTP client for the SDK.
@@ -95,8 +95,8 @@ impl Wire {
     }
 
     /// Does this to the next call of the operation for which nothing is planned yet.
-    pub fn plan(&self, operation: &str, mishap: Mishap) {
-        self.state.lock().unwrap().mishaps.entry(operation.to_owned()).or_default().push_back(mishap);
+    pub fn plan(&self, operation: &str, fault: Fault) {
+        self.state.lock().unwrap().faults.entry(operation.to_owned()).or_default().push_back(fault);
     }
 
     /// The operations called since this was last asked, each try by itself.
@@ -109,14 +109,14 @@ impl Wire {
         self.state.lock().unwrap().last_body.clone()
     }
 
-    fn next(&self, request: &HttpRequest) -> Option<Mishap> {
+    fn next(&self, request: &HttpRequest) -> Option<Fault> {
         let target = request.headers().get("x-amz-target").unwrap_or_default();
         let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
         let mut state = self.state.lock().unwrap();
-        let mishap = state.mishaps.get_mut(&operation).and_then(VecDeque::pop_front);
+        let fault = state.faults.get_mut(&operation).and_then(VecDeque::pop_front);
         state.calls.push(operation);
         state.last_body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
-        mishap
+        fault
     }
 }
 
@@ -141,38 +141,38 @@ struct WiredConnector {
 
 impl HttpConnector for WiredConnector {
     fn call(&self, mut request: HttpRequest) -> HttpConnectorFuture {
-        let mishap = self.wire.next(&request);
+        let fault = self.wire.next(&request);
         let inner = self.inner.clone();
         HttpConnectorFuture::new(async move {
             let lost = || ConnectorError::io(std::io::Error::from(std::io::ErrorKind::ConnectionReset).into());
-            match mishap {
+            match fault {
                 None => inner.call(request).await,
-                Some(Mishap::Meanwhile(event)) => {
+                Some(Fault::Meanwhile(event)) => {
                     event.await;
                     inner.call(request).await
                 }
-                Some(Mishap::While(event)) => {
+                Some(Fault::While(event)) => {
                     let _guard = event.await;
                     inner.call(request).await
                 }
-                Some(Mishap::AnswerLost) => {
+                Some(Fault::AnswerLost) => {
                     inner.call(request).await?;
                     Err(lost())
                 }
-                Some(Mishap::Reset) => Err(lost()),
-                Some(Mishap::Silence) => std::future::pending().await,
-                Some(Mishap::Answer(status, body)) => Ok(answer(status, &body)),
-                Some(Mishap::Replaced(status, body)) => {
+                Some(Fault::Reset) => Err(lost()),
+                Some(Fault::Silence) => std::future::pending().await,
+                Some(Fault::Answer(status, body)) => Ok(answer(status, &body)),
+                Some(Fault::Replaced(status, body)) => {
                     inner.call(request).await?;
                     Ok(answer(status, body))
                 }
-                Some(Mishap::Unprocessed) => Ok(answer(200, &unprocessed(&request))),
-                Some(Mishap::OnlyFirst) => {
+                Some(Fault::Unprocessed) => Ok(answer(200, &unprocessed(&request))),
+                Some(Fault::OnlyFirst) => {
                     let left = only_first(&mut request);
                     inner.call(request).await?;
                     Ok(answer(200, &left))
                 }
-                Some(Mishap::Skewed) => {
+                Some(Fault::Skewed) => {
                     let mut refused =
                         answer(400, r#"{ "__type": "com.amazon.coral.service#InvalidSignatureException" }"#);
                     refused.headers_mut().insert("date", "Thu, 01 Jan 2026 00:00:00 GMT");

@@ -1,7 +1,5 @@
 //! The store's contract, against a database through the real SDK.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod support;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use deregister::{
@@ -14,7 +12,7 @@ use deregister::{
     store::{Fault, Store, WriteOutcome},
 };
 use std::{collections::HashMap, time::Duration};
-use support::{Lab, RETENTION, now, wire::Mishap};
+use crate::support::{Fixture, RETENTION, now, wire::Fault};
 
 fn id(id: &str) -> Id {
     Id::new(id).unwrap()
@@ -54,16 +52,16 @@ fn deletion(request_id: &str) -> Deletion {
     }
 }
 
-async fn write_tombstone(lab: &Lab, client_id: &str, preconditions: Vec<Precondition<'_>>) -> WriteOutcome {
-    lab.store
+async fn write_tombstone(fixture: &Fixture, client_id: &str, preconditions: Vec<Precondition<'_>>) -> WriteOutcome {
+    fixture.clients
         .write_tombstone(&Authorization { target: &id(client_id), preconditions }, &deletion("this"))
         .await
         .unwrap()
 }
 
 /// What the store says now stands under the client's id.
-async fn record(lab: &Lab, client_id: &str) -> Option<Record> {
-    match bury(lab, client_id, vec![Precondition::Application("nobody's")]).await {
+async fn record(fixture: &Fixture, client_id: &str) -> Option<Record> {
+    match bury(fixture, client_id, vec![Precondition::Application("nobody's")]).await {
         WriteOutcome::ConditionFailed(found) => found,
         WriteOutcome::Written => panic!("a premise that does not hold was let through"),
     }
@@ -75,19 +73,19 @@ async fn load(store: &ClientsTable, keys: &[Key]) -> Result<Snapshot, Fault> {
 
 #[tokio::test]
 async fn what_was_created_is_what_is_loaded() {
-    let lab = Lab::empty().await;
+    let fixture = Fixture::empty().await;
     let service = Service { organization_id: Some("org".to_owned()), error_uri_omitted: true, ..Service::default() };
     let token = AccessToken { scope: TokenScope::ServiceId(id("1")), expires_at: Some(now()) };
     let everywhere = AccessToken { scope: TokenScope::OrganizationId("org".to_owned()), expires_at: None };
-    lab.store.create_client(&id("a"), &api(&["owner", "metadata"])).await.unwrap();
-    lab.store.create_client(&id("o"), &oauth("token")).await.unwrap();
-    lab.store.create_service(&id("1"), &service).await.unwrap();
-    lab.store.add_token(&digest("sat"), &token).await.unwrap();
-    lab.store.add_token(&digest("org"), &everywhere).await.unwrap();
+    fixture.clients.create_client(&id("a"), &api(&["owner", "metadata"])).await.unwrap();
+    fixture.clients.create_client(&id("o"), &oauth("token")).await.unwrap();
+    fixture.clients.create_service(&id("1"), &service).await.unwrap();
+    fixture.clients.add_token(&digest("sat"), &token).await.unwrap();
+    fixture.clients.add_token(&digest("org"), &everywhere).await.unwrap();
 
     let keys =
         [key("a"), key("o"), Key::Service(id("1")), Key::of_token(&digest("sat")), Key::of_token(&digest("org"))];
-    let snapshot = load(&lab.store, &keys).await.unwrap();
+    let snapshot = load(&fixture.clients, &keys).await.unwrap();
 
     assert_eq!(snapshot.client(&id("a")), Ok(Lookup::Live(&api(&["owner", "metadata"]))));
     assert_eq!(snapshot.client(&id("o")), Ok(Lookup::Live(&oauth("token"))));
@@ -98,73 +96,73 @@ async fn what_was_created_is_what_is_loaded() {
 
 #[tokio::test]
 async fn what_is_not_there_is_no_fault() {
-    let lab = Lab::empty().await;
-    let snapshot = load(&lab.store, &[key("a"), Key::Service(id("1")), Key::of_token(&digest("t"))]).await.unwrap();
+    let fixture = Fixture::empty().await;
+    let snapshot = load(&fixture.clients, &[key("a"), Key::Service(id("1")), Key::of_token(&digest("t"))]).await.unwrap();
     assert_eq!(snapshot, Snapshot::default());
 }
 
 #[tokio::test]
 async fn a_load_is_one_strongly_consistent_call() {
-    let lab = Lab::empty().await;
-    load(&lab.store, &[key("a"), key("b"), Key::Service(id("1"))]).await.unwrap();
-    assert_eq!(lab.wire.take_calls(), ["BatchGetItem"]);
-    assert!(lab.wire.last_body().contains(r#""ConsistentRead":true"#), "{}", lab.wire.last_body());
+    let fixture = Fixture::empty().await;
+    load(&fixture.clients, &[key("a"), key("b"), Key::Service(id("1"))]).await.unwrap();
+    assert_eq!(fixture.wire.take_calls(), ["BatchGetItem"]);
+    assert!(fixture.wire.last_body().contains(r#""ConsistentRead":true"#), "{}", fixture.wire.last_body());
 }
 
 #[tokio::test]
 async fn a_load_leaves_a_tombstones_client_in_the_table() {
-    let lab = Lab::empty().await;
-    lab.store.create_client(&id("a"), &api(&[])).await.unwrap();
-    bury(&lab, "a", vec![]).await;
-    load(&lab.store, &[key("a")]).await.unwrap();
-    assert!(!lab.wire.last_body().contains("tombstone"), "{}", lab.wire.last_body());
+    let fixture = Fixture::empty().await;
+    fixture.clients.create_client(&id("a"), &api(&[])).await.unwrap();
+    bury(&fixture, "a", vec![]).await;
+    load(&fixture.clients, &[key("a")]).await.unwrap();
+    assert!(!fixture.wire.last_body().contains("tombstone"), "{}", fixture.wire.last_body());
 }
 
 #[tokio::test]
 async fn keys_that_were_left_unprocessed_are_asked_for_again() {
-    let lab = Lab::empty().await;
-    lab.store.create_client(&id("a"), &api(&[])).await.unwrap();
-    lab.store.create_client(&id("b"), &api(&[])).await.unwrap();
-    lab.wire.take_calls();
-    let table = &lab.table;
+    let fixture = Fixture::empty().await;
+    fixture.clients.create_client(&id("a"), &api(&[])).await.unwrap();
+    fixture.clients.create_client(&id("b"), &api(&[])).await.unwrap();
+    fixture.wire.take_calls();
+    let table = &fixture.table;
     let left = serde_json::json!({
         "Responses": { table: [] },
         "UnprocessedKeys": { table: { "ConsistentRead": true, "Keys": [{"pk": {"S": "client#a"}}, {"pk": {"S": "client#b"}}] } },
     });
-    lab.wire.plan("BatchGetItem", Mishap::Answer(200, left.to_string()));
+    fixture.wire.plan("BatchGetItem", wire::Fault::Answer(200, left.to_string()));
 
-    let snapshot = load(&lab.store, &[key("a"), key("b")]).await.unwrap();
+    let snapshot = load(&fixture.clients, &[key("a"), key("b")]).await.unwrap();
 
     assert_eq!(snapshot.client(&id("a")), Ok(Lookup::Live(&api(&[]))));
     assert_eq!(snapshot.client(&id("b")), Ok(Lookup::Live(&api(&[]))));
-    assert_eq!(lab.wire.take_calls(), ["BatchGetItem", "BatchGetItem"]);
+    assert_eq!(fixture.wire.take_calls(), ["BatchGetItem", "BatchGetItem"]);
 }
 
 #[tokio::test]
 async fn keys_that_are_always_left_unprocessed_are_a_passing_fault() {
-    let lab = Lab::empty().await;
+    let fixture = Fixture::empty().await;
     let left = serde_json::json!({
         "Responses": {},
-        "UnprocessedKeys": { &lab.table: { "Keys": [{"pk": {"S": "client#a"}}] } },
+        "UnprocessedKeys": { &fixture.table: { "Keys": [{"pk": {"S": "client#a"}}] } },
     });
     for _ in 0..4 {
-        lab.wire.plan("BatchGetItem", Mishap::Answer(200, left.to_string()));
+        fixture.wire.plan("BatchGetItem", wire::Fault::Answer(200, left.to_string()));
     }
-    let fault = load(&lab.store, &[key("a")]).await.unwrap_err();
+    let fault = load(&fixture.clients, &[key("a")]).await.unwrap_err();
     assert!(matches!(fault, Fault::Unavailable(_)), "{fault}");
 }
 
 #[tokio::test]
 async fn burying_turns_the_client_into_a_tombstone_in_one_write() {
-    let lab = Lab::empty().await;
-    lab.store.create_client(&id("a"), &api(&["metadata"])).await.unwrap();
-    let was = lab.item("client#a").await.unwrap()["client"].clone();
-    lab.wire.take_calls();
+    let fixture = Fixture::empty().await;
+    fixture.clients.create_client(&id("a"), &api(&["metadata"])).await.unwrap();
+    let was = fixture.item("client#a").await.unwrap()["client"].clone();
+    fixture.wire.take_calls();
 
-    assert_eq!(bury(&lab, "a", vec![]).await, WriteOutcome::Written);
+    assert_eq!(bury(&fixture, "a", vec![]).await, WriteOutcome::Written);
 
-    assert_eq!(lab.wire.take_calls(), ["UpdateItem"]);
-    let item = lab.item("client#a").await.unwrap();
+    assert_eq!(fixture.wire.take_calls(), ["UpdateItem"]);
+    let item = fixture.item("client#a").await.unwrap();
     let text = |text: &str| AttributeValue::S(text.to_owned());
     let number = |number: Duration| AttributeValue::N(number.as_secs().to_string());
     let at = now().duration_since(std::time::UNIX_EPOCH).unwrap();
@@ -186,56 +184,56 @@ async fn burying_turns_the_client_into_a_tombstone_in_one_write() {
 
 #[tokio::test]
 async fn what_the_client_had_beyond_the_model_goes_into_the_tombstone_too() {
-    let lab = Lab::empty().await;
+    let fixture = Fixture::empty().await;
     let client = AttributeValue::M(HashMap::from([
         ("kind".to_owned(), AttributeValue::S("api".to_owned())),
         ("app_id".to_owned(), AttributeValue::S("app".to_owned())),
         ("from_the_future".to_owned(), AttributeValue::Ss(vec!["x".to_owned()])),
     ]));
-    put(&lab, "client#a", &[("client", client.clone()), ("note", AttributeValue::Bool(true))]).await;
+    put(&fixture, "client#a", &[("client", client.clone()), ("note", AttributeValue::Bool(true))]).await;
 
     assert_eq!(
-        bury(&lab, "a", vec![Precondition::Application("app"), Precondition::NotOwner]).await,
+        bury(&fixture, "a", vec![Precondition::Application("app"), Precondition::NotOwner]).await,
         WriteOutcome::Written
     );
 
-    let item = lab.item("client#a").await.unwrap();
+    let item = fixture.item("client#a").await.unwrap();
     assert_eq!(item["tombstone"], client);
     assert_eq!(item["note"], AttributeValue::Bool(true));
 }
 
 #[tokio::test]
 async fn nothing_is_buried_where_nothing_is() {
-    let lab = Lab::empty().await;
-    assert_eq!(bury(&lab, "a", vec![]).await, WriteOutcome::ConditionFailed(None));
-    assert_eq!(lab.item("client#a").await, None);
+    let fixture = Fixture::empty().await;
+    assert_eq!(bury(&fixture, "a", vec![]).await, WriteOutcome::ConditionFailed(None));
+    assert_eq!(fixture.item("client#a").await, None);
 }
 
 #[tokio::test]
 async fn a_tombstone_is_not_buried_again() {
-    let lab = Lab::empty().await;
-    lab.store.create_client(&id("a"), &api(&[])).await.unwrap();
-    bury(&lab, "a", vec![]).await;
-    let first = lab.item("client#a").await;
-    let again = lab
+    let fixture = Fixture::empty().await;
+    fixture.clients.create_client(&id("a"), &api(&[])).await.unwrap();
+    bury(&fixture, "a", vec![]).await;
+    let first = fixture.item("client#a").await;
+    let again = fixture
         .store
         .write_tombstone(&Authorization { target: &id("a"), preconditions: vec![] }, &deletion("another"))
         .await;
     assert_eq!(again, Ok(WriteOutcome::ConditionFailed(Some(Record::Deleted(deletion("this"))))));
-    assert_eq!(lab.item("client#a").await, first);
+    assert_eq!(fixture.item("client#a").await, first);
 }
 
 #[tokio::test]
 async fn a_protected_client_is_not_buried() {
-    let lab = Lab::empty().await;
+    let fixture = Fixture::empty().await;
     let protected = Client { protected: true, ..api(&[]) };
-    lab.store.create_client(&id("a"), &protected).await.unwrap();
-    assert_eq!(bury(&lab, "a", vec![]).await, WriteOutcome::ConditionFailed(Some(Record::Client(protected))));
+    fixture.clients.create_client(&id("a"), &protected).await.unwrap();
+    assert_eq!(bury(&fixture, "a", vec![]).await, WriteOutcome::ConditionFailed(Some(Record::Client(protected))));
 }
 
 #[tokio::test]
 async fn each_premise_lets_through_what_it_says_and_nothing_else() {
-    let lab = Lab::empty().await;
+    let fixture = Fixture::empty().await;
     let (token, other) = (digest("token"), digest("other"));
     let (service, other_service) = (id("1"), id("2"));
     let mut is_static = oauth("token");
@@ -271,35 +269,35 @@ async fn each_premise_lets_through_what_it_says_and_nothing_else() {
         (idle(later), Precondition::Idle(used), false),
         (oauth("token"), Precondition::Idle(used), false),
     ] {
-        let lab = &lab;
+        let fixture = &fixture;
         let name = format!("{client:?} {premise:?}");
-        lab.client
+        fixture.sdk
             .delete_item()
-            .table_name(&lab.table)
+            .table_name(&fixture.table)
             .key("pk", AttributeValue::S("client#a".to_owned()))
             .send()
             .await
             .unwrap();
-        lab.store.create_client(&id("a"), &client).await.unwrap();
+        fixture.clients.create_client(&id("a"), &client).await.unwrap();
         let expected =
             if holds { WriteOutcome::Written } else { WriteOutcome::ConditionFailed(Some(Record::Client(client))) };
-        assert_eq!(bury(lab, "a", vec![premise]).await, expected, "{name}");
+        assert_eq!(bury(fixture, "a", vec![premise]).await, expected, "{name}");
     }
 }
 
 #[tokio::test]
 async fn every_premise_must_hold() {
-    let lab = Lab::empty().await;
-    lab.store.create_client(&id("a"), &api(&[])).await.unwrap();
+    let fixture = Fixture::empty().await;
+    fixture.clients.create_client(&id("a"), &api(&[])).await.unwrap();
     let refused = bury(
-        &lab,
+        &fixture,
         "a",
         vec![Precondition::Application("app"), Precondition::NotOwner, Precondition::Version(Version(1))],
     )
     .await;
     assert_eq!(refused, WriteOutcome::ConditionFailed(Some(Record::Client(api(&[])))));
     let done = bury(
-        &lab,
+        &fixture,
         "a",
         vec![Precondition::Application("app"), Precondition::NotOwner, Precondition::Version(Version(7))],
     )
@@ -309,25 +307,25 @@ async fn every_premise_must_hold() {
 
 #[tokio::test]
 async fn an_id_is_taken_by_a_live_client_and_by_a_tombstone() {
-    let lab = Lab::empty().await;
-    assert_eq!(lab.store.create_client(&id("a"), &api(&[])).await, Ok(Creation::Done));
-    assert_eq!(lab.store.create_client(&id("a"), &api(&["owner"])).await, Ok(Creation::Taken));
-    assert_eq!(record(&lab, "a").await, Some(Record::Client(api(&[]))));
-    bury(&lab, "a", vec![]).await;
-    assert_eq!(lab.store.create_client(&id("a"), &api(&[])).await, Ok(Creation::Taken));
-    assert_eq!(record(&lab, "a").await, Some(Record::Deleted(deletion("this"))));
+    let fixture = Fixture::empty().await;
+    assert_eq!(fixture.clients.create_client(&id("a"), &api(&[])).await, Ok(Creation::Done));
+    assert_eq!(fixture.clients.create_client(&id("a"), &api(&["owner"])).await, Ok(Creation::Taken));
+    assert_eq!(record(&fixture, "a").await, Some(Record::Client(api(&[]))));
+    bury(&fixture, "a", vec![]).await;
+    assert_eq!(fixture.clients.create_client(&id("a"), &api(&[])).await, Ok(Creation::Taken));
+    assert_eq!(record(&fixture, "a").await, Some(Record::Deleted(deletion("this"))));
 }
 
 #[tokio::test]
 async fn unknown_attributes_are_ignored_and_missing_ones_have_defaults() {
-    let lab = Lab::empty().await;
+    let fixture = Fixture::empty().await;
     let client = AttributeValue::M(HashMap::from([
         ("kind".to_owned(), AttributeValue::S("oauth".to_owned())),
         ("service_id".to_owned(), AttributeValue::S("1".to_owned())),
         ("from_the_future".to_owned(), AttributeValue::Null(true)),
     ]));
-    put(&lab, "client#a", &[("client", client)]).await;
-    let snapshot = load(&lab.store, &[key("a")]).await.unwrap();
+    put(&fixture, "client#a", &[("client", client)]).await;
+    let snapshot = load(&fixture.clients, &[key("a")]).await.unwrap();
     let Ok(Lookup::Live(Client { kind: Kind::OAuth(client), protected, version, idle: None })) =
         snapshot.client(&id("a"))
     else {
@@ -338,10 +336,10 @@ async fn unknown_attributes_are_ignored_and_missing_ones_have_defaults() {
 
 #[tokio::test]
 async fn an_item_that_cannot_be_read_says_which_and_why() {
-    let lab = Lab::empty().await;
-    put(&lab, "client#a", &[("client", AttributeValue::S("nonsense".to_owned()))]).await;
-    put(&lab, "client#b", &[]).await;
-    let snapshot = load(&lab.store, &[key("a"), key("b")]).await.unwrap();
+    let fixture = Fixture::empty().await;
+    put(&fixture, "client#a", &[("client", AttributeValue::S("nonsense".to_owned()))]).await;
+    put(&fixture, "client#b", &[]).await;
+    let snapshot = load(&fixture.clients, &[key("a"), key("b")]).await.unwrap();
     for client in ["a", "b"] {
         let Unreadable { key: named, why } = snapshot.client(&id(client)).unwrap_err();
         assert_eq!(named, key(client));
@@ -364,13 +362,13 @@ async fn faults_are_passing_or_not_as_the_database_means_them() {
         (400, "AccessDeniedException", false),
         (400, "UnrecognizedClientException", false),
     ] {
-        let lab = Lab::empty().await;
+        let fixture = Fixture::empty().await;
         for operation in ["BatchGetItem", "UpdateItem"] {
-            (0..4).for_each(|_| lab.wire.plan(operation, Mishap::error(status, kind)));
+            (0..4).for_each(|_| fixture.wire.plan(operation, wire::Fault::error(status, kind)));
         }
-        let read = load(&lab.store, &[key("a")]).await.unwrap_err();
+        let read = load(&fixture.clients, &[key("a")]).await.unwrap_err();
         let permit = Authorization { target: &id("a"), preconditions: vec![] };
-        let write = lab.store.write_tombstone(&permit, &deletion("this")).await.unwrap_err();
+        let write = fixture.clients.write_tombstone(&permit, &deletion("this")).await.unwrap_err();
         for fault in [read, write] {
             assert_eq!(matches!(fault, Fault::Unavailable(_)), passing, "{kind}: {fault}");
             assert!(fault.to_string().contains(kind), "{fault}");
@@ -380,22 +378,22 @@ async fn faults_are_passing_or_not_as_the_database_means_them() {
 
 #[tokio::test]
 async fn a_database_out_of_reach_is_a_passing_fault() {
-    let lab = Lab::empty().await;
-    (0..4).for_each(|_| lab.wire.plan("BatchGetItem", Mishap::Reset));
-    let fault = load(&lab.store, &[key("a")]).await.unwrap_err();
+    let fixture = Fixture::empty().await;
+    (0..4).for_each(|_| fixture.wire.plan("BatchGetItem", wire::Fault::Reset));
+    let fault = load(&fixture.clients, &[key("a")]).await.unwrap_err();
     assert!(matches!(fault, Fault::Unavailable(_)), "{fault}");
 }
 
 #[tokio::test]
 async fn the_table_is_created_once() {
-    let lab = Lab::empty().await;
-    assert_eq!(lab.store.create_table().await, Ok(Creation::Taken));
-    let described = lab.client.describe_time_to_live().table_name(&lab.table).send().await.unwrap();
+    let fixture = Fixture::empty().await;
+    assert_eq!(fixture.clients.create_table().await, Ok(Creation::Taken));
+    let described = fixture.sdk.describe_time_to_live().table_name(&fixture.table).send().await.unwrap();
     assert_eq!(described.time_to_live_description.unwrap().attribute_name.unwrap(), "expires_at");
 }
 
-async fn put(lab: &Lab, key: &str, attributes: &[(&str, AttributeValue)]) {
-    let mut put = lab.client.put_item().table_name(&lab.table).item("pk", AttributeValue::S(key.to_owned()));
+async fn put(fixture: &Fixture, key: &str, attributes: &[(&str, AttributeValue)]) {
+    let mut put = fixture.sdk.put_item().table_name(&fixture.table).item("pk", AttributeValue::S(key.to_owned()));
     for (name, value) in attributes {
         put = put.item(*name, value.clone());
     }

@@ -4,9 +4,7 @@
 //! HTTP client, and the embedded database. The SDK hides the bodies of its requests and its own credentials; it does
 //! write the items that it was answered, and the embedded database writes both. What they have of a secret is what the
 //! table has: its digest.
-#![expect(clippy::unwrap_used, reason = "tests fail so")]
 
-mod support;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use axum::{
@@ -33,7 +31,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
 };
-use support::{Lab, basic, bearer, event, sample};
+use crate::support::{Fixture, basic, bearer, event, sample};
 use tracing_subscriber::filter::LevelFilter;
 
 /// What is good somewhere, was good once, or never was.
@@ -161,7 +159,7 @@ fn ways(secret: &str) -> Vec<Way> {
 #[tokio::test]
 async fn no_answer_log_line_or_item_holds_a_secret() {
     Log::begin();
-    let lab = Lab::with_samples().await;
+    let fixture = Fixture::with_samples().await;
     let doors = [
         ("DELETE", format!("/config/{}/clients/{}", sample::APPLICATION, sample::TARGET)),
         ("DELETE", format!("/register/{}", sample::RFC_CLIENT.0)),
@@ -172,7 +170,7 @@ async fn no_answer_log_line_or_item_holds_a_secret() {
     for (secret, (method, path)) in SECRETS.iter().flat_map(|secret| doors.iter().map(move |door| (secret, door))) {
         for (headers, query, body) in ways(secret) {
             let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-            let answer = lab.invoke(&event(method, path, &query, &headers, &body)).await;
+            let answer = fixture.invoke(&event(method, path, &query, &headers, &body)).await;
             assert_kept(
                 secret,
                 "an answer",
@@ -181,10 +179,10 @@ async fn no_answer_log_line_or_item_holds_a_secret() {
         }
     }
     for client in [sample::TARGET, sample::RFC_CLIENT.0, sample::CLIENT.0] {
-        assert!(!lab.lives(client).await, "{client} should have been deleted on the way");
+        assert!(!fixture.lives(client).await, "{client} should have been deleted on the way");
     }
 
-    let (log, table) = (Log::text(), lab.client.scan().table_name("clients").send().await.unwrap().items);
+    let (log, table) = (Log::text(), fixture.sdk.scan().table_name("clients").send().await.unwrap().items);
     for secret in SECRETS {
         assert_kept(secret, "the log", &log);
         assert_kept(secret, "the table", &format!("{table:?}"));
@@ -195,12 +193,12 @@ async fn no_answer_log_line_or_item_holds_a_secret() {
 #[tokio::test]
 async fn a_secret_in_the_place_of_an_id_is_not_logged() {
     Log::begin();
-    let lab = Lab::with_samples().await;
+    let fixture = Fixture::with_samples().await;
     let config = format!("/config/{MISPLACED}/clients/{MISPLACED}");
-    lab.send("DELETE", &config, Some(&basic((MISPLACED, sample::OWNER.0))), "").await;
-    lab.send("DELETE", &format!("/register/{MISPLACED}"), Some(&bearer("nobody")), "").await;
+    fixture.send("DELETE", &config, Some(&basic((MISPLACED, sample::OWNER.0))), "").await;
+    fixture.send("DELETE", &format!("/register/{MISPLACED}"), Some(&bearer("nobody")), "").await;
     let api = format!("/api/{}/client/registration/delete", sample::SERVICE);
-    lab.send("POST", &api, Some(&bearer(sample::SERVICE_TOKEN)), &json!({ "clientId": MISPLACED }).to_string()).await;
+    fixture.send("POST", &api, Some(&bearer(sample::SERVICE_TOKEN)), &json!({ "clientId": MISPLACED }).to_string()).await;
 
     let log = Log::ours();
     assert!(log.contains("unknown_caller"), "{log}");
@@ -215,11 +213,11 @@ async fn a_secret_that_was_stored_in_clear_is_not_logged() {
     let client: HashMap<_, _> = [("kind", "oauth"), ("service_id", "id"), ("registration_token_digest", secret)]
         .map(|(name, text)| (name.to_owned(), AttributeValue::S(text.to_owned())))
         .into();
-    let lab = Lab::empty().await;
-    let put = lab.client.put_item().table_name("clients").item("pk", AttributeValue::S("client#stored".to_owned()));
+    let fixture = Fixture::empty().await;
+    let put = fixture.sdk.put_item().table_name("clients").item("pk", AttributeValue::S("client#stored".to_owned()));
     put.item("client", AttributeValue::M(client)).send().await.unwrap();
 
-    assert_eq!(lab.send("DELETE", "/register/stored", Some(&bearer(secret)), "").await.status(), 500);
+    assert_eq!(fixture.send("DELETE", "/register/stored", Some(&bearer(secret)), "").await.status(), 500);
     let log = Log::ours();
     assert!(log.contains("client#stored"), "{log}");
     assert_kept(secret, "the log", &log);

@@ -1,10 +1,7 @@
 //! The promises of `deregisterctl import`: the real program, against the embedded DynamoDB.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail so")]
 
-mod support;
-#[path = "ctl/tool.rs"]
-mod tool;
-
+use crate::support::{Fixture, basic, json as body};
+use crate::tool::{Put, Ran, authlete, client, ctl, file, front, id, object, parse, table, text};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use deregister::{
     model::{AllowList, ApiClient, Client, Digest, Idle, Kind, Metadata, OAuthClient, StoredSecret, Version},
@@ -17,9 +14,7 @@ use std::{
     sync::Arc,
     time::SystemTime,
 };
-use support::{Lab, basic, json as body};
 use tokio::{sync::Semaphore, task::spawn_blocking};
-use tool::{Put, Ran, authlete, client, ctl, file, front, id, object, parse, table, text};
 
 const APPLICATION: &str = "73jzx34tnr5ruhsze494ssgz2b";
 const SECRET: &str = "9956y4tv342e76nj9zub511ufbned98j";
@@ -27,23 +22,23 @@ const TOKEN: &str = "qs4Tu5TV7qqDYT93bFs6ISyhTByMF9o-54GY4JU5vTA";
 
 #[tokio::test]
 async fn an_imported_owner_deletes_an_imported_client() {
-    let lab = Lab::empty().await;
+    let fixture = Fixture::empty().await;
     let list = json!([api_client("the-owner", &["owner"]), api_client("the-target", &["login_client"])]);
     let line = format!("import --app {APPLICATION} {}", file("owner.json", &list.to_string()).display());
-    assert_eq!(object(&lab, &line).await, tally(2, 0, 0));
+    assert_eq!(object(&fixture, &line).await, tally(2, 0, 0));
 
     let path = format!("/config/{APPLICATION}/clients/the-target");
-    let answer = lab.send("DELETE", &path, Some(&basic(("the-owner", SECRET))), "").await;
+    let answer = fixture.send("DELETE", &path, Some(&basic(("the-owner", SECRET))), "").await;
     assert_eq!(answer.status(), 204);
-    assert!(!lab.lives("the-target").await);
+    assert!(!fixture.lives("the-target").await);
 }
 
 #[tokio::test]
 async fn an_api_client_is_imported_as_it_was_listed() {
-    let lab = Lab::empty().await;
+    let fixture = Fixture::empty().await;
     let mut listed = api_client("me", &["access_issuer", "direct_access"]);
     listed["ipWhitelist"] = json!(["198.51.100.0/24", "2001:db8::1"]);
-    import(&lab, &json!([listed])).await;
+    import(&fixture, &json!([listed])).await;
     let expected = Client {
         kind: Kind::Api(ApiClient {
             app_id: APPLICATION.to_owned(),
@@ -56,22 +51,22 @@ async fn an_api_client_is_imported_as_it_was_listed() {
         version: Some(Version(1)),
         idle: None,
     };
-    assert_eq!(client(&lab, "me").await, Some(Record::Client(expected)));
+    assert_eq!(client(&fixture, "me").await, Some(Record::Client(expected)));
 }
 
 #[tokio::test]
 async fn an_imported_oauth_client_is_deleted_with_the_token_that_it_had() {
-    let lab = Lab::empty().await;
-    object(&lab, "service create 715948317").await;
-    let access_token = object(&lab, "token issue --service 715948317").await;
+    let fixture = Fixture::empty().await;
+    object(&fixture, "service create 715948317").await;
+    let access_token = object(&fixture, "token issue --service 715948317").await;
     let digest = Digest::of(TOKEN);
     let hashes = [BASE64_URL_SAFE_NO_PAD.encode(digest.as_bytes()), digest.to_hex()];
     let clients: Vec<_> = (1..).zip(&hashes).map(|(number, hash)| oauth_client(number, hash)).collect();
-    assert_eq!(parse(&import_oauth(&lab, &json!({ "clients": clients })).await.done()), tally(2, 0, 0));
+    assert_eq!(parse(&import_oauth(&fixture, &json!({ "clients": clients })).await.done()), tally(2, 0, 0));
 
     for number in ["1", "2"] {
         let registered = json!({ "client_id": number, "registration_access_token": TOKEN });
-        let answer = lab.invoke(&authlete("715948317", text(&access_token, "access_token"), &registered)).await;
+        let answer = fixture.invoke(&authlete("715948317", text(&access_token, "access_token"), &registered)).await;
         let answer = body(&answer);
         assert_eq!(answer["action"], "DELETED", "{answer}");
         let told = &answer["client"];
@@ -82,8 +77,8 @@ async fn an_imported_oauth_client_is_deleted_with_the_token_that_it_had() {
 
 #[tokio::test]
 async fn the_vendors_words_become_those_of_rfc_7591() {
-    let lab = Lab::empty().await;
-    object(&lab, "service create 715948317").await;
+    let fixture = Fixture::empty().await;
+    object(&fixture, "service create 715948317").await;
     let words = [
         ("responseTypes", "NONE", "none"),
         ("responseTypes", "CODE", "code"),
@@ -116,7 +111,7 @@ async fn the_vendors_words_become_those_of_rfc_7591() {
         "grantTypes": of("grantTypes", |row| row.1),
         "tokenAuthMethod": "SELF_SIGNED_TLS_CLIENT_AUTH",
     });
-    import_oauth(&lab, &json!({ "totalCount": 1, "clients": [listed] })).await.done();
+    import_oauth(&fixture, &json!({ "totalCount": 1, "clients": [listed] })).await.done();
     let expected = Client {
         kind: Kind::OAuth(OAuthClient {
             service_id: id("715948317"),
@@ -134,45 +129,45 @@ async fn the_vendors_words_become_those_of_rfc_7591() {
         version: Some(Version(1)),
         idle: None,
     };
-    assert_eq!(client(&lab, "1140735077").await, Some(Record::Client(expected)));
+    assert_eq!(client(&fixture, "1140735077").await, Some(Record::Client(expected)));
 }
 
 #[tokio::test]
 async fn an_imported_client_that_registered_itself_counts_as_used_now() {
-    let lab = Lab::empty().await;
-    object(&lab, "service create 715948317").await;
+    let fixture = Fixture::empty().await;
+    object(&fixture, "service create 715948317").await;
     let before = Idle::used(clock());
-    import_oauth(&lab, &json!({ "clients": [oauth_client(1, "")] })).await.done();
-    let Some(Record::Client(Client { idle: Some(idle), .. })) = client(&lab, "1").await else { panic!("no track") };
+    import_oauth(&fixture, &json!({ "clients": [oauth_client(1, "")] })).await.done();
+    let Some(Record::Client(Client { idle: Some(idle), .. })) = client(&fixture, "1").await else { panic!("no track") };
     assert!(idle.used && (before.since..=clock()).contains(&idle.since), "{idle:?}");
 
-    import_oauth(&lab, &json!({ "clients": [oauth_client(1, "")] })).await.done();
-    let Some(Record::Client(again)) = client(&lab, "1").await else { panic!("no client") };
+    import_oauth(&fixture, &json!({ "clients": [oauth_client(1, "")] })).await.done();
+    let Some(Record::Client(again)) = client(&fixture, "1").await else { panic!("no client") };
     assert_eq!(again.idle, Some(idle), "and not again by importing it again");
 }
 
 #[tokio::test]
 async fn an_oauth_client_is_known_by_the_id_that_oauth_calls_name() {
-    let lab = Lab::empty().await;
-    object(&lab, "service create 715948317").await;
+    let fixture = Fixture::empty().await;
+    object(&fixture, "service create 715948317").await;
     let clients = json!([
         { "clientId": 1, "clientIdAlias": "alias" },
         { "clientId": 2, "clientIdAlias": "disabled", "clientIdAliasEnabled": false },
         { "clientId": "3", "clientIdAlias": "", "clientIdAliasEnabled": true },
     ]);
-    import_oauth(&lab, &json!({ "clients": clients })).await.done();
-    assert_eq!(keys(&lab).await, ["client#2", "client#3", "client#alias"]);
+    import_oauth(&fixture, &json!({ "clients": clients })).await.done();
+    assert_eq!(keys(&fixture).await, ["client#2", "client#3", "client#alias"]);
 }
 
 #[tokio::test]
 async fn a_client_whose_registration_access_token_cannot_be_taken_over_is_told() {
-    let lab = Lab::empty().await;
-    object(&lab, "service create 715948317").await;
+    let fixture = Fixture::empty().await;
+    object(&fixture, "service create 715948317").await;
     let mut without = oauth_client(2, "");
     without["registrationAccessTokenHash"] = Value::Null;
     let list = json!({ "clients": [oauth_client(1, "c2hvcnQ"), without, { "clientId": 3 }] });
     for (outcome, imported, already_there) in [("imported", 3, 0), ("already_there", 0, 3)] {
-        let mut told: Vec<_> = import_oauth(&lab, &list).await.done().lines().map(parse).collect();
+        let mut told: Vec<_> = import_oauth(&fixture, &list).await.done().lines().map(parse).collect();
         let mut expected = tally(imported, already_there, 0);
         expected["without_registration_token"] = json!(2);
         assert_eq!(told.pop().unwrap(), expected);
@@ -187,28 +182,30 @@ async fn a_client_whose_registration_access_token_cannot_be_taken_over_is_told()
 
 #[tokio::test]
 async fn what_was_imported_is_already_there() {
-    let lab = Lab::empty().await;
+    let fixture = Fixture::empty().await;
     let list = json!([api_client("one", &[]), api_client("two", &[])]);
-    assert_eq!(parse(&import(&lab, &list).await.done()), tally(2, 0, 0));
-    object(&lab, "client protect one").await;
-    let before = table(&lab, "clients").await;
+    assert_eq!(parse(&import(&fixture, &list).await.done()), tally(2, 0, 0));
+    object(&fixture, "client protect one").await;
+    let before = table(&fixture, "clients").await;
 
     let again = json!([api_client("one", &[]), api_client("two", &[]), api_client("three", &[])]);
-    assert_eq!(parse(&import(&lab, &again).await.done()), tally(1, 2, 0));
-    let after = table(&lab, "clients").await;
+    assert_eq!(parse(&import(&fixture, &again).await.done()), tally(1, 2, 0));
+    let after = table(&fixture, "clients").await;
     assert!(after.len() == 3 && before.iter().all(|item| after.contains(item)));
 }
 
 #[tokio::test]
 async fn a_client_that_is_there_with_another_content_or_was_deleted_is_skipped() {
-    let lab = Lab::empty().await;
-    import(&lab, &json!([api_client("me", &["owner"]), api_client("one", &[]), api_client("two", &[])])).await.done();
+    let fixture = Fixture::empty().await;
+    import(&fixture, &json!([api_client("me", &["owner"]), api_client("one", &[]), api_client("two", &[])]))
+        .await
+        .done();
     let path = format!("/config/{APPLICATION}/clients/one");
-    assert_eq!(lab.send("DELETE", &path, Some(&basic(("me", SECRET))), "").await.status(), 204);
-    let before = table(&lab, "clients").await;
+    assert_eq!(fixture.send("DELETE", &path, Some(&basic(("me", SECRET))), "").await.status(), 204);
+    let before = table(&fixture, "clients").await;
 
     let again = json!([api_client("one", &[]), api_client("two", &["direct_access"]), api_client("me", &["owner"])]);
-    let ran = import(&lab, &again).await;
+    let ran = import(&fixture, &again).await;
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), "deregisterctl: clients skipped: 2\n"));
     let mut told: Vec<_> = ran.stdout.lines().map(parse).collect();
     assert_eq!(told.pop(), Some(tally(0, 1, 2)));
@@ -218,12 +215,12 @@ async fn a_client_that_is_there_with_another_content_or_was_deleted_is_skipped()
         json!({ "index": index, "client_id": client_id, "outcome": "skipped", "reason": reason })
     });
     assert_eq!(told, expected);
-    assert_eq!(table(&lab, "clients").await, before);
+    assert_eq!(table(&fixture, "clients").await, before);
 }
 
 #[tokio::test]
 async fn a_malformed_entry_is_skipped_with_its_reason_and_no_secret_is_told() {
-    let lab = Lab::empty().await;
+    let fixture = Fixture::empty().await;
     let with = |name: &str, value: Value| {
         let mut client = api_client("wrong", &[]);
         client[name] = value;
@@ -254,13 +251,13 @@ async fn a_malformed_entry_is_skipped_with_its_reason_and_no_secret_is_told() {
         (json!({ "clientId": 1, "dynamicallyRegistered": SECRET }), "its dynamicallyRegistered is not true or false"),
         (json!({ "clientId": 1, "grantTypes": [1] }), "its grantTypes is not a list of texts"),
     ];
-    object(&lab, "service create 715948317").await;
+    object(&fixture, "service create 715948317").await;
     for (entries, last) in [(&api_clients[..], api_client("good", &[])), (&oauth_clients, json!({ "clientId": 7 }))] {
         let list: Vec<_> = entries.iter().map(|(entry, _)| entry.clone()).chain([last]).collect();
         let ran = if list.len() == api_clients.len() + 1 {
-            import(&lab, &json!(list)).await
+            import(&fixture, &json!(list)).await
         } else {
-            import_oauth(&lab, &json!({ "clients": list })).await
+            import_oauth(&fixture, &json!({ "clients": list })).await
         };
         assert_eq!(ran.code, Some(1));
         for private in [SECRET, "9956342769", "fifteen"] {
@@ -273,13 +270,13 @@ async fn a_malformed_entry_is_skipped_with_its_reason_and_no_secret_is_told() {
             assert_eq!(*told, json!({ "index": index, "outcome": "skipped", "reason": reason }));
         }
     }
-    assert!(lab.lives("good").await && lab.lives("7").await && !lab.lives("wrong").await);
+    assert!(fixture.lives("good").await && fixture.lives("7").await && !fixture.lives("wrong").await);
 }
 
 #[tokio::test]
 async fn a_file_that_is_not_the_list_is_refused_before_anything_is_written() {
-    let lab = Lab::empty().await;
-    object(&lab, "service create 715948317").await;
+    let fixture = Fixture::empty().await;
+    object(&fixture, "service create 715948317").await;
     let good = api_client("good", &[]);
     for (whose, text) in [
         (format!("--app {APPLICATION}"), String::new()),
@@ -292,33 +289,35 @@ async fn a_file_that_is_not_the_list_is_refused_before_anything_is_written() {
         ("--service 715948317".to_owned(), json!({ "clients": { "clientId": 1 } }).to_string()),
     ] {
         let file = file("not-the-list.json", &text);
-        let sentence = ctl(&lab, &format!("import {whose} {}", file.display())).run().await.refused();
+        let sentence = ctl(&fixture, &format!("import {whose} {}", file.display())).run().await.refused();
         assert!(sentence.contains("is not a list of clients") && !sentence.contains(SECRET), "{text}: {sentence}");
     }
-    assert!(ctl(&lab, "import --app app no-such-file").run().await.refused().starts_with("no-such-file cannot be"));
-    assert!(ctl(&lab, "import --service nowhere no-such-file").run().await.refused().contains("no service nowhere"));
-    assert_eq!(keys(&lab).await, [""; 0]);
+    assert!(ctl(&fixture, "import --app app no-such-file").run().await.refused().starts_with("no-such-file cannot be"));
+    assert!(
+        ctl(&fixture, "import --service nowhere no-such-file").run().await.refused().contains("no service nowhere")
+    );
+    assert_eq!(keys(&fixture).await, [""; 0]);
 }
 
 #[tokio::test]
 async fn the_standard_input_is_imported_page_after_page() {
-    let lab = Lab::empty().await;
-    object(&lab, "service create 715948317").await;
+    let fixture = Fixture::empty().await;
+    object(&fixture, "service create 715948317").await;
     let pages = [json!({ "clients": [{ "clientId": 1 }] }), json!({ "clients": [{ "clientId": 2 }], "end": 2 })];
     let pages = pages.map(|page| page.to_string()).join("\n");
-    let run = ctl(&lab, "--json import --service 715948317 -").with_stdin(&pages);
+    let run = ctl(&fixture, "--json import --service 715948317 -").with_stdin(&pages);
     assert_eq!(parse(&run.run().await.done()), tally(2, 0, 0));
 
     let cut = format!("{pages}{{\"clients\": [{{\"clientId\": 3}}, {{\"clientId\"");
-    let ran = ctl(&lab, "--json import --service 715948317 -").with_stdin(&cut).run().await;
+    let ran = ctl(&fixture, "--json import --service 715948317 -").with_stdin(&cut).run().await;
     assert_eq!((ran.code, parse(&ran.stdout)), (Some(1), tally(1, 2, 0)), "what came is there");
     assert!(ran.stderr.contains("line 2, column"), "{}", ran.stderr);
-    assert_eq!(keys(&lab).await, ["client#1", "client#2", "client#3"]);
+    assert_eq!(keys(&fixture).await, ["client#1", "client#2", "client#3"]);
 }
 
 #[tokio::test]
 async fn an_import_that_is_interrupted_finishes_the_writes_under_way_and_is_taken_up_again() {
-    let lab = Lab::empty().await;
+    let fixture = Fixture::empty().await;
     let list = many(100);
     let (arrived, let_go) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let (counted, held) = (arrived.clone(), let_go.clone());
@@ -326,9 +325,9 @@ async fn an_import_that_is_interrupted_finishes_the_writes_under_way_and_is_take
         counted.add_permits(1);
         if put < 50 { Put::Done } else { Put::Held(held.clone()) }
     };
-    let endpoint = front(&lab, becomes).await;
+    let endpoint = front(&fixture, becomes).await;
     let line = format!("--json import --app {APPLICATION} {}", file("interrupted.json", &list.to_string()).display());
-    let run = ctl(&lab, &line).with_env("AWS_ENDPOINT_URL_DYNAMODB", &endpoint);
+    let run = ctl(&fixture, &line).with_env("AWS_ENDPOINT_URL_DYNAMODB", &endpoint);
     let patient = run.with_env("DATABASE_ATTEMPT_TIMEOUT_MS", "60000").with_env("DATABASE_CALL_TIMEOUT_MS", "60000");
     let mut child = { patient }.command.spawn().unwrap();
 
@@ -356,31 +355,31 @@ async fn an_import_that_is_interrupted_finishes_the_writes_under_way_and_is_take
     let (output, rest) = ended.await.unwrap();
     assert_eq!((output.status.code(), rest.lines().count()), (Some(1), 1), "{rest}");
     assert_eq!(parse(&String::from_utf8(output.stdout).unwrap()), tally(66, 0, 0));
-    assert_eq!((keys(&lab).await.len(), arrived.available_permits()), (66, 0), "no write was started after it");
+    assert_eq!((keys(&fixture).await.len(), arrived.available_permits()), (66, 0), "no write was started after it");
 
-    assert_eq!(parse(&import(&lab, &list).await.done()), tally(34, 66, 0));
-    assert_eq!(keys(&lab).await.len(), 100);
+    assert_eq!(parse(&import(&fixture, &list).await.done()), tally(34, 66, 0));
+    assert_eq!(keys(&fixture).await.len(), 100);
 }
 
 #[tokio::test]
 async fn an_import_that_the_database_stops_is_taken_up_again() {
-    let lab = Lab::empty().await;
+    let fixture = Fixture::empty().await;
     let list = many(100);
-    let endpoint = front(&lab, |put| if put < 50 { Put::Done } else { Put::Refused }).await;
+    let endpoint = front(&fixture, |put| if put < 50 { Put::Done } else { Put::Refused }).await;
     let line = format!("--json import --app {APPLICATION} {}", file("stopped.json", &list.to_string()).display());
-    let ran = ctl(&lab, &line).with_env("AWS_ENDPOINT_URL_DYNAMODB", &endpoint).run().await;
+    let ran = ctl(&fixture, &line).with_env("AWS_ENDPOINT_URL_DYNAMODB", &endpoint).run().await;
     assert_eq!((ran.code, parse(&ran.stdout)), (Some(1), tally(50, 0, 0)));
     assert!(ran.stderr.contains("the database call failed") && ran.stderr.lines().count() == 1, "{}", ran.stderr);
 
-    assert_eq!(parse(&import(&lab, &list).await.done()), tally(50, 50, 0));
-    assert_eq!(keys(&lab).await.len(), 100);
+    assert_eq!(parse(&import(&fixture, &list).await.done()), tally(50, 50, 0));
+    assert_eq!(keys(&fixture).await.len(), 100);
 }
 
 #[tokio::test]
 async fn a_report_for_people_tells_the_same() {
-    let lab = Lab::empty().await;
+    let fixture = Fixture::empty().await;
     let list = json!([api_client("one", &[]), 7]);
-    let run = ctl(&lab, &format!("import --app {APPLICATION} -")).with_stdin(&list.to_string());
+    let run = ctl(&fixture, &format!("import --app {APPLICATION} -")).with_stdin(&list.to_string());
     let expected = "\
 A client to look at.
   index    1
@@ -436,13 +435,13 @@ fn many(count: u32) -> Value {
 }
 
 /// Imports a list of API clients through the standard input, and prints JSON.
-async fn import(lab: &Lab, list: &Value) -> Ran {
-    ctl(lab, &format!("--json import --app {APPLICATION} -")).with_stdin(&list.to_string()).run().await
+async fn import(fixture: &Fixture, list: &Value) -> Ran {
+    ctl(fixture, &format!("--json import --app {APPLICATION} -")).with_stdin(&list.to_string()).run().await
 }
 
 /// The same of a list of OAuth clients.
-async fn import_oauth(lab: &Lab, list: &Value) -> Ran {
-    ctl(lab, "--json import --service 715948317 -").with_stdin(&list.to_string()).run().await
+async fn import_oauth(fixture: &Fixture, list: &Value) -> Ran {
+    ctl(fixture, "--json import --service 715948317 -").with_stdin(&list.to_string()).run().await
 }
 
 /// The last line of a report.
@@ -457,8 +456,8 @@ fn clock() -> SystemTime {
 }
 
 /// The key of each client, in order.
-async fn keys(lab: &Lab) -> Vec<String> {
-    let items = table(lab, "clients").await.into_iter();
+async fn keys(fixture: &Fixture) -> Vec<String> {
+    let items = table(fixture, "clients").await.into_iter();
     let keys = items.map(|mut item| item.remove("pk").unwrap().as_s().unwrap().clone());
     let mut keys: Vec<_> = keys.filter(|key| key.starts_with("client#")).collect();
     keys.sort();

@@ -1,7 +1,5 @@
 //! What happens when others write at the same time, and when an answer is lost.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-mod support;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use deregister::{
@@ -16,18 +14,18 @@ use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
-use support::{
-    Lab, basic,
+use crate::support::{
+    Fixture, basic,
     door::Door::{self, Authlete, Configuration, Registration},
     json, now,
     sample::{APPLICATION, CLIENT, OWNER, TARGET},
-    wire::Mishap,
+    wire::Fault,
 };
 use tokio::{sync::Barrier, task::JoinSet, time::Instant};
 
 impl Door {
-    async fn delete(self, lab: &Lab) -> Response<Body> {
-        lab.invoke(&self.event()).await
+    async fn delete(self, fixture: &Fixture) -> Response<Body> {
+        fixture.invoke(&self.event()).await
     }
 
     /// Whether the answer says that this request deleted the client.
@@ -49,11 +47,11 @@ impl Door {
 }
 
 /// Sets a member of a live client, as its owner or an operator would.
-async fn set(lab: &Lab, client_id: &str, member: &str, value: AttributeValue) {
-    let update = lab
+async fn set(fixture: &Fixture, client_id: &str, member: &str, value: AttributeValue) {
+    let update = fixture
         .client
         .update_item()
-        .table_name(&lab.table)
+        .table_name(&fixture.table)
         .key("pk", AttributeValue::S(format!("client#{client_id}")))
         .update_expression("SET client.#member = :value")
         .condition_expression("attribute_exists(client)")
@@ -68,52 +66,52 @@ fn features(features: &[&str]) -> AttributeValue {
 }
 
 /// Has this happen to the client between the read and the write of the next delete.
-fn meanwhile(lab: &Lab, client_id: &'static str, member: &'static str, value: AttributeValue) {
-    let bystander = lab.clone();
+fn meanwhile(fixture: &Fixture, client_id: &'static str, member: &'static str, value: AttributeValue) {
+    let bystander = fixture.clone();
     let event = async move { set(&bystander, client_id, member, value).await };
-    lab.wire.plan("UpdateItem", Mishap::meanwhile(event));
+    fixture.wire.plan("UpdateItem", wire::Fault::meanwhile(event));
 }
 
 #[tokio::test]
 async fn of_64_simultaneous_deletes_of_one_client_exactly_one_succeeds_at_every_door() {
     for door in Door::ALL {
-        let lab = Lab::with_samples().await;
+        let fixture = Fixture::with_samples().await;
         let start = Arc::new(Barrier::new(64));
         let mut requests = JoinSet::new();
         for _ in 0..64 {
-            let (lab, start) = (lab.clone(), Arc::clone(&start));
+            let (fixture, start) = (fixture.clone(), Arc::clone(&start));
             requests.spawn(async move {
                 start.wait().await;
-                door.delete(&lab).await
+                door.delete(&fixture).await
             });
         }
         let answers = requests.join_all().await;
         let deleted = answers.iter().filter(|answer| door.says_deleted(answer)).count();
         let gone = answers.iter().filter(|answer| door.says_gone(answer)).count();
         assert_eq!((deleted, gone), (1, 63), "{door:?}");
-        assert!(!lab.lives(door.client()).await);
+        assert!(!fixture.lives(door.client()).await);
     }
 }
 
 #[tokio::test]
 async fn a_client_promoted_to_owner_between_read_and_write_is_not_deleted() {
-    let lab = Lab::with_samples().await;
-    meanwhile(&lab, TARGET, "features", features(&["metadata", "owner"]));
-    lab.wire.take_calls();
-    let answer = Configuration.delete(&lab).await;
+    let fixture = Fixture::with_samples().await;
+    meanwhile(&fixture, TARGET, "features", features(&["metadata", "owner"]));
+    fixture.wire.take_calls();
+    let answer = Configuration.delete(&fixture).await;
     assert_eq!(answer.status(), 403);
     assert_eq!(json(&answer)["errors"], "A client with the owner feature cannot be deleted.");
-    assert_eq!(lab.wire.take_calls(), ["BatchGetItem", "UpdateItem"], "decided from the write's own answer");
-    assert!(lab.lives(TARGET).await);
+    assert_eq!(fixture.wire.take_calls(), ["BatchGetItem", "UpdateItem"], "decided from the write's own answer");
+    assert!(fixture.lives(TARGET).await);
 }
 
 #[tokio::test]
 async fn a_promotion_racing_a_delete_never_ends_with_a_deleted_owner() {
     for _ in 0..50 {
-        let lab = Lab::with_samples().await;
+        let fixture = Fixture::with_samples().await;
         let (answer, ()) =
-            tokio::join!(Configuration.delete(&lab), set(&lab, TARGET, "features", features(&["owner"])));
-        let item = lab.item(&format!("client#{TARGET}")).await.unwrap();
+            tokio::join!(Configuration.delete(&fixture), set(&fixture, TARGET, "features", features(&["owner"])));
+        let item = fixture.item(&format!("client#{TARGET}")).await.unwrap();
         match answer.status().as_u16() {
             204 => assert_ne!(item["tombstone"].as_m().unwrap()["features"], features(&["owner"])),
             403 => assert_eq!(item["client"].as_m().unwrap()["features"], features(&["owner"])),
@@ -125,14 +123,14 @@ async fn a_promotion_racing_a_delete_never_ends_with_a_deleted_owner() {
 #[tokio::test]
 async fn a_client_protected_between_read_and_write_is_not_deleted_at_any_door() {
     for door in Door::ALL {
-        let lab = Lab::with_samples().await;
-        meanwhile(&lab, door.client(), "protected", AttributeValue::Bool(true));
-        let answer = door.delete(&lab).await;
+        let fixture = Fixture::with_samples().await;
+        meanwhile(&fixture, door.client(), "protected", AttributeValue::Bool(true));
+        let answer = door.delete(&fixture).await;
         match door {
             Configuration | Registration => assert_eq!(answer.status(), 403, "{door:?}"),
             Authlete => assert_eq!(json(&answer)["resultCode"], "D001001"),
         }
-        assert!(lab.lives(door.client()).await, "{door:?}");
+        assert!(fixture.lives(door.client()).await, "{door:?}");
     }
 }
 
@@ -142,8 +140,8 @@ async fn an_operator_does_not_delete_what_becomes_an_owner_or_protected_between_
         ("features", features(&["owner"]), operator::Refusal::TargetIsOwner),
         ("protected", AttributeValue::Bool(true), operator::Refusal::Protected),
     ] {
-        let lab = Lab::with_samples().await;
-        meanwhile(&lab, TARGET, member, value);
+        let fixture = Fixture::with_samples().await;
+        meanwhile(&fixture, TARGET, member, value);
         let target = Id::new(TARGET).unwrap();
         let request = operator::Request { operator: "operator".to_owned(), target };
         let invocation = Invocation {
@@ -152,63 +150,63 @@ async fn an_operator_does_not_delete_what_becomes_an_owner_or_protected_between_
             source_ip: None,
             request_id: "this".to_owned(),
         };
-        let ended = deletion::delete(&lab.store, request, &invocation).await;
+        let ended = deletion::delete(&fixture.clients, request, &invocation).await;
         assert_eq!(ended.result, Err(NotDeleted::Refused(refusal)));
-        assert!(lab.lives(TARGET).await);
+        assert!(fixture.lives(TARGET).await);
     }
 }
 
 #[tokio::test]
 async fn a_client_moved_to_another_application_between_read_and_write_is_not_deleted() {
-    let lab = Lab::with_samples().await;
-    meanwhile(&lab, TARGET, "app_id", AttributeValue::S("another".to_owned()));
-    assert_eq!(Configuration.delete(&lab).await.status(), 404);
-    assert!(lab.lives(TARGET).await);
+    let fixture = Fixture::with_samples().await;
+    meanwhile(&fixture, TARGET, "app_id", AttributeValue::S("another".to_owned()));
+    assert_eq!(Configuration.delete(&fixture).await.status(), 404);
+    assert!(fixture.lives(TARGET).await);
 }
 
 #[tokio::test]
 async fn a_registration_token_rotated_between_read_and_write_no_longer_deletes() {
     for door in [Registration, Authlete] {
-        let lab = Lab::with_samples().await;
+        let fixture = Fixture::with_samples().await;
         let rotated = AttributeValue::B(aws_sdk_dynamodb::primitives::Blob::new([7; 32]));
-        meanwhile(&lab, door.client(), "registration_token_digest", rotated);
-        let answer = door.delete(&lab).await;
+        meanwhile(&fixture, door.client(), "registration_token_digest", rotated);
+        let answer = door.delete(&fixture).await;
         match door {
             Authlete => assert_eq!(json(&answer)["resultCode"], "A215307"),
             _ => assert_eq!(answer.status(), 401),
         }
-        assert!(lab.lives(door.client()).await, "{door:?}");
+        assert!(fixture.lives(door.client()).await, "{door:?}");
     }
 }
 
 #[tokio::test]
 async fn a_client_moved_to_another_service_between_read_and_write_is_not_deleted_for_the_first() {
-    let lab = Lab::with_samples().await;
-    meanwhile(&lab, CLIENT.0, "service_id", AttributeValue::S("826059428".to_owned()));
-    assert_eq!(json(&Authlete.delete(&lab).await)["resultCode"], "A215302");
-    assert!(lab.lives(CLIENT.0).await);
+    let fixture = Fixture::with_samples().await;
+    meanwhile(&fixture, CLIENT.0, "service_id", AttributeValue::S("826059428".to_owned()));
+    assert_eq!(json(&Authlete.delete(&fixture).await)["resultCode"], "A215302");
+    assert!(fixture.lives(CLIENT.0).await);
 }
 
 #[tokio::test]
 async fn a_client_changed_between_read_and_write_is_not_deleted_at_the_old_version() {
-    let lab = Lab::with_samples().await;
-    meanwhile(&lab, TARGET, "version", AttributeValue::N("4".to_owned()));
+    let fixture = Fixture::with_samples().await;
+    meanwhile(&fixture, TARGET, "version", AttributeValue::N("4".to_owned()));
     let path = format!("/config/{APPLICATION}/clients/{TARGET}");
     let authorization = basic(OWNER);
     let headers = [("authorization", authorization.as_str()), ("if-match", "\"3\"")];
-    let answer = lab.invoke(&support::event("DELETE", &path, "", &headers, "")).await;
+    let answer = fixture.invoke(&support::event("DELETE", &path, "", &headers, "")).await;
     assert_eq!(answer.status(), 412);
-    assert!(lab.lives(TARGET).await);
+    assert!(fixture.lives(TARGET).await);
 }
 
 #[tokio::test]
 async fn a_change_that_no_decision_rests_on_does_not_stop_a_delete() {
     for door in Door::ALL {
-        let lab = Lab::with_samples().await;
-        meanwhile(&lab, door.client(), "name", AttributeValue::S("renamed".to_owned()));
-        let answer = door.delete(&lab).await;
+        let fixture = Fixture::with_samples().await;
+        meanwhile(&fixture, door.client(), "name", AttributeValue::S("renamed".to_owned()));
+        let answer = door.delete(&fixture).await;
         assert!(door.says_deleted(&answer), "{door:?}: {answer:?}");
-        let tombstone = lab.item(&format!("client#{}", door.client())).await.unwrap()["tombstone"].clone();
+        let tombstone = fixture.item(&format!("client#{}", door.client())).await.unwrap()["tombstone"].clone();
         assert_eq!(tombstone.as_m().unwrap()["name"], AttributeValue::S("renamed".to_owned()));
     }
 }
@@ -217,18 +215,18 @@ async fn a_change_that_no_decision_rests_on_does_not_stop_a_delete() {
 #[tokio::test]
 async fn a_client_that_is_protected_after_a_try_that_went_unheard_is_a_503_and_no_refusal() {
     for door in Door::ALL {
-        for (mishap, refused) in [(Mishap::Reset, false), (Mishap::error(400, "ThrottlingException"), true)] {
-            let lab = Lab::with_samples().await;
-            lab.wire.take_calls();
-            lab.wire.plan("UpdateItem", mishap);
-            meanwhile(&lab, door.client(), "protected", AttributeValue::Bool(true));
-            let answer = door.delete(&lab).await;
+        for (fault, refused) in [(wire::Fault::Reset, false), (wire::Fault::error(400, "ThrottlingException"), true)] {
+            let fixture = Fixture::with_samples().await;
+            fixture.wire.take_calls();
+            fixture.wire.plan("UpdateItem", fault);
+            meanwhile(&fixture, door.client(), "protected", AttributeValue::Bool(true));
+            let answer = door.delete(&fixture).await;
             assert!(!door.says_deleted(&answer), "{door:?}: {answer:?}");
             let told = format!("{} {}", answer.status(), support::text(&answer));
             let unavailable = answer.status() == 503 || told.contains("A001101");
             assert_eq!(unavailable, !refused, "{door:?}: {told}");
-            assert_eq!(lab.wire.take_calls(), ["BatchGetItem", "UpdateItem", "UpdateItem"]);
-            assert!(lab.lives(door.client()).await);
+            assert_eq!(fixture.wire.take_calls(), ["BatchGetItem", "UpdateItem", "UpdateItem"]);
+            assert!(fixture.lives(door.client()).await);
         }
     }
 }
@@ -236,38 +234,38 @@ async fn a_client_that_is_protected_after_a_try_that_went_unheard_is_a_503_and_n
 #[tokio::test]
 async fn a_delete_whose_answer_was_lost_and_that_the_sdk_sends_again_is_a_success() {
     for door in Door::ALL {
-        let lab = Lab::with_samples().await;
-        lab.wire.take_calls();
-        lab.wire.plan("UpdateItem", Mishap::AnswerLost);
-        let answer = door.delete(&lab).await;
+        let fixture = Fixture::with_samples().await;
+        fixture.wire.take_calls();
+        fixture.wire.plan("UpdateItem", wire::Fault::AnswerLost);
+        let answer = door.delete(&fixture).await;
         assert!(door.says_deleted(&answer), "{door:?}: {answer:?}");
-        assert_eq!(lab.wire.take_calls(), ["BatchGetItem", "UpdateItem", "UpdateItem"]);
-        assert!(!lab.lives(door.client()).await);
+        assert_eq!(fixture.wire.take_calls(), ["BatchGetItem", "UpdateItem", "UpdateItem"]);
+        assert!(!fixture.lives(door.client()).await);
     }
 }
 
 #[tokio::test]
 async fn a_tombstone_of_another_request_is_not_taken_for_ones_own() {
     for door in Door::ALL {
-        let lab = Lab::with_samples().await;
-        let other = lab.clone();
-        lab.wire.plan("UpdateItem", Mishap::meanwhile(async move { bury(&other, door.client()).await }));
-        let answer = door.delete(&lab).await;
+        let fixture = Fixture::with_samples().await;
+        let other = fixture.clone();
+        fixture.wire.plan("UpdateItem", wire::Fault::meanwhile(async move { bury(&other, door.client()).await }));
+        let answer = door.delete(&fixture).await;
         assert!(door.says_gone(&answer), "{door:?}: {answer:?}");
     }
 }
 
 /// Deletes the client past the wire, as another invocation would.
-async fn write_tombstone(lab: &Lab, client_id: &str) {
+async fn write_tombstone(fixture: &Fixture, client_id: &str) {
     let record = HashMap::from([
         ("at".to_owned(), AttributeValue::N(seconds(now()))),
         ("by".to_owned(), AttributeValue::S("client#somebody".to_owned())),
         ("via".to_owned(), AttributeValue::S("configuration".to_owned())),
         ("request_id".to_owned(), AttributeValue::S("another".to_owned())),
     ]);
-    lab.client
+    fixture.sdk
         .update_item()
-        .table_name(&lab.table)
+        .table_name(&fixture.table)
         .key("pk", AttributeValue::S(format!("client#{client_id}")))
         .update_expression("SET tombstone = client, deleted = :record REMOVE client")
         .expression_attribute_values(":record", AttributeValue::M(record))
@@ -283,9 +281,9 @@ fn seconds(instant: SystemTime) -> String {
 #[tokio::test]
 async fn an_unavailable_database_is_503_with_retry_after_in_the_doors_envelope() {
     for door in Door::ALL {
-        let lab = Lab::with_samples().await;
-        (0..4).for_each(|_| lab.wire.plan("BatchGetItem", Mishap::error(400, "ThrottlingException")));
-        let answer = door.delete(&lab).await;
+        let fixture = Fixture::with_samples().await;
+        (0..4).for_each(|_| fixture.wire.plan("BatchGetItem", wire::Fault::error(400, "ThrottlingException")));
+        let answer = door.delete(&fixture).await;
         assert_eq!(answer.status(), 503, "{door:?}");
         assert_eq!(support::header(&answer, "retry-after"), Some("1"));
         let member = match door {
@@ -294,16 +292,16 @@ async fn an_unavailable_database_is_503_with_retry_after_in_the_doors_envelope()
             Authlete => "resultCode",
         };
         assert!(json(&answer)[member].is_string(), "{door:?}");
-        assert!(lab.lives(door.client()).await);
+        assert!(fixture.lives(door.client()).await);
     }
 }
 
 #[tokio::test]
 async fn a_write_that_is_throttled_to_the_end_deletes_nothing_and_says_so() {
     for door in Door::ALL {
-        let lab = Lab::with_samples().await;
-        (0..4).for_each(|_| lab.wire.plan("UpdateItem", Mishap::error(400, "ThrottlingException")));
-        let answer = door.delete(&lab).await;
+        let fixture = Fixture::with_samples().await;
+        (0..4).for_each(|_| fixture.wire.plan("UpdateItem", wire::Fault::error(400, "ThrottlingException")));
+        let answer = door.delete(&fixture).await;
         match door {
             Configuration | Registration => {
                 assert_eq!(answer.status(), 503, "{door:?}");
@@ -317,16 +315,16 @@ async fn a_write_that_is_throttled_to_the_end_deletes_nothing_and_says_so() {
                 assert_eq!(content["error"], "server_error");
             }
         }
-        assert!(lab.lives(door.client()).await, "{door:?}");
+        assert!(fixture.lives(door.client()).await, "{door:?}");
     }
 }
 
 #[tokio::test]
 async fn a_fault_that_does_not_pass_is_500_without_its_text() {
     for door in Door::ALL {
-        let lab = Lab::with_samples().await;
-        lab.wire.plan("BatchGetItem", Mishap::error(400, "AccessDeniedException"));
-        let answer = door.delete(&lab).await;
+        let fixture = Fixture::with_samples().await;
+        fixture.wire.plan("BatchGetItem", wire::Fault::error(400, "AccessDeniedException"));
+        let answer = door.delete(&fixture).await;
         assert_eq!(answer.status(), 500, "{door:?}");
         assert!(!support::text(&answer).contains("AccessDenied"), "{door:?}");
         assert!(!support::text(&answer).contains("as the test asked"), "{door:?}");
@@ -335,22 +333,22 @@ async fn a_fault_that_does_not_pass_is_500_without_its_text() {
 
 #[tokio::test]
 async fn an_item_that_cannot_be_read_is_a_500_only_for_those_who_may_know_of_it() {
-    let lab = Lab::with_samples().await;
-    set(&lab, TARGET, "kind", AttributeValue::S("nonsense".to_owned())).await;
+    let fixture = Fixture::with_samples().await;
+    set(&fixture, TARGET, "kind", AttributeValue::S("nonsense".to_owned())).await;
     let path = format!("/config/{APPLICATION}/clients/{TARGET}");
-    let stranger = lab.send("DELETE", &path, Some(&basic((OWNER.0, "wrong"))), "").await;
+    let stranger = fixture.send("DELETE", &path, Some(&basic((OWNER.0, "wrong"))), "").await;
     assert_eq!(stranger.status(), 401);
-    assert_eq!(Configuration.delete(&lab).await.status(), 500);
+    assert_eq!(Configuration.delete(&fixture).await.status(), 500);
 }
 
 #[tokio::test]
 async fn a_database_that_never_answers_is_503_within_the_time_that_the_invocation_has() {
     for (door, operation) in [(Configuration, "BatchGetItem"), (Registration, "UpdateItem")] {
-        let lab = Lab::with_samples().await;
-        lab.wire.plan(operation, Mishap::Silence);
+        let fixture = Fixture::with_samples().await;
+        fixture.wire.plan(operation, wire::Fault::Silence);
         let mut hurried = support::invocation();
         hurried.deadline -= 9_500;
-        let answer = lab.invoke_in(hurried, &door.event()).await;
+        let answer = fixture.invoke_in(hurried, &door.event()).await;
         assert_eq!(answer.status(), 503, "{door:?}");
     }
 }

@@ -1,9 +1,7 @@
 //! What callers can try: much of everything, deep nesting, two readings of one request, texts that look alike.
 //!
 //! What is promised here is that there is one reading, one answer, and a bound on what it costs.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-mod support;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use deregister::{
@@ -19,8 +17,8 @@ use std::{
     io::{self, Write},
     sync::Once,
 };
-use support::{
-    Lab, basic, bearer, event, json, now,
+use crate::support::{
+    Fixture, basic, bearer, event, json, now,
     sample::{APPLICATION, CLIENT, OWNER, OWNER_ELSEWHERE, RFC_CLIENT, SERVICE, SERVICE_TOKEN, TARGET},
 };
 
@@ -31,9 +29,9 @@ fn id(text: &str) -> Id {
     Id::new(text).unwrap()
 }
 
-async fn create(lab: &Lab, name: &str, kind: Kind) {
+async fn create(fixture: &Fixture, name: &str, kind: Kind) {
     let client = Client { kind, protected: false, version: None, idle: None };
-    assert_eq!(lab.quiet_store().create_client(&id(name), &client).await, Ok(Creation::Done));
+    assert_eq!(fixture.direct().create_client(&id(name), &client).await, Ok(Creation::Done));
 }
 
 fn api_client(application: &str, features: &[&str]) -> ApiClient {
@@ -170,23 +168,23 @@ impl Cost {
 
 #[tokio::test]
 async fn what_a_request_without_good_credentials_costs_is_bounded_however_large_it_is() {
-    let lab = Lab::with_samples().await;
+    let fixture = Fixture::with_samples().await;
     Log::begin();
     for cost in COSTS {
         let mut most_reads = 0;
         for event in cost.requests() {
-            lab.wire.take_calls();
-            let answer = lab.invoke(&event).await;
+            fixture.wire.take_calls();
+            let answer = fixture.invoke(&event).await;
             let beginning: String = event.chars().take(200).collect();
             assert!(answer.status().is_client_error(), "{answer:?} to {beginning}");
 
-            let calls = lab.wire.take_calls();
+            let calls = fixture.wire.take_calls();
             assert!(calls.len() <= MOST_CALLS && calls.iter().all(|call| call == "BatchGetItem"), "{calls:?}");
             if !calls.is_empty() {
-                let asked = lab.wire.last_body();
+                let asked = fixture.wire.last_body();
                 assert!(asked.len() <= MOST_ASKED, "{} bytes asked for {beginning}", asked.len());
                 let asked: Value = serde_json::from_str(&asked).unwrap();
-                most_reads = most_reads.max(asked["RequestItems"][&lab.table]["Keys"].as_array().unwrap().len());
+                most_reads = most_reads.max(asked["RequestItems"][&fixture.table]["Keys"].as_array().unwrap().len());
             }
             let answered = serde_json::to_string(&Answer { response: answer, cookies: None }).unwrap();
             assert!(answered.len() <= MOST_ANSWERED, "{answered}");
@@ -200,25 +198,25 @@ async fn what_a_request_without_good_credentials_costs_is_bounded_however_large_
 /// So that the number of keys above is the number of read units.
 #[tokio::test]
 async fn an_item_of_the_usual_size_is_one_read_unit() {
-    let lab = Lab::with_samples().await;
-    let items = lab.client.scan().table_name(&lab.table).send().await.unwrap().items.unwrap();
+    let fixture = Fixture::with_samples().await;
+    let items = fixture.sdk.scan().table_name(&fixture.table).send().await.unwrap().items.unwrap();
     assert!(items.iter().all(|item| format!("{item:?}").len() <= READ_UNIT));
 }
 
 /// Anybody can name a client, and have its item read.
 #[tokio::test]
 async fn unreadable_entries_of_an_allow_list_are_one_short_line_of_the_log_however_many_there_are() {
-    let lab = Lab::with_samples().await;
+    let fixture = Fixture::with_samples().await;
     let entries = (0..10_000).map(|n| format!("{n}.0.113.0/33"));
     let listed = ApiClient { ip_allow_list: AllowList::new(entries), ..api_client(APPLICATION, &["owner"]) };
-    create(&lab, "many", Kind::Api(listed)).await;
+    create(&fixture, "many", Kind::Api(listed)).await;
     let listed = ApiClient { ip_allow_list: AllowList::new(["x".repeat(300 * KIB)]), ..api_client(APPLICATION, &[]) };
-    create(&lab, "long", Kind::Api(listed)).await;
+    create(&fixture, "long", Kind::Api(listed)).await;
 
     Log::begin();
     for (client, credentials) in [("many", basic(("x", "x"))), ("long", basic(("many", "x")))] {
         let path = format!("/config/{APPLICATION}/clients/{client}");
-        assert_eq!(lab.send("DELETE", &path, Some(&credentials), "").await.status(), 401);
+        assert_eq!(fixture.send("DELETE", &path, Some(&credentials), "").await.status(), 401);
     }
     let logged = Log::take();
     // For each request its own line, and one for each of the lists that it meets.
@@ -229,17 +227,17 @@ async fn unreadable_entries_of_an_allow_list_are_one_short_line_of_the_log_howev
 /// Anybody can name a client that cannot be read, and have the reason logged.
 #[tokio::test]
 async fn the_reason_why_an_item_cannot_be_read_is_short_and_quotes_nothing_of_it() {
-    let lab = Lab::with_samples().await;
+    let fixture = Fixture::with_samples().await;
     let text = |text: &str| AttributeValue::S(text.to_owned());
     let secret = "stored-in-clear-".repeat(KIB);
     for (client, member) in [("a", "secrets"), ("b", "protected"), ("c", "kind"), ("d", "version")] {
         let members = [("kind", text("api")), ("app_id", text(APPLICATION)), (member, text(&secret))];
         let members = members.map(|(name, value)| (name.to_owned(), value)).into();
-        let put = lab.client.put_item().table_name(&lab.table).item("pk", text(&format!("client#{client}")));
+        let put = fixture.sdk.put_item().table_name(&fixture.table).item("pk", text(&format!("client#{client}")));
         put.item("client", AttributeValue::M(members)).send().await.unwrap();
 
         Log::begin();
-        let answer = lab.send("DELETE", &format!("/register/{client}"), Some(&bearer("x")), "").await;
+        let answer = fixture.send("DELETE", &format!("/register/{client}"), Some(&bearer("x")), "").await;
         assert_eq!(answer.status(), 500);
         let logged = Log::take();
         assert!(logged.contains(&format!("client#{client}")), "{member}");
@@ -250,13 +248,13 @@ async fn the_reason_why_an_item_cannot_be_read_is_short_and_quotes_nothing_of_it
 
 #[tokio::test]
 async fn ten_thousand_entries_of_an_allow_list_are_decided_by_each() {
-    let lab = Lab::with_samples().await;
+    let fixture = Fixture::with_samples().await;
     let others: Vec<_> = (0..10_000).map(|n| format!("10.{}.{}.0/24", n / 256, n % 256)).collect();
     for (caller, last, status) in [("outside", "203.0.113.8", 403), ("inside", "203.0.113.7", 204)] {
         let ip_allow_list = AllowList::new(others.iter().map(String::as_str).chain([last]));
-        create(&lab, caller, Kind::Api(ApiClient { ip_allow_list, ..api_client(APPLICATION, &["owner"]) })).await;
+        create(&fixture, caller, Kind::Api(ApiClient { ip_allow_list, ..api_client(APPLICATION, &["owner"]) })).await;
         let path = format!("/config/{APPLICATION}/clients/{TARGET}");
-        let answer = lab.send("DELETE", &path, Some(&basic((caller, "secret"))), "").await;
+        let answer = fixture.send("DELETE", &path, Some(&basic((caller, "secret"))), "").await;
         assert_eq!(answer.status(), status, "{caller}");
     }
 }
@@ -265,7 +263,7 @@ async fn ten_thousand_entries_of_an_allow_list_are_decided_by_each() {
 
 #[tokio::test]
 async fn nesting_of_any_depth_overflows_no_stack() {
-    let lab = Lab::with_samples().await;
+    let fixture = Fixture::with_samples().await;
     let authlete = format!("/api/{SERVICE}/client/registration/delete");
     for (open, close) in [("[", "]"), (r#"{"a":"#, "}")] {
         let deep = format!("{}1{}", open.repeat(100_000), close.repeat(100_000));
@@ -283,7 +281,7 @@ async fn nesting_of_any_depth_overflows_no_stack() {
             format!(r#""another":{deep}"#),
         ] {
             if let Ok(event) = serde_json::from_str(&format!(r#"{{"rawPath":"/register/x",{members}}}"#)) {
-                let answer = lab.function.call(LambdaEvent::new(event, support::invocation())).await.unwrap();
+                let answer = fixture.function.call(LambdaEvent::new(event, support::invocation())).await.unwrap();
                 assert_eq!(answer.response.status(), 405, "{}", &members[..40]);
             }
         }
@@ -295,7 +293,7 @@ async fn nesting_of_any_depth_overflows_no_stack() {
             (format!(r#"{{"clientId":{within_64_kib}}}"#), 400),
             (format!(r#"{{"clientId":"x","json":{within_64_kib}}}"#), 200),
         ] {
-            let answer = lab.send("POST", &authlete, Some(&bearer(SERVICE_TOKEN)), &body).await;
+            let answer = fixture.send("POST", &authlete, Some(&bearer(SERVICE_TOKEN)), &body).await;
             assert_eq!(answer.status(), status, "{}", &body[..40]);
         }
     }
@@ -403,7 +401,7 @@ fn a_member_that_stands_twice_in_an_event_has_no_reading() {
 
 #[tokio::test]
 async fn a_header_field_whose_name_stands_twice_in_an_event_is_two_lines() {
-    let lab = Lab::with_samples().await;
+    let fixture = Fixture::with_samples().await;
     let (right, path) = (bearer(RFC_CLIENT.1), format!("/register/{}", RFC_CLIENT.0));
     for (first, second) in [("authorization", "authorization"), ("authorization", "Authorization")] {
         for headers in ["headers", "multiValueHeaders"] {
@@ -411,30 +409,30 @@ async fn a_header_field_whose_name_stands_twice_in_an_event_is_two_lines() {
                 r#"{{"rawPath":"{path}","requestContext":{{"http":{{"method":"DELETE"}}}},
                 "{headers}":{{"{first}":"{right}","{second}":"{right}"}}}}"#
             );
-            assert_eq!(lab.invoke(&event).await.status(), 400, "{first} and {second} in {headers}");
+            assert_eq!(fixture.invoke(&event).await.status(), 400, "{first} and {second} in {headers}");
         }
     }
-    assert!(lab.lives(RFC_CLIENT.0).await);
+    assert!(fixture.lives(RFC_CLIENT.0).await);
 }
 
 #[tokio::test]
 async fn only_the_exact_name_is_authorization() {
-    let lab = Lab::with_samples().await;
+    let fixture = Fixture::with_samples().await;
     let right = bearer(RFC_CLIENT.1);
     let names = ["authorization ", " authorization", "authorization\0", "authorization:", "\u{430}uthorization"];
     let names =
         names.into_iter().chain(["author\u{131}zation", "proxy-authorization", "x-amzn-remapped-authorization"]);
     for name in names {
         let answer =
-            lab.invoke(&event("DELETE", &format!("/register/{}", RFC_CLIENT.0), "", &[(name, &right)], "")).await;
+            fixture.invoke(&event("DELETE", &format!("/register/{}", RFC_CLIENT.0), "", &[(name, &right)], "")).await;
         assert_eq!(answer.status(), 401, "{name:?}");
     }
-    assert!(lab.lives(RFC_CLIENT.0).await);
+    assert!(fixture.lives(RFC_CLIENT.0).await);
 }
 
 #[tokio::test]
 async fn a_member_of_a_body_that_stands_twice_is_refused_however_it_is_written() {
-    let lab = Lab::with_samples().await;
+    let fixture = Fixture::with_samples().await;
     let (path, credentials) = (format!("/api/{SERVICE}/client/registration/delete"), bearer(SERVICE_TOKEN));
     let (client, token) = CLIENT;
     let json = [
@@ -454,10 +452,10 @@ async fn a_member_of_a_body_that_stands_twice_is_refused_however_it_is_written()
         .chain(forms.iter().map(|body| ("application/x-www-form-urlencoded", body)))
     {
         let headers = [("authorization", credentials.as_str()), ("content-type", media_type)];
-        let answer = lab.invoke(&event("POST", &path, "", &headers, body)).await;
+        let answer = fixture.invoke(&event("POST", &path, "", &headers, body)).await;
         assert_eq!(json_code(&answer), "A258201", "{body}");
     }
-    assert!(lab.lives(client).await);
+    assert!(fixture.lives(client).await);
 }
 
 fn json_code(answer: &Response<Body>) -> Value {
@@ -467,12 +465,12 @@ fn json_code(answer: &Response<Body>) -> Value {
 /// Members have one name each: what another reader may take for it is not read.
 #[tokio::test]
 async fn only_the_exact_name_is_a_member_of_a_body() {
-    let lab = Lab::with_samples().await;
+    let fixture = Fixture::with_samples().await;
     let path = format!("/api/{SERVICE}/client/registration/delete");
     for name in ["clientid", "ClientId", "client_id", "clientId ", "client\u{406}d", "client\u{200b}Id"] {
         let body = json!({ name: CLIENT.0, "token": CLIENT.1 }).to_string();
         assert_eq!(
-            json_code(&lab.send("POST", &path, Some(&bearer(SERVICE_TOKEN)), &body).await),
+            json_code(&fixture.send("POST", &path, Some(&bearer(SERVICE_TOKEN)), &body).await),
             "A215301",
             "{name:?}"
         );
@@ -482,42 +480,42 @@ async fn only_the_exact_name_is_a_member_of_a_body() {
 /// Spaces alone stand between a scheme and its credentials, and white space around a value is a space or a tab.
 #[tokio::test]
 async fn only_spaces_and_tabs_are_white_space_and_only_where_they_may_be() {
-    let lab = Lab::with_samples().await;
+    let fixture = Fixture::with_samples().await;
     let (client, token) = RFC_CLIENT;
     for line in [format!("Bearer \t{token}"), format!("Bearer\t{token}"), format!("Bearer \u{a0}{token}")] {
-        let answer = lab.send("DELETE", &format!("/register/{client}"), Some(&line), "").await;
+        let answer = fixture.send("DELETE", &format!("/register/{client}"), Some(&line), "").await;
         assert!(answer.status().is_client_error(), "{line:?}");
     }
     let (path, credentials) = (format!("/api/{SERVICE}/client/registration/delete"), bearer(SERVICE_TOKEN));
     let body = json!({ "clientId": CLIENT.0, "token": CLIENT.1 }).to_string();
     for media_type in ["application/json\u{a0}", "\u{3000}application/json", "\u{85}application/json;charset=utf-8"] {
         let headers = [("authorization", credentials.as_str()), ("content-type", media_type)];
-        let answer = lab.invoke(&event("POST", &path, "", &headers, &body)).await;
+        let answer = fixture.invoke(&event("POST", &path, "", &headers, &body)).await;
         assert_eq!(json_code(&answer), "A258201", "{media_type:?}");
     }
-    assert!(lab.lives(client).await && lab.lives(CLIENT.0).await);
+    assert!(fixture.lives(client).await && fixture.lives(CLIENT.0).await);
 
     let line = format!(" \tBearer  {token}\t ");
-    assert_eq!(lab.send("DELETE", &format!("/register/{client}"), Some(&line), "").await.status(), 204);
+    assert_eq!(fixture.send("DELETE", &format!("/register/{client}"), Some(&line), "").await.status(), 204);
 }
 
 #[tokio::test]
 async fn a_token_in_the_query_is_refused_however_its_name_is_written() {
-    let lab = Lab::with_samples().await;
+    let fixture = Fixture::with_samples().await;
     let path = format!("/register/{}", RFC_CLIENT.0);
     let headers = [("authorization", bearer(RFC_CLIENT.1))];
     let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
     for query in
         ["access%5Ftoken=a", "%61ccess_token", "access_token=", "a=b&access_token=a", "%FF&&=&access_token=a&%zz"]
     {
-        assert_eq!(lab.invoke(&event("DELETE", &path, query, &headers, "")).await.status(), 400, "{query}");
+        assert_eq!(fixture.invoke(&event("DELETE", &path, query, &headers, "")).await.status(), 400, "{query}");
     }
-    assert!(lab.lives(RFC_CLIENT.0).await);
+    assert!(fixture.lives(RFC_CLIENT.0).await);
 }
 
 #[tokio::test]
 async fn a_path_is_split_before_it_is_decoded_and_never_resolved() {
-    let lab = Lab::with_samples().await;
+    let fixture = Fixture::with_samples().await;
     let (client, owner, token) = (RFC_CLIENT.0, basic(OWNER), bearer(RFC_CLIENT.1));
     for (path, credentials, status) in [
         (format!("/register%2F{client}"), &token, 404),
@@ -541,15 +539,15 @@ async fn a_path_is_split_before_it_is_decoded_and_never_resolved() {
         (format!("/config/{APPLICATION}/clients/x/../{TARGET}"), &owner, 404),
         (format!("/config/{APPLICATION}/clients/{TARGET}%20"), &owner, 404),
     ] {
-        assert_eq!(lab.send("DELETE", &path, Some(credentials), "").await.status(), status, "{path}");
+        assert_eq!(fixture.send("DELETE", &path, Some(credentials), "").await.status(), status, "{path}");
     }
     // Overlong forms, surrogates and half characters are no UTF-8, and nobody's id.
-    lab.wire.take_calls();
+    fixture.wire.take_calls();
     for id in ["%C0%AF", "%E0%80%AF", "%ED%A0%80", "%C3", "%F4%90%80%80"] {
-        assert_eq!(lab.send("DELETE", &format!("/register/{id}"), Some(&token), "").await.status(), 401, "{id}");
+        assert_eq!(fixture.send("DELETE", &format!("/register/{id}"), Some(&token), "").await.status(), 401, "{id}");
     }
-    assert!(lab.wire.take_calls().is_empty());
-    assert!(lab.lives(client).await && lab.lives(TARGET).await);
+    assert!(fixture.wire.take_calls().is_empty());
+    assert!(fixture.lives(client).await && fixture.lives(TARGET).await);
 }
 
 // What looks alike.
@@ -569,16 +567,16 @@ const OWNER_ALIKE: [&str; 9] = [
 
 #[tokio::test]
 async fn a_feature_that_looks_like_owner_neither_opens_the_door_nor_protects() {
-    let lab = Lab::with_samples().await;
+    let fixture = Fixture::with_samples().await;
     for feature in OWNER_ALIKE {
-        create(&lab, &format!("a {feature}"), Kind::Api(api_client(APPLICATION, &[feature]))).await;
+        create(&fixture, &format!("a {feature}"), Kind::Api(api_client(APPLICATION, &[feature]))).await;
         let path = format!("/config/{APPLICATION}/clients/{TARGET}");
-        let answer = lab.send("DELETE", &path, Some(&basic((&format!("a {feature}"), "secret"))), "").await;
+        let answer = fixture.send("DELETE", &path, Some(&basic((&format!("a {feature}"), "secret"))), "").await;
         assert_eq!(answer.status(), 403, "{feature:?}");
 
         let encoded = percent_encoding::utf8_percent_encode(feature, percent_encoding::NON_ALPHANUMERIC);
         let path = format!("/config/{APPLICATION}/clients/a%20{encoded}");
-        assert_eq!(lab.send("DELETE", &path, Some(&basic(OWNER)), "").await.status(), 204, "{feature:?}");
+        assert_eq!(fixture.send("DELETE", &path, Some(&basic(OWNER)), "").await.status(), 204, "{feature:?}");
     }
 }
 
@@ -597,13 +595,13 @@ const ID_ALIKE: [&str; 9] = [
 
 #[tokio::test]
 async fn ids_that_look_alike_are_different_ids_at_every_door() {
-    let lab = Lab::with_samples().await;
+    let fixture = Fixture::with_samples().await;
     let encode = |id: &str| percent_encoding::utf8_percent_encode(id, percent_encoding::NON_ALPHANUMERIC).to_string();
     let [first, alike @ ..] = ID_ALIKE;
-    create(&lab, &format!("{first} api"), Kind::Api(api_client(first, &[]))).await;
-    create(&lab, &format!("{first} owner"), Kind::Api(api_client(first, &["owner"]))).await;
-    create(&lab, &format!("{first} oauth"), oauth_client(SERVICE)).await;
-    lab.quiet_store().create_service(&id(first), &Service::default()).await.unwrap();
+    create(&fixture, &format!("{first} api"), Kind::Api(api_client(first, &[]))).await;
+    create(&fixture, &format!("{first} owner"), Kind::Api(api_client(first, &["owner"]))).await;
+    create(&fixture, &format!("{first} oauth"), oauth_client(SERVICE)).await;
+    fixture.direct().create_service(&id(first), &Service::default()).await.unwrap();
 
     let owner = basic((&format!("{first} owner"), "secret"));
     for other in alike {
@@ -614,24 +612,24 @@ async fn ids_that_look_alike_are_different_ids_at_every_door() {
             (format!("/config/{mine}/clients/{mine}%20api"), &basic((&format!("{other} owner"), "secret")), 401),
             (format!("/register/{another}%20oauth"), &bearer("token"), 401),
         ] {
-            assert_eq!(lab.send("DELETE", &path, Some(credentials), "").await.status(), status, "{other:?}: {path}");
+            assert_eq!(fixture.send("DELETE", &path, Some(credentials), "").await.status(), status, "{other:?}: {path}");
         }
         let call = format!("/api/{SERVICE}/client/registration/delete");
         let body = json!({ "clientId": format!("{other} oauth"), "token": "token" }).to_string();
-        let answer = lab.send("POST", &call, Some(&bearer(SERVICE_TOKEN)), &body).await;
+        let answer = fixture.send("POST", &call, Some(&bearer(SERVICE_TOKEN)), &body).await;
         assert_eq!(json_code(&answer), "A215302", "{other:?}");
     }
-    assert!(lab.lives(&format!("{first} api")).await && lab.lives(&format!("{first} oauth")).await);
+    assert!(fixture.lives(&format!("{first} api")).await && fixture.lives(&format!("{first} oauth")).await);
 }
 
 #[tokio::test]
 async fn an_id_with_line_breaks_and_quotes_forges_no_line_of_the_log() {
-    let lab = Lab::with_samples().await;
+    let fixture = Fixture::with_samples().await;
     let forged = "x\",\"outcome\":\"deleted\"}\n{\"level\":\"INFO\",\"outcome\":\"deleted\"}\r\u{2028}\0";
-    create(&lab, forged, oauth_client(SERVICE)).await;
+    create(&fixture, forged, oauth_client(SERVICE)).await;
     let encoded = percent_encoding::utf8_percent_encode(forged, percent_encoding::NON_ALPHANUMERIC);
     Log::begin();
-    assert_eq!(lab.send("DELETE", &format!("/register/{encoded}"), Some(&bearer("x")), "").await.status(), 401);
+    assert_eq!(fixture.send("DELETE", &format!("/register/{encoded}"), Some(&bearer("x")), "").await.status(), 401);
     let logged = Log::take();
     assert_eq!(logged.trim_end().split(['\n', '\r']).count(), 1, "{logged}");
     let line: Value = serde_json::from_str(&logged).unwrap();
@@ -740,7 +738,7 @@ fn an_address_in_a_block_is_read_as_strictly_as_one_by_itself() {
 
 #[tokio::test]
 async fn an_address_that_is_not_one_is_no_address() {
-    let lab = Lab::with_samples().await;
+    let fixture = Fixture::with_samples().await;
     let path = format!("/config/{APPLICATION}/clients/{TARGET}");
     let request = event("DELETE", &path, "", &[("authorization", &basic(OWNER_ELSEWHERE))], "");
     let from = |address: &str| {
@@ -762,7 +760,7 @@ async fn an_address_that_is_not_one_is_no_address() {
         "[::ffff:198.51.100.7]",
         "unknown",
     ] {
-        assert_eq!(lab.invoke(&from(address)).await.status(), 403, "{address:?}");
+        assert_eq!(fixture.invoke(&from(address)).await.status(), 403, "{address:?}");
     }
-    assert_eq!(lab.invoke(&from("::ffff:198.51.100.7")).await.status(), 204);
+    assert_eq!(fixture.invoke(&from("::ffff:198.51.100.7")).await.status(), 204);
 }

@@ -4,11 +4,7 @@
 //! Each fault strikes once or for ever, each of the two calls, at each of the three doors. The SDK is configured as it is
 //! deployed, between a wire that lies and a network that breaks. What is seen is written to `target/fault-matrix.md`.
 //! Over HTTPS there is no network that could be broken, so that nothing is tested there.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-#[path = "support/proxy.rs"]
-mod proxy;
-mod support;
 
 use aws_sdk_dynamodb::config::retry::RetryPartition;
 use deregister::{
@@ -17,26 +13,26 @@ use deregister::{
     settings::Settings,
 };
 use lambda_http::{Body, Context, LambdaEvent, Response};
-use proxy::{
+use crate::support::proxy::{
     Break::{self, Deaf, Mute, Refused, ResetAfter, ResetBefore, ResetDuring, Stuck, Truncated},
     Proxy,
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fs, path::Path, sync::Mutex, time::Duration};
-use support::{
-    Lab,
+use crate::support::{
+    Fixture,
     door::Door::{self, Authlete, Configuration, Registration},
     header, now,
     sample::{CLIENT, OWNER, RFC_CLIENT, SERVICE_TOKEN},
     text,
-    wire::{Mishap, Wire},
+    wire::{wire::Fault, Wire},
 };
 use tokio::time::timeout;
 
 /// A fault, and what has to come of it.
 struct Fault {
     name: &'static str,
-    strike: Box<dyn Fn(&Proxy) -> Mishap>,
+    strike: Box<dyn Fn(&Proxy) -> wire::Fault>,
     /// How many tries it strikes where it does not last.
     times: usize,
     read: Cell,
@@ -89,19 +85,19 @@ const FAILED: Cell = Ok([failed(1), failed(1)]);
 const READS_ONLY: Cell = Err("it belongs to reads");
 const WRITES_ONLY: Cell = Err("it belongs to writes");
 
-fn fault(name: &'static str, strike: impl Fn(&Proxy) -> Mishap + 'static, read: Cell, write: Cell) -> Fault {
+fn fault(name: &'static str, strike: impl Fn(&Proxy) -> wire::Fault + 'static, read: Cell, write: Cell) -> Fault {
     Fault { name, strike: Box::new(strike), times: 1, read, write }
 }
 /// The database answers this error.
 fn error(status: u16, name: &'static str, read: Cell, write: Cell) -> Fault {
-    fault(name, move |_| Mishap::error(status, name), read, write)
+    fault(name, move |_| wire::Fault::error(status, name), read, write)
 }
 /// The database does as it is told, and this is answered.
 fn garbled(name: &'static str, status: u16, body: &'static str, read: Cell, write: Cell) -> Fault {
-    fault(name, move |_| Mishap::Replaced(status, body), read, write)
+    fault(name, move |_| wire::Fault::Replaced(status, body), read, write)
 }
 fn network(name: &'static str, how: Break, read: Cell, write: Cell) -> Fault {
-    fault(name, move |proxy| Mishap::during(proxy.clone().broken(how)), read, write)
+    fault(name, move |proxy| wire::Fault::during(proxy.clone().broken(how)), read, write)
 }
 
 /// What else the environment says, and how many milliseconds the invocation may take.
@@ -121,14 +117,14 @@ async fn what_passes_at_the_database_is_tried_again_and_503_where_it_lasts() {
         error(500, "InternalServerError", RETRIED, RETRIED),
         garbled("InternalServerError, the work done", 500, "{}", RETRIED, RETRIED_UNHEARD),
         error(503, "ServiceUnavailable", RETRIED, RETRIED),
-        fault("502 without JSON", |_| Mishap::Answer(502, "<html>".to_owned()), RETRIED, RETRIED),
+        fault("502 without JSON", |_| wire::Fault::Answer(502, "<html>".to_owned()), RETRIED, RETRIED),
     ];
     hold(1, AS_DEPLOYED, &faults).await;
 }
 
 #[tokio::test]
 async fn unprocessed_keys_are_asked_for_in_four_rounds_and_503_where_they_last() {
-    let rounds = |name, times, read| Fault { times, ..fault(name, |_| Mishap::Unprocessed, read, READS_ONLY) };
+    let rounds = |name, times, read| Fault { times, ..fault(name, |_| wire::Fault::Unprocessed, read, READS_ONLY) };
     let three = Ok([deleted(4), unavailable(4)]);
     hold(2, AS_DEPLOYED, &[rounds("UnprocessedKeys", 1, RETRIED), rounds("UnprocessedKeys again", 3, three)]).await;
 }
@@ -158,12 +154,12 @@ async fn a_broken_connection_costs_one_try_and_is_503_where_all_break() {
 /// As after a pause in which Lambda froze the function.
 #[tokio::test]
 async fn a_connection_that_was_closed_while_idle_costs_no_try() {
-    let Some(lab) = breakable().await else { return };
+    let Some(fixture) = breakable().await else { return };
     for door in [Configuration, Registration, Authlete] {
-        let site = Site::open(&lab, AS_DEPLOYED).await;
+        let site = Site::open(&fixture, AS_DEPLOYED).await;
         drop(site.proxy.clone().broken(ResetBefore).await);
         // Time in which the pool hears of it: news of the network come in their order.
-        lab.item("nobody").await;
+        fixture.item("nobody").await;
         let answer = site.answer(door, support::invocation()).await;
         assert_eq!((told(&answer), site.wire.take_calls().len()), (expected(door, "", Deleted), 2));
     }
@@ -195,7 +191,7 @@ async fn an_answer_that_cannot_be_read_is_503_and_decides_nothing() {
     let faults = [
         garbled("200 without JSON", 200, "<html>", AT_ONCE, AT_ONCE_UNHEARD),
         garbled("200 without a body", 200, "", AT_ONCE, Ok([deleted(1), deleted(1)])),
-        fault("200 without a body, nothing done", |_| Mishap::Answer(200, String::new()), AT_ONCE, says_nothing),
+        fault("200 without a body, nothing done", |_| wire::Fault::Answer(200, String::new()), AT_ONCE, says_nothing),
     ];
     hold(7, AS_DEPLOYED, &faults).await;
 }
@@ -209,7 +205,7 @@ async fn what_does_not_pass_at_the_database_is_500_after_one_try() {
         error(400, "RequestTimeTooSkewed", FAILED, FAILED),
         error(400, "InvalidSignatureException", FAILED, FAILED),
         // This one passes: the SDK signs again, by the date of the answer.
-        fault("InvalidSignatureException, another date", |_| Mishap::Skewed, by_another_clock, by_another_clock),
+        fault("InvalidSignatureException, another date", |_| wire::Fault::Skewed, by_another_clock, by_another_clock),
         error(400, "AccessDeniedException", FAILED, FAILED),
         error(400, "ResourceNotFoundException", FAILED, FAILED),
         error(400, "ItemCollectionSizeLimitExceededException", WRITES_ONLY, Err("the table has no local index")),
@@ -217,21 +213,21 @@ async fn what_does_not_pass_at_the_database_is_500_after_one_try() {
     hold(8, AS_DEPLOYED, &faults).await;
 }
 
-/// A lab between whose function and database there is a network that can be broken.
-async fn breakable() -> Option<Lab> {
-    Some(Lab::with_samples().await).filter(|lab| !lab.endpoint.starts_with("https:"))
+/// A fixture between whose function and database there is a network that can be broken.
+async fn breakable() -> Option<Fixture> {
+    Some(Fixture::with_samples().await).filter(|fixture| !fixture.endpoint.starts_with("https:"))
 }
 
 /// Checks that of these faults comes what is expected, and makes of it this part of the matrix.
 async fn hold(part: u8, pace: Pace, faults: &[Fault]) {
-    let Some(lab) = breakable().await else { return };
+    let Some(fixture) = breakable().await else { return };
     let (mut rows, mut wrong) = (Vec::new(), Vec::new());
     for fault in faults {
         for (call, cell) in [("BatchGetItem", fault.read), ("UpdateItem", fault.write)] {
             let expected = cell.as_ref().map_or(&[][..], |expected| expected);
             rows.extend(cell.err().map(|why| format!("| {} | {call} | n/a: {why} | | | | | |", fault.name)));
             for (times, &expected) in [fault.times, FOR_EVER].into_iter().zip(expected) {
-                let strike = |door| Box::pin(strike(&lab, pace, (fault, times), call, expected, door));
+                let strike = |door| Box::pin(strike(&fixture, pace, (fault, times), call, expected, door));
                 let doors = tokio::join!(strike(Configuration), strike(Registration), strike(Authlete));
                 for (row, difference) in <[_; 3]>::from(doors) {
                     wrong.extend(difference.map(|difference| format!("{row}\n{difference}")));
@@ -248,26 +244,26 @@ const FOR_EVER: usize = 99;
 
 /// Strikes a request: its row in the matrix, and the difference to what is expected.
 async fn strike(
-    lab: &Lab,
+    fixture: &Fixture,
     pace: Pace,
     (fault, times): (&Fault, usize),
     call: &'static str,
     of: Expected,
     door: Door,
 ) -> (String, Option<String>) {
-    let site = Site::open(lab, pace).await;
+    let site = Site::open(fixture, pace).await;
     (0..times).for_each(|_| site.wire.plan(call, (fault.strike)(&site.proxy)));
     let opened = site.proxy.connections();
     let key = format!("client#{}", door.client());
-    let before = lab.item(&key).await.unwrap();
+    let before = fixture.item(&key).await.unwrap();
     let mut invocation = support::invocation();
     invocation.deadline = invocation.deadline - 10_000 + pace.1;
     let request_id = invocation.request_id.clone();
 
     let answer = timeout(Duration::from_millis(pace.1), site.answer(door, invocation)).await.unwrap();
 
-    let table = fate(&before, &lab.item(&key).await.unwrap(), &request_id);
-    lab.client.put_item().table_name(&lab.table).set_item(Some(before)).send().await.unwrap();
+    let table = fate(&before, &fixture.item(&key).await.unwrap(), &request_id);
+    fixture.sdk.put_item().table_name(&fixture.table).set_item(Some(before)).send().await.unwrap();
     let (calls, connections) = (site.wire.take_calls(), site.proxy.connections() - opened);
     let struck = vec![call; of.tries];
     let expected_calls = match (call, of.outcome) {
@@ -319,9 +315,9 @@ struct Site {
 const DATABASE_SECRETS: [&str; 2] = ["wJalrXUtnFEMIK7MDENGbPxRfiCY", "IQoJb3JpZ2luX2VjEXAMPLE"];
 
 impl Site {
-    async fn open(lab: &Lab, (more, _): Pace) -> Self {
-        let proxy = Proxy::before(&lab.endpoint);
-        let ([key, session], url, table) = (DATABASE_SECRETS, proxy.url(), &lab.table);
+    async fn open(fixture: &Fixture, (more, _): Pace) -> Self {
+        let proxy = Proxy::before(&fixture.endpoint);
+        let ([key, session], url, table) = (DATABASE_SECRETS, proxy.url(), &fixture.table);
         let environment = format!(
             "AWS_LAMBDA_RUNTIME_API=127.0.0.1:9001 AWS_REGION=eu-central-1 AWS_ACCESS_KEY_ID=test \
              AWS_SECRET_ACCESS_KEY={key} AWS_SESSION_TOKEN={session} AWS_ENDPOINT_URL_DYNAMODB={url} \

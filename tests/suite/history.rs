@@ -5,9 +5,7 @@
 //! to the scheduler. Whoever restores a client or removes its tombstone reads the record first, and writes on condition
 //! that it still stands, so that no record gets lost. Both wait until the request has ended, as people and the time to
 //! live do; `tests/model.rs` has the rest.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-mod support;
 
 use aws_sdk_dynamodb::{
     error::{ProvideErrorMetadata, SdkError},
@@ -28,7 +26,7 @@ use std::{
         atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
-use support::{Lab, basic, bearer, wire::Mishap};
+use crate::support::{Fixture, basic, bearer, wire::Fault};
 use tokio::task::JoinSet;
 
 const APPLICATION: &str = "application";
@@ -141,7 +139,7 @@ struct History {
 }
 
 struct World {
-    lab: Lab,
+    fixture: Fixture,
     /// Past the wire.
     store: ClientsTable,
     lines: Vec<Line>,
@@ -150,9 +148,9 @@ struct World {
 
 impl World {
     async fn new() -> Self {
-        let lab = Lab::empty().await;
-        let store = lab.quiet_store();
-        let world = Self { lab, store, lines: (0..10).map(Line::new).collect(), history: Mutex::default() };
+        let fixture = Fixture::empty().await;
+        let store = fixture.direct();
+        let world = Self { fixture, store, lines: (0..10).map(Line::new).collect(), history: Mutex::default() };
         for (n, line) in world.lines.iter().enumerate() {
             world.create(line, n.is_multiple_of(4)).await;
         }
@@ -176,9 +174,9 @@ impl World {
             14 => self.rotate(line).await,
             15..19 => self.undo(line, random).await,
             _ => {
-                let throttled = || Mishap::error(400, "ThrottlingException");
-                let mishap = [|| Mishap::AnswerLost, || Mishap::Reset, throttled][random.below(3)];
-                self.lab.wire.plan("UpdateItem", mishap());
+                let throttled = || wire::Fault::error(400, "ThrottlingException");
+                let fault = [|| wire::Fault::AnswerLost, || wire::Fault::Reset, throttled][random.below(3)];
+                self.fixture.wire.plan("UpdateItem", fault());
             }
         }
     }
@@ -199,7 +197,7 @@ impl World {
         let late = self.history().spent.contains(secret.as_bytes());
         let invocation = support::invocation();
         let id = invocation.request_id.clone();
-        let status = self.lab.invoke_in(invocation, &event).await.status().as_u16();
+        let status = self.fixture.invoke_in(invocation, &event).await.status().as_u16();
         let request = Request { door, caller: caller.key(), secret, late, target: target.key(), status };
         self.history().requests.insert(id, request);
         self.count(&status.to_string());
@@ -217,7 +215,7 @@ impl World {
 
     /// An update of the item, past the wire.
     fn update(&self, line: &Line) -> UpdateItemFluentBuilder {
-        self.lab.client.update_item().table_name("clients").key("pk", AttributeValue::S(line.key()))
+        self.fixture.sdk.update_item().table_name("clients").key("pk", AttributeValue::S(line.key()))
     }
 
     async fn set_owner(&self, line: &Line, owner: bool) {
@@ -228,7 +226,7 @@ impl World {
 
     /// Replaces the secret.
     async fn rotate(&self, line: &Line) {
-        let Some(mut item) = self.lab.item(&line.key()).await else { return };
+        let Some(mut item) = self.fixture.item(&line.key()).await else { return };
         let Some(client) = item.remove("client") else { return };
         let (old, new) = (digest_of(&from_attribute_value(client).unwrap()), line.new_secret());
         let binary = |digest: Digest| AttributeValue::B(Blob::new(digest.as_bytes()));
@@ -244,7 +242,7 @@ impl World {
 
     /// The record of a deletion whose request has ended.
     async fn record(&self, line: &Line) -> Option<Record> {
-        let mut item = self.lab.item(&line.key()).await?;
+        let mut item = self.fixture.item(&line.key()).await?;
         let client = from_attribute_value(item.remove("tombstone")?).unwrap();
         let deletion: Deletion = from_attribute_value(item.remove("deleted")?).unwrap();
         let has_ended = self.history().requests.contains_key(&deletion.request_id);
@@ -266,7 +264,7 @@ impl World {
                 self.count("restored");
             }
         } else {
-            let delete = self.lab.client.delete_item().table_name("clients").key("pk", AttributeValue::S(line.key()));
+            let delete = self.fixture.sdk.delete_item().table_name("clients").key("pk", AttributeValue::S(line.key()));
             let delete = delete.condition_expression(STANDS).expression_attribute_values(":request", request);
             if done(&delete.send().await) {
                 self.history().records.push(record);

@@ -1,7 +1,5 @@
 //! What `template.yaml` deploys is what the program expects.
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail so")]
 
-mod support;
 
 use aws_sdk_dynamodb::types::{AttributeValue, KeySchemaElement, PutRequest, WriteRequest};
 use deregister::{
@@ -25,8 +23,8 @@ use std::{
     collections::{BTreeSet, HashMap},
     time::Duration,
 };
-use support::{
-    Lab, basic, bearer,
+use crate::support::{
+    Fixture, basic, bearer,
     door::Door,
     event, invocation, now,
     sample::{self, CLIENT, IDLE_CLIENT, RFC_CLIENT, SERVICE, TARGET},
@@ -94,7 +92,7 @@ fn the_table_is_the_one_that_the_store_is_made_for() {
 
 #[tokio::test]
 async fn each_route_leads_to_a_deletion_and_the_role_allows_its_calls_alone() {
-    let lab = Lab::with_samples().await;
+    let fixture = Fixture::with_samples().await;
     let function = &template()["Resources"]["Function"]["Properties"];
     let body = json!({ "clientId": sample::CLIENT.0, "token": sample::CLIENT.1 }).to_string();
     let mut calls = BTreeSet::new();
@@ -113,12 +111,12 @@ async fn each_route_leads_to_a_deletion_and_the_role_allows_its_calls_alone() {
         let path =
             ids.iter().fold(route["Path"].as_str().unwrap().to_owned(), |path, (name, id)| path.replace(name, id));
         let headers = [("authorization", &*authorization), ("content-type", "application/json")];
-        let answer = lab.invoke(&event(route["Method"].as_str().unwrap(), &path, "", &headers, body)).await;
+        let answer = fixture.invoke(&event(route["Method"].as_str().unwrap(), &path, "", &headers, body)).await;
         assert_eq!(answer.status(), status, "{path}: {answer:?}");
-        calls.extend(lab.wire.take_calls().into_iter().map(|call| format!("dynamodb:{call}")));
+        calls.extend(fixture.wire.take_calls().into_iter().map(|call| format!("dynamodb:{call}")));
     }
     for client in [sample::TARGET, sample::RFC_CLIENT.0, sample::CLIENT.0] {
-        assert!(!lab.lives(client).await, "{client}");
+        assert!(!fixture.lives(client).await, "{client}");
     }
 
     let policies = function["Policies"].as_array().unwrap();
@@ -132,24 +130,24 @@ async fn each_route_leads_to_a_deletion_and_the_role_allows_its_calls_alone() {
 }
 
 /// The table of grants, with one of each of these clients, through a wire of its own.
-async fn grants(lab: &Lab, clients: &[&str]) -> (Grants, Wire) {
-    lab.create_grants_table().await;
+async fn grants(fixture: &Fixture, clients: &[&str]) -> (Grants, Wire) {
+    fixture.create_grants_table().await;
     let puts = clients.iter().map(|client| {
         let names = ["client_id", "grant_id"].into_iter();
         let put =
             names.fold(PutRequest::builder(), |put, name| put.item(name, AttributeValue::S((*client).to_owned())));
         WriteRequest::builder().put_request(put.build().unwrap()).build()
     });
-    lab.client.batch_write_item().request_items("grants", puts.collect()).send().await.unwrap();
+    fixture.sdk.batch_write_item().request_items("grants", puts.collect()).send().await.unwrap();
     let wire = Wire::over(past_the_wire());
-    let config = lab.client.config().to_builder().http_client(wire.clone());
+    let config = fixture.sdk.config().to_builder().http_client(wire.clone());
     (Grants::open(config, "grants", "expires_at").await.unwrap(), wire)
 }
 
 /// A run of the sweep, which finds both sample clients due that are idle.
-async fn sweep(lab: &Lab, grants: Option<Grants>, deletes: bool, most: usize) -> Report {
+async fn sweep(fixture: &Fixture, grants: Option<Grants>, deletes: bool, most: usize) -> Report {
     let policy = IdlePolicy { unused: Duration::from_hours(24), used: Duration::from_hours(90 * 24) };
-    let sweep = Sweep { store: lab.store.clone(), grants, policy, deletes, most, clock: now };
+    let sweep = Sweep { store: fixture.clients.clone(), grants, policy, deletes, most, clock: now };
     let event = LambdaEvent::new(serde_json::from_str::<IgnoredAny>("{}").unwrap(), invocation());
     Box::pin(sweep.call(event)).await.unwrap()
 }
@@ -193,11 +191,11 @@ fn of_a_reader(queue: &str) -> [Value; 3] {
 
 #[tokio::test]
 async fn the_cascades_role_allows_its_calls_alone() {
-    let lab = Lab::with_samples().await;
-    let (grants, wire) = grants(&lab, &[TARGET]).await;
-    lab.invoke(&Door::Configuration.event()).await;
-    lab.wire.take_calls();
-    let cascade = Cascade::new(lab.store.clone(), grants, now);
+    let fixture = Fixture::with_samples().await;
+    let (grants, wire) = grants(&fixture, &[TARGET]).await;
+    fixture.invoke(&Door::Configuration.event()).await;
+    fixture.wire.take_calls();
+    let cascade = Cascade::new(fixture.clients.clone(), grants, now);
     let records =
         json!([{ "dynamodb": { "SequenceNumber": "1", "Keys": { "pk": { "S": format!("client#{TARGET}") } } } }]);
     let batch = serde_json::from_value(json!({ "Records": records })).unwrap();
@@ -207,7 +205,7 @@ async fn the_cascades_role_allows_its_calls_alone() {
     let template = template();
     let policies = template["Resources"]["Cascade"]["Properties"]["Policies"].as_array().unwrap();
     let of_tables =
-        [allow(calls(&lab.wire), &json!({ "!GetAtt": "Table.Arn" })), allow(calls(&wire), &json!({ "!Sub": GRANTS }))];
+        [allow(calls(&fixture.wire), &json!({ "!GetAtt": "Table.Arn" })), allow(calls(&wire), &json!({ "!Sub": GRANTS }))];
     assert_eq!(policies[0]["Statement"], json!(of_tables));
     assert_eq!(policies[1]["Statement"], json!(of_a_reader("CascadeQueue")));
     let [of_the_key, of_the_grants_key] = &policies[2..] else { panic!("{policies:?}") };
@@ -217,17 +215,17 @@ async fn the_cascades_role_allows_its_calls_alone() {
 
 #[tokio::test]
 async fn the_sweeps_role_allows_its_calls_alone_and_no_write_while_it_observes() {
-    let lab = Lab::with_samples().await;
-    let (grants, wire) = grants(&lab, &[IDLE_CLIENT]).await;
+    let fixture = Fixture::with_samples().await;
+    let (grants, wire) = grants(&fixture, &[IDLE_CLIENT]).await;
     // It asks the index for what is due, and the table for the rest.
-    lab.store.idle_clients(List::all()[0], now(), None).await.unwrap();
-    let of_the_index = calls(&lab.wire);
-    let asked: Value = serde_json::from_str(&lab.wire.last_body()).unwrap();
+    fixture.clients.idle_clients(List::all()[0], now(), None).await.unwrap();
+    let of_the_index = calls(&fixture.wire);
+    let asked: Value = serde_json::from_str(&fixture.wire.last_body()).unwrap();
     let mut of_runs = Vec::new();
     for deletes in [false, true] {
-        let report = sweep(&lab, Some(grants.clone()), deletes, 10).await;
+        let report = sweep(&fixture, Some(grants.clone()), deletes, 10).await;
         assert_eq!((report.swept, report.granted), (1, 1));
-        of_runs.push(&calls(&lab.wire) - &of_the_index);
+        of_runs.push(&calls(&fixture.wire) - &of_the_index);
     }
 
     let template = template();
@@ -354,12 +352,12 @@ fn the_dashboard_is_json() {
 }
 
 /// The records of a deletion in each way that there is, by that way.
-async fn deletions(lab: &Lab, stream: &mut Stream) -> HashMap<&'static str, Value> {
+async fn deletions(fixture: &Fixture, stream: &mut Stream) -> HashMap<&'static str, Value> {
     let mut records = HashMap::new();
     for (via, door) in
         [("configuration", Door::Configuration), ("registration", Door::Registration), ("authlete", Door::Authlete)]
     {
-        lab.invoke(&door.event()).await;
+        fixture.invoke(&door.event()).await;
         records.insert(via, stream.record().await);
     }
     let request = operator::Request { operator: "operator#jane".to_owned(), target: id(sample::TOKENLESS_CLIENT) };
@@ -369,9 +367,9 @@ async fn deletions(lab: &Lab, stream: &mut Stream) -> HashMap<&'static str, Valu
         source_ip: None,
         request_id: "by-hand".to_owned(),
     };
-    deletion::delete(&lab.store, request, &invocation).await.result.unwrap();
+    deletion::delete(&fixture.clients, request, &invocation).await.result.unwrap();
     records.insert("deregisterctl", stream.record().await);
-    assert_eq!(sweep(lab, None, true, 1).await.swept, 1);
+    assert_eq!(sweep(fixture, None, true, 1).await.swept, 1);
     records.insert("sweep", stream.record().await);
     records
 }
@@ -408,9 +406,9 @@ async fn of_all_changes_in_the_table_deletions_alone_are_handed_on() {
     // Lambda filters by nothing else of a record, and neither of them by the name of the change.
     assert_eq!(pattern.as_object().unwrap().keys().collect::<Vec<_>>(), ["dynamodb"]);
 
-    let lab = Lab::with_samples().await;
-    let (store, mut stream) = (lab.quiet_store(), Stream::of(&lab).await);
-    for (via, record) in deletions(&lab, &mut stream).await {
+    let fixture = Fixture::with_samples().await;
+    let (store, mut stream) = (fixture.direct(), Stream::of(&fixture).await);
+    for (via, record) in deletions(&fixture, &mut stream).await {
         assert_eq!(record["dynamodb"]["NewImage"]["deleted"]["M"]["via"]["S"], via);
         assert!(lets_through(&pattern, &record), "{record}");
     }
@@ -429,14 +427,14 @@ async fn of_all_changes_in_the_table_deletions_alone_are_handed_on() {
     let (later, standing) = (now() + Duration::from_hours(2), store.client_status(&id(CLIENT.0)).await.unwrap());
     assert!(store.note_use(&id(CLIENT.0), &standing, later).await.unwrap());
     others.push(stream.record().await);
-    let longer = lab.client.update_item().table_name(&lab.table).update_expression("SET expires_at = :later");
+    let longer = fixture.sdk.update_item().table_name(&fixture.table).update_expression("SET expires_at = :later");
     let longer = longer.key("pk", AttributeValue::S(format!("client#{}", RFC_CLIENT.0)));
     longer.expression_attribute_values(":later", AttributeValue::N("1900000000".to_owned())).send().await.unwrap();
     others.push(stream.record().await);
     // The time to live removes items like this, be it a tombstone or, by mistake, a live client.
     for client in [RFC_CLIENT.0, "new"] {
         let key = AttributeValue::S(format!("client#{client}"));
-        lab.client.delete_item().table_name(&lab.table).key("pk", key).send().await.unwrap();
+        fixture.sdk.delete_item().table_name(&fixture.table).key("pk", key).send().await.unwrap();
         others.push(stream.record().await);
     }
     let names: Vec<_> = others.iter().map(|record| record["eventName"].as_str().unwrap()).collect();
@@ -495,8 +493,8 @@ fn digests(image: &Value) -> Vec<&str> {
 
 #[tokio::test]
 async fn the_event_of_each_deletion_is_as_its_schema_says_and_has_no_digest_in_it() {
-    let lab = Lab::with_samples().await;
-    let mut stream = Stream::of(&lab).await;
+    let fixture = Fixture::with_samples().await;
+    let mut stream = Stream::of(&fixture).await;
     let template = template();
     let parameters = &template["Resources"]["EventsPipe"]["Properties"]["TargetParameters"];
     let template = parameters["InputTemplate"].as_str().unwrap();
@@ -506,7 +504,7 @@ async fn the_event_of_each_deletion_is_as_its_schema_says_and_has_no_digest_in_i
     assert_eq!(parameters["EventBridgeEventBusParameters"]["Source"], example["source"]);
     assert_eq!(parameters["EventBridgeEventBusParameters"]["DetailType"], example["detail-type"]);
 
-    for (via, record) in deletions(&lab, &mut stream).await {
+    for (via, record) in deletions(&fixture, &mut stream).await {
         let detail = rendered(template, &record);
         conforms(&detail);
         let holder = match detail["kind"].as_str().unwrap() {

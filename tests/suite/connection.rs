@@ -1,10 +1,6 @@
 //! The promises about the connection to the database: what the environment says is what is used, TLS is verified, and
 //! the connection is opened once, ahead of the first request.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::allow_attributes, reason = "tests fail so")]
 
-mod support;
-#[path = "support/tls.rs"]
-mod tls;
 
 use deregister::{
     dynamodb::{ClientsTable, connection},
@@ -15,7 +11,7 @@ use deregister::{
 };
 use lambda_http::LambdaEvent;
 use std::{collections::BTreeSet, path::PathBuf, sync::atomic::Ordering, time::Duration};
-use support::{Lab, basic, event, invocation, now, sample};
+use crate::support::{Fixture, basic, event, invocation, now, sample};
 use tokio::{io::AsyncReadExt, net::TcpListener};
 
 /// What Lambda's environment says, and these variables beside it.
@@ -42,9 +38,9 @@ async fn store_in(variables: &[(&'static str, &str)]) -> ClientsTable {
 
 /// The sample data behind TLS, and a store that trusts its certificate by this variable.
 async fn trusting_by(variable: &'static str) -> (tls::Front, ClientsTable) {
-    let lab = Lab::with_samples().await;
+    let fixture = Fixture::with_samples().await;
     let certificates = file(variable);
-    let front = tls::front(&lab.endpoint, &certificates).await.unwrap();
+    let front = tls::front(&fixture.endpoint, &certificates).await.unwrap();
     let certificates = certificates.to_str().unwrap();
     let store = store_in(&[("AWS_ENDPOINT_URL_DYNAMODB", front.url.as_str()), (variable, certificates)]).await;
     (front, store)
@@ -76,9 +72,9 @@ async fn region_and_credentials_are_those_of_lambdas_environment() {
 
 #[tokio::test]
 async fn an_empty_variable_counts_as_unset() {
-    let lab = Lab::with_samples().await;
+    let fixture = Fixture::with_samples().await;
     let empty = ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_CA_BUNDLE", "SSL_CERT_FILE", "AWS_PROFILE", "AWS_SESSION_TOKEN"];
-    let mut variables = vec![("AWS_ENDPOINT_URL", lab.endpoint.as_str())];
+    let mut variables = vec![("AWS_ENDPOINT_URL", fixture.endpoint.as_str())];
     variables.extend(empty.map(|name| (name, "")));
     store_in(&variables).await.load(BTreeSet::from([key()])).await.unwrap();
 
@@ -119,8 +115,8 @@ async fn an_opening_that_fails_is_no_error() {
 
 #[tokio::test]
 async fn a_server_whose_certificate_nobody_vouches_for_is_not_spoken_to() {
-    let lab = Lab::with_samples().await;
-    let front = tls::front(&lab.endpoint, &file("untrusted.pem")).await.unwrap();
+    let fixture = Fixture::with_samples().await;
+    let front = tls::front(&fixture.endpoint, &file("untrusted.pem")).await.unwrap();
     let store = store_in(&[("AWS_ENDPOINT_URL_DYNAMODB", front.url.as_str())]).await;
     let Err(Fault::Unavailable(why)) = store.load(BTreeSet::from([key()])).await else {
         panic!("it was spoken to");

@@ -1,7 +1,5 @@
 //! The cascade: what was issued to a deleted client goes, and nothing else, wherever a run ends.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-mod support;
 
 use aws_sdk_dynamodb::{
     primitives::Blob,
@@ -30,15 +28,15 @@ use std::{
     task::Poll,
     time::{Duration, SystemTime},
 };
-use support::{
-    Lab,
+use crate::support::{
+    Fixture,
     door::Door,
     log::Captured,
     now,
     random::Random,
     sample::{self, CLIENT, RFC_CLIENT, TARGET},
     stream::Stream,
-    wire::{Mishap, Wire},
+    wire::{wire::Fault, Wire},
 };
 use tokio::sync::mpsc;
 
@@ -56,9 +54,9 @@ const ALL_THE_TIME: Duration = Duration::from_mins(15);
 /// The key attributes of a table of grants, with their types.
 type Keys = &'static [(&'static str, ScalarAttributeType)];
 
-/// The cascade over the sample clients and a table of grants, both through the lab's wire.
+/// The cascade over the sample clients and a table of grants, both through the fixture's wire.
 struct Tables {
-    lab: Lab,
+    fixture: Fixture,
     keys: Keys,
     grants: Grants,
     cascade: Cascade,
@@ -71,19 +69,19 @@ impl Tables {
 
     /// With these keys in the table of grants.
     async fn by(keys: Keys) -> Self {
-        let lab = Lab::with_samples().await;
-        create_table(&lab, "grants", keys).await;
-        let config = lab.client.config().to_builder().http_client(lab.wire.clone());
+        let fixture = Fixture::with_samples().await;
+        create_table(&fixture, "grants", keys).await;
+        let config = fixture.sdk.config().to_builder().http_client(fixture.wire.clone());
         let grants = Grants::open(config, "grants", EXPIRES_AT).await.unwrap();
-        let cascade = Cascade::new(lab.store.clone(), grants.clone(), now);
-        lab.wire.take_calls();
-        Self { lab, keys, grants, cascade }
+        let cascade = Cascade::new(fixture.clients.clone(), grants.clone(), now);
+        fixture.wire.take_calls();
+        Self { fixture, keys, grants, cascade }
     }
 
     /// The cascade past the wire.
     async fn quiet_cascade(&self) -> Cascade {
-        let config = self.lab.client.config().to_builder();
-        Cascade::new(self.lab.quiet_store(), Grants::open(config, "grants", EXPIRES_AT).await.unwrap(), now)
+        let config = self.fixture.sdk.config().to_builder();
+        Cascade::new(self.fixture.direct(), Grants::open(config, "grants", EXPIRES_AT).await.unwrap(), now)
     }
 
     /// Issues these grants to the client.
@@ -95,7 +93,7 @@ impl Tables {
                 let put = PutRequest::builder().set_item(Some(item)).build().unwrap();
                 WriteRequest::builder().put_request(put).build()
             });
-            write(&self.lab, puts.collect()).await;
+            write(&self.fixture, puts.collect()).await;
         }
     }
 
@@ -104,12 +102,12 @@ impl Tables {
     }
 
     async fn all_grants(&self) -> Vec<Item> {
-        all(&self.lab, "grants", &self.keys.iter().map(|(name, _)| *name).collect::<Vec<_>>()).await
+        all(&self.fixture, "grants", &self.keys.iter().map(|(name, _)| *name).collect::<Vec<_>>()).await
     }
 
     /// The clients table and the table of grants, whole.
     async fn whole(&self) -> [Vec<Item>; 2] {
-        [all(&self.lab, &self.lab.table, &["pk"]).await, self.all_grants().await]
+        [all(&self.fixture, &self.fixture.table, &["pk"]).await, self.all_grants().await]
     }
 
     /// The same, without the grants of this client.
@@ -127,24 +125,24 @@ impl Tables {
     /// Deletes the client, at the door that is for it.
     async fn delete(&self, client: &str) {
         let door = Door::ALL.into_iter().find(|door| door.client() == client).unwrap();
-        assert!(self.lab.invoke(&door.event()).await.status().is_success());
-        assert!(!self.lab.lives(client).await);
-        self.lab.wire.take_calls();
+        assert!(self.fixture.invoke(&door.event()).await.status().is_success());
+        assert!(!self.fixture.lives(client).await);
+        self.fixture.wire.take_calls();
     }
 
     fn take_calls(&self) -> Vec<String> {
-        self.lab.wire.take_calls()
+        self.fixture.wire.take_calls()
     }
 
     /// Has something else happen before the next call of the operation goes through.
     fn meanwhile(&self, operation: &str, event: impl Future<Output = ()> + Send + 'static) {
         // By somebody else, whose calls are not on the meter.
-        self.lab.wire.plan(operation, Mishap::meanwhile(async { tokio::spawn(event).await.unwrap() }));
+        self.fixture.wire.plan(operation, wire::Fault::meanwhile(async { tokio::spawn(event).await.unwrap() }));
     }
 
     /// Lets so many calls of the operation through, before what is planned next.
     fn pass(&self, operation: &str, calls: usize) {
-        (0..calls).for_each(|_| self.lab.wire.plan(operation, Mishap::meanwhile(async {})));
+        (0..calls).for_each(|_| self.fixture.wire.plan(operation, wire::Fault::meanwhile(async {})));
     }
 }
 
@@ -168,8 +166,8 @@ fn key(keys: Keys, client: &str, number: usize) -> Item {
     key
 }
 
-async fn create_table(lab: &Lab, table: &str, keys: Keys) {
-    let mut create = lab.client.create_table().table_name(table).billing_mode(BillingMode::PayPerRequest);
+async fn create_table(fixture: &Fixture, table: &str, keys: Keys) {
+    let mut create = fixture.sdk.create_table().table_name(table).billing_mode(BillingMode::PayPerRequest);
     for ((name, kind), role) in keys.iter().zip([KeyType::Hash, KeyType::Range]) {
         let attribute = AttributeDefinition::builder().attribute_name(*name).attribute_type(kind.clone()).build();
         let key = KeySchemaElement::builder().attribute_name(*name).key_type(role).build();
@@ -179,13 +177,13 @@ async fn create_table(lab: &Lab, table: &str, keys: Keys) {
 }
 
 /// Makes these writes in the table of grants, past the wire.
-async fn write(lab: &Lab, requests: Vec<WriteRequest>) {
-    lab.client.batch_write_item().request_items("grants", requests).send().await.unwrap();
+async fn write(fixture: &Fixture, requests: Vec<WriteRequest>) {
+    fixture.sdk.batch_write_item().request_items("grants", requests).send().await.unwrap();
 }
 
 /// All items of the table, in the order of their keys.
-async fn all(lab: &Lab, table: &str, keys: &[&str]) -> Vec<Item> {
-    let mut pages = lab.client.scan().table_name(table).consistent_read(true).into_paginator().items().send();
+async fn all(fixture: &Fixture, table: &str, keys: &[&str]) -> Vec<Item> {
+    let mut pages = fixture.sdk.scan().table_name(table).consistent_read(true).into_paginator().items().send();
     let mut items = Vec::new();
     while let Some(item) = pages.next().await {
         items.push(item.unwrap());
@@ -228,9 +226,9 @@ fn calls(pages: &[usize]) -> Vec<&'static str> {
 }
 
 /// Restores the client, past the wire.
-async fn restore(lab: &Lab, client: &str) {
+async fn restore(fixture: &Fixture, client: &str) {
     let restoration = Restoration { at: now(), by: "operator#jane".to_owned() };
-    let restored = lab.quiet_store().restore(&id(client), &restoration).await.unwrap();
+    let restored = fixture.direct().restore(&id(client), &restoration).await.unwrap();
     assert!(matches!(restored, RestoreOutcome::Done(_)), "{restored:?}");
 }
 
@@ -321,9 +319,9 @@ async fn all_that_is_read_is_read_strongly_consistent_and_of_the_grants_nothing_
     tables.issue("a", 0..1).await;
     let (tell, mut bodies) = mpsc::unbounded_channel();
     for operation in ["Query", "GetItem"] {
-        let (wire, tell) = (tables.lab.wire.clone(), tell.clone());
+        let (wire, tell) = (tables.fixture.wire.clone(), tell.clone());
         let look = async move { tell.send(serde_json::from_str::<Value>(&wire.last_body()).unwrap()).unwrap() };
-        tables.lab.wire.plan(operation, Mishap::meanwhile(look));
+        tables.fixture.wire.plan(operation, wire::Fault::meanwhile(look));
     }
     tables.hand_over(&[record("1", "a")]).await;
     let [query, get] = [bodies.try_recv().unwrap(), bodies.try_recv().unwrap()];
@@ -338,18 +336,18 @@ async fn what_is_left_unprocessed_is_written_again_until_it_is_processed_and_not
     tables.issue("a", 0..3).await;
     tables.issue("b", 0..26).await;
     let keys = [0, 1, 2].map(|number| key(tables.keys, "a", number));
-    tables.lab.wire.plan("BatchWriteItem", Mishap::OnlyFirst);
+    tables.fixture.wire.plan("BatchWriteItem", wire::Fault::OnlyFirst);
     let mut removed = 0;
     tables.grants.remove(keys.to_vec(), &mut removed).await.unwrap();
     assert_eq!(removed, 3);
     assert_eq!(tables.take_calls(), ["BatchWriteItem", "BatchWriteItem"]);
-    let body: Value = serde_json::from_str(&tables.lab.wire.last_body()).unwrap();
+    let body: Value = serde_json::from_str(&tables.fixture.wire.last_body()).unwrap();
     let writes = body["RequestItems"]["grants"].as_array().unwrap();
     let written: Vec<_> = writes.iter().map(|write| &write["DeleteRequest"]["Key"]["grant_id"]["S"]).collect();
     assert_eq!(written, ["grant-00001", "grant-00002"]);
     assert_eq!([tables.left("a").await, tables.left("b").await], [0, 26]);
 
-    (0..3).for_each(|_| tables.lab.wire.plan("BatchWriteItem", Mishap::OnlyFirst));
+    (0..3).for_each(|_| tables.fixture.wire.plan("BatchWriteItem", wire::Fault::OnlyFirst));
     assert_eq!(tables.hand_over(&[record("1", "b")]).await, Failures::default());
     let mut expected = calls(&[26]);
     expected.splice(2..2, ["BatchWriteItem"; 3]);
@@ -362,17 +360,17 @@ async fn a_call_that_is_throttled_or_fails_once_is_made_again() {
     let tables = Tables::new().await;
     tables.issue("other", 0..3).await;
     for (nth, operation) in calls(&[1])[..3].iter().enumerate() {
-        for (mishap, throttles) in [
-            (Mishap::error(400, "ThrottlingException"), 1),
-            (Mishap::error(400, "ProvisionedThroughputExceededException"), 1),
-            (Mishap::error(500, "InternalServerError"), 0),
-            (Mishap::Reset, 0),
-            (Mishap::AnswerLost, 0),
+        for (fault, throttles) in [
+            (wire::Fault::error(400, "ThrottlingException"), 1),
+            (wire::Fault::error(400, "ProvisionedThroughputExceededException"), 1),
+            (wire::Fault::error(500, "InternalServerError"), 0),
+            (wire::Fault::Reset, 0),
+            (wire::Fault::AnswerLost, 0),
         ] {
             let expected = tables.whole().await;
             tables.issue("a", 0..1).await;
             tables.take_calls();
-            tables.lab.wire.plan(operation, mishap);
+            tables.fixture.wire.plan(operation, fault);
             let log = Captured::at("INFO");
             assert_eq!(tables.hand_over(&[record("1", "a")]).await, Failures::default(), "{operation}");
             let mut made = calls(&[1]);
@@ -391,14 +389,14 @@ async fn a_call_that_is_throttled_or_fails_once_is_made_again() {
 async fn a_fault_in_the_middle(
     tables: &Tables,
     operation: &str,
-    mishap: (u16, &str),
+    fault: (u16, &str),
     tries: usize,
 ) -> (Failures, Captured) {
     for client in ["a", "b", "c"] {
         tables.issue(client, 0..2).await;
     }
     tables.pass(operation, if operation == "Query" { 2 } else { 1 });
-    (0..tries).for_each(|_| tables.lab.wire.plan(operation, Mishap::error(mishap.0, mishap.1)));
+    (0..tries).for_each(|_| tables.fixture.wire.plan(operation, wire::Fault::error(fault.0, fault.1)));
     let log = Captured::at("INFO");
     let failures = tables.hand_over(&[record("1", "a"), record("2", "b"), record("3", "c")]).await;
     assert!(!log.text().contains(CONTENT) && !log.text().contains("grant-0"));
@@ -433,10 +431,10 @@ async fn a_fault_that_does_not_pass_fails_its_record_and_says_so_and_the_others_
 async fn a_fault_that_passes_is_waited_out_while_the_others_are_done() {
     let tables = Tables::new().await;
     for operation in ["Query", "GetItem", "BatchWriteItem"] {
-        for mishap in [(400, "ThrottlingException"), (500, "InternalServerError")] {
+        for fault in [(400, "ThrottlingException"), (500, "InternalServerError")] {
             // All the tries of two calls.
-            let (failures, log) = a_fault_in_the_middle(&tables, operation, mishap, 8).await;
-            assert_eq!(failures, Failures::default(), "{operation} {mishap:?}");
+            let (failures, log) = a_fault_in_the_middle(&tables, operation, fault, 8).await;
+            assert_eq!(failures, Failures::default(), "{operation} {fault:?}");
             let lines = lines(&log);
             assert_eq!(named(&lines, "outcome"), ["removed"; 3], "{operation}");
             // The first eight that are asked for after the first client meet it: both others, in turn.
@@ -458,7 +456,7 @@ async fn a_fault_that_lasts_until_the_time_is_over_fails_every_record_that_it_me
     for client in ["a", "b"] {
         tables.issue(client, 0..2).await;
     }
-    (0..1000).for_each(|_| tables.lab.wire.plan("BatchWriteItem", Mishap::error(400, "ThrottlingException")));
+    (0..1000).for_each(|_| tables.fixture.wire.plan("BatchWriteItem", wire::Fault::error(400, "ThrottlingException")));
     let batch = [record("1", "a"), record("2", "b")];
     let log = Captured::at("INFO");
     let failures = hand_over(&tables.cascade, &batch, Duration::from_secs(5)).await;
@@ -476,8 +474,8 @@ async fn an_unfinished_run_tells_what_it_has_removed() {
     let tables = Tables::new().await;
     tables.issue("a", 0..60).await;
     tables.pass("BatchWriteItem", 1);
-    tables.lab.wire.plan("BatchWriteItem", Mishap::OnlyFirst);
-    tables.lab.wire.plan("BatchWriteItem", Mishap::error(400, "AccessDeniedException"));
+    tables.fixture.wire.plan("BatchWriteItem", wire::Fault::OnlyFirst);
+    tables.fixture.wire.plan("BatchWriteItem", wire::Fault::error(400, "AccessDeniedException"));
     let log = Captured::at("INFO");
     assert_eq!(numbers(&tables.hand_over(&[record("1", "a")]).await), ["1"]);
     assert_eq!(told(&log), [("unfinished".to_owned(), 26, 5)]);
@@ -499,7 +497,7 @@ async fn a_run_that_is_killed_at_ten_random_points_is_resumed_with_what_is_left(
     tables.take_calls();
     let (points, batch) = (points.into_iter().collect::<Vec<_>>(), [record("1", "a")]);
     for between in points.windows(2) {
-        let run = killed_at(between[1] - between[0], &tables.lab.wire, tables.hand_over(&batch)).await;
+        let run = killed_at(between[1] - between[0], &tables.fixture.wire, tables.hand_over(&batch)).await;
         assert_eq!(run, None, "{points:?}");
     }
     assert_eq!(tables.hand_over(&batch).await, Failures::default());
@@ -516,7 +514,7 @@ async fn where_the_time_runs_out_the_record_and_all_after_it_fail_and_the_next_i
         let [clients, mut grants] = tables.whole().await;
         grants.retain(|grant| grant["client_id"] == s("ab"));
         tables.pass(operation, pass);
-        tables.lab.wire.plan(operation, Mishap::Silence);
+        tables.fixture.wire.plan(operation, wire::Fault::Silence);
         let batch = [record("1", "a"), record("2", "b")];
         let log = Captured::at("INFO");
         // Two seconds are kept to tell of it.
@@ -549,7 +547,7 @@ async fn a_client_that_was_restored_keeps_what_it_has() {
     let tables = Tables::new().await;
     tables.issue(TARGET, 0..30).await;
     tables.delete(TARGET).await;
-    restore(&tables.lab, TARGET).await;
+    restore(&tables.fixture, TARGET).await;
     let expected = tables.whole().await;
     let log = Captured::at("INFO");
     assert_eq!(tables.hand_over(&[record("1", TARGET)]).await, Failures::default());
@@ -564,9 +562,9 @@ async fn a_client_that_is_restored_meanwhile_keeps_what_is_left() {
         let tables = Tables::new().await;
         tables.issue(TARGET, 0..PAGE + 30).await;
         tables.delete(TARGET).await;
-        let lab = tables.lab.clone();
+        let fixture = tables.fixture.clone();
         tables.pass(operation, 1);
-        tables.meanwhile(operation, async move { restore(&lab, TARGET).await });
+        tables.meanwhile(operation, async move { restore(&fixture, TARGET).await });
         let log = Captured::at("INFO");
         assert_eq!(tables.hand_over(&[record("1", TARGET)]).await, Failures::default());
         let made = tables.take_calls();
@@ -584,7 +582,7 @@ async fn what_is_issued_to_a_client_once_it_is_restored_is_never_removed() {
         tables.delete(TARGET).await;
         let server = Arc::clone(&tables);
         tables.meanwhile(operation, async move {
-            restore(&server.lab, TARGET).await;
+            restore(&server.fixture, TARGET).await;
             server.issue(TARGET, 30..35).await;
         });
         assert_eq!(tables.hand_over(&[record("1", TARGET)]).await, Failures::default());
@@ -678,7 +676,7 @@ async fn an_empty_batch_is_no_failure_and_costs_nothing() {
 #[tokio::test]
 async fn the_record_of_a_deletion_at_any_door_removes_the_clients_grants() {
     let tables = Tables::new().await;
-    let mut stream = Stream::of(&tables.lab).await;
+    let mut stream = Stream::of(&tables.fixture).await;
     for door in Door::ALL {
         tables.issue(door.client(), 0..3).await;
     }
@@ -696,8 +694,8 @@ async fn the_record_of_a_deletion_at_any_door_removes_the_clients_grants() {
 #[tokio::test]
 async fn records_of_every_kind_are_understood_and_only_deleted_clients_lose_their_grants() {
     let tables = Tables::new().await;
-    let (lab, store) = (&tables.lab, tables.lab.quiet_store());
-    let mut stream = Stream::of(lab).await;
+    let (fixture, store) = (&tables.fixture, tables.fixture.direct());
+    let mut stream = Stream::of(fixture).await;
     for client in ["new", CLIENT.0, RFC_CLIENT.0, TARGET] {
         tables.issue(client, 0..3).await;
     }
@@ -706,9 +704,9 @@ async fn records_of_every_kind_are_understood_and_only_deleted_clients_lose_thei
     for client in [CLIENT.0, RFC_CLIENT.0, TARGET] {
         tables.delete(client).await;
     }
-    restore(lab, TARGET).await;
+    restore(fixture, TARGET).await;
     // As the time to live does.
-    let collect = lab.client.delete_item().table_name(&lab.table).key("pk", s(&format!("client#{}", CLIENT.0)));
+    let collect = fixture.sdk.delete_item().table_name(&fixture.table).key("pk", s(&format!("client#{}", CLIENT.0)));
     collect.send().await.unwrap();
 
     let records = stream.records().await;
@@ -778,14 +776,14 @@ async fn the_line_is_its_own_metrics_in_the_embedded_format() {
 
 #[tokio::test]
 async fn a_table_of_grants_is_opened_by_one_call_and_refused_unless_its_partition_key_is_a_string() {
-    let lab = Lab::empty().await;
-    create_table(&lab, "good", &[("id", ScalarAttributeType::S), ("at", ScalarAttributeType::N)]).await;
-    create_table(&lab, "number", &[("id", ScalarAttributeType::N), ("client", ScalarAttributeType::S)]).await;
-    create_table(&lab, "binary", &[("id", ScalarAttributeType::B)]).await;
+    let fixture = Fixture::empty().await;
+    create_table(&fixture, "good", &[("id", ScalarAttributeType::S), ("at", ScalarAttributeType::N)]).await;
+    create_table(&fixture, "number", &[("id", ScalarAttributeType::N), ("client", ScalarAttributeType::S)]).await;
+    create_table(&fixture, "binary", &[("id", ScalarAttributeType::B)]).await;
     let open = async |table: &str| {
-        let config = lab.client.config().to_builder().http_client(lab.wire.clone());
+        let config = fixture.sdk.config().to_builder().http_client(fixture.wire.clone());
         let opened = Grants::open(config, table, EXPIRES_AT).await;
-        assert_eq!(lab.wire.take_calls(), ["DescribeTable"], "{table}");
+        assert_eq!(fixture.wire.take_calls(), ["DescribeTable"], "{table}");
         opened.map(|grants| grants.table().to_owned()).map_err(|fault| fault.to_string())
     };
     assert_eq!(open("good").await, Ok("good".to_owned()));
@@ -808,7 +806,7 @@ async fn issue_until(tables: &Tables, client: &str, content: &str, ends: &[Optio
         item.insert("content".to_owned(), s(content));
         item.extend(end.map(|end| (EXPIRES_AT.to_owned(), AttributeValue::N(end.to_string()))));
         let put = PutRequest::builder().set_item(Some(item)).build().unwrap();
-        write(&tables.lab, vec![WriteRequest::builder().put_request(put).build()]).await;
+        write(&tables.fixture, vec![WriteRequest::builder().put_request(put).build()]).await;
     }
     tables.take_calls();
 }
@@ -881,7 +879,7 @@ async fn a_grant_whose_end_cannot_be_read_is_live() {
         let mut item = key(tables.keys, &client, 0);
         item.insert(EXPIRES_AT.to_owned(), end.clone());
         let put = PutRequest::builder().set_item(Some(item)).build().unwrap();
-        write(&tables.lab, vec![WriteRequest::builder().put_request(put).build()]).await;
+        write(&tables.fixture, vec![WriteRequest::builder().put_request(put).build()]).await;
         let live = tables.grants.is_any_live(&id(&client), now()).await;
         assert_eq!(live, Ok(true), "{end:?}");
     }
@@ -891,7 +889,7 @@ async fn a_grant_whose_end_cannot_be_read_is_live() {
 async fn an_answer_without_items_is_no_end() {
     let tables = Tables::new().await;
     tables.issue("a", 0..3).await;
-    tables.lab.wire.plan("Query", Mishap::Answer(200, "{}".to_owned()));
+    tables.fixture.wire.plan("Query", wire::Fault::Answer(200, "{}".to_owned()));
     assert_eq!(tables.hand_over(&[record("1", "a")]).await, Failures::default());
     assert_eq!(tables.take_calls(), ["Query", "Query", "GetItem", "BatchWriteItem", "Query"]);
     assert_eq!(tables.left("a").await, 0);
@@ -902,7 +900,7 @@ async fn an_empty_page_with_more_behind_it_is_no_end() {
     let tables = Tables::new().await;
     tables.issue("a", 0..3).await;
     let page = r#"{"Items":[],"Count":0,"ScannedCount":0,"LastEvaluatedKey":{"client_id":{"S":"a"},"grant_id":{"S":"grant-00000"}}}"#;
-    tables.lab.wire.plan("Query", Mishap::Answer(200, page.to_owned()));
+    tables.fixture.wire.plan("Query", wire::Fault::Answer(200, page.to_owned()));
     let failed = tables.hand_over(&[record("1", "a")]).await;
     assert_eq!((numbers(&failed), tables.left("a").await), (vec![], 0));
 }

@@ -1,8 +1,6 @@
 //! What holds for every input: requests of any bytes get a well-formed answer that gives nothing back, ids of any
 //! characters are matched whole, and the small parsers agree with their plainest description.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail so")]
 
-mod support;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use deregister::{
@@ -21,7 +19,7 @@ use std::{
     collections::{HashMap, HashSet},
     net::{IpAddr, Ipv4Addr},
 };
-use support::{Lab, basic, bearer, sample};
+use crate::support::{Fixture, basic, bearer, sample};
 use tokio::runtime::Runtime;
 
 fn cases(cases: u32) -> ProptestConfig {
@@ -226,11 +224,11 @@ fn attempts() -> impl Strategy<Value = Attempt> {
 #[test]
 fn any_request_gets_a_well_formed_answer_that_gives_nothing_back_and_writes_nothing() {
     let runtime = Runtime::new().unwrap();
-    let lab = runtime.block_on(Lab::with_samples());
-    lab.wire.take_calls();
+    let fixture = runtime.block_on(Fixture::with_samples());
+    fixture.wire.take_calls();
     proptest!(cases(1500), |(attempt in attempts())| {
         let Attempt { marker, event, door } = attempt;
-        let answer = runtime.block_on(lab.invoke(&event));
+        let answer = runtime.block_on(fixture.invoke(&event));
         let status = answer.status().as_u16();
         let sent = serde_json::to_value(Answer { response: answer, cookies: None }).unwrap();
         prop_assert!(!sent.to_string().contains(&marker), "{sent}");
@@ -246,7 +244,7 @@ fn any_request_gets_a_well_formed_answer_that_gives_nothing_back_and_writes_noth
         let body: Value = serde_json::from_str(sent["body"].as_str().unwrap()).unwrap();
         prop_assert!(door.is_error(status, &body), "{sent}");
     });
-    let calls = lab.wire.take_calls();
+    let calls = fixture.wire.take_calls();
     assert!(!calls.is_empty(), "no request came as far as the table");
     assert!(calls.iter().all(|operation| operation == "BatchGetItem"), "{calls:?}");
 }
@@ -254,8 +252,8 @@ fn any_request_gets_a_well_formed_answer_that_gives_nothing_back_and_writes_noth
 /// Creates a client with this name, which is also the name of its application and its service, and clients with names
 /// that it could be mistaken for; then sends the door a request to delete it, with credentials that would delete any.
 async fn delete_among_neighbours(name: &str, door: Door) {
-    let (lab, encoded) = (Lab::empty().await, encode(name));
-    let (store, id) = (lab.quiet_store(), |name: &str| Id::new(name).unwrap());
+    let (fixture, encoded) = (Fixture::empty().await, encode(name));
+    let (store, id) = (fixture.direct(), |name: &str| Id::new(name).unwrap());
     let secrets = |secret: &str| vec![StoredSecret { digest: Digest::of(secret), expires_at: None }];
     let api = |features: &[&str]| {
         let features = features.iter().map(|&feature| feature.to_owned()).collect();
@@ -290,12 +288,12 @@ async fn delete_among_neighbours(name: &str, door: Door) {
         _ => bearer("registration-token"),
     };
     let body = json!({ "clientId": name, "token": "registration-token" }).to_string();
-    let answer = lab.send(door.method(), &door.path(&encoded, &encoded), Some(&authorization), &body).await;
+    let answer = fixture.send(door.method(), &door.path(&encoded, &encoded), Some(&authorization), &body).await;
 
     assert!(answer.status().is_success(), "{answer:?}");
-    assert!(!lab.lives(name).await, "{answer:?}");
+    assert!(!fixture.lives(name).await, "{answer:?}");
     for neighbour in neighbours {
-        assert!(lab.lives(neighbour).await, "{neighbour:?}");
+        assert!(fixture.lives(neighbour).await, "{neighbour:?}");
     }
 }
 

@@ -1,7 +1,5 @@
 //! What an authorization server asks and tells: the revocation barrier, and that a client is used.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod support;
 
 use aws_sdk_dynamodb::{
     Client as Sdk,
@@ -30,12 +28,12 @@ use std::{
     },
     time::{Duration, SystemTime},
 };
-use support::{
-    Lab, RETENTION,
+use crate::support::{
+    Fixture, RETENTION,
     door::Door,
     now,
     random::Random,
-    wire::{Mishap, Wire},
+    wire::{wire::Fault, Wire},
 };
 use tokio::{
     sync::{Barrier, mpsc, oneshot},
@@ -68,14 +66,14 @@ fn kinds() -> [(&'static str, Client); 3] {
 }
 
 /// A table with this client under the id `a`.
-async fn with(client: &Client) -> Lab {
-    let lab = Lab::empty().await;
-    create(&lab, "a", client).await;
-    lab
+async fn with(client: &Client) -> Fixture {
+    let fixture = Fixture::empty().await;
+    create(&fixture, "a", client).await;
+    fixture
 }
 
-async fn create(lab: &Lab, client_id: &str, client: &Client) {
-    assert_eq!(lab.quiet_store().create_client(&id(client_id), client).await, Ok(Creation::Done));
+async fn create(fixture: &Fixture, client_id: &str, client: &Client) {
+    assert_eq!(fixture.direct().create_client(&id(client_id), client).await, Ok(Creation::Done));
 }
 
 fn deletion(at: SystemTime) -> Deletion {
@@ -84,46 +82,46 @@ fn deletion(at: SystemTime) -> Deletion {
 }
 
 /// Deletes the client past the wire.
-async fn write_tombstone(lab: &Lab, client_id: &str, at: SystemTime) {
-    let (target, store) = (id(client_id), lab.quiet_store());
+async fn write_tombstone(fixture: &Fixture, client_id: &str, at: SystemTime) {
+    let (target, store) = (id(client_id), fixture.direct());
     let permit = Authorization { target: &target, preconditions: Vec::new() };
     assert_eq!(store.write_tombstone(&permit, &deletion(at)).await, Ok(WriteOutcome::Written));
 }
 
 /// Restores the client past the wire.
-async fn restore(lab: &Lab, client_id: &str, at: SystemTime) {
+async fn restore(fixture: &Fixture, client_id: &str, at: SystemTime) {
     let restoration = Restoration { at, by: "operator#jane".to_owned() };
-    let restored = lab.quiet_store().restore(&id(client_id), &restoration).await.unwrap();
+    let restored = fixture.direct().restore(&id(client_id), &restoration).await.unwrap();
     assert!(matches!(restored, RestoreOutcome::Done(_)), "{restored:?}");
 }
 
-async fn standing(lab: &Lab, client_id: &str) -> ClientStatus {
-    lab.store.client_status(&id(client_id)).await.unwrap()
+async fn standing(fixture: &Fixture, client_id: &str) -> ClientStatus {
+    fixture.clients.client_status(&id(client_id)).await.unwrap()
 }
 
-async fn honours(lab: &Lab, client_id: &str, issued_at: SystemTime) -> bool {
-    standing(lab, client_id).await.accepts(issued_at)
+async fn honours(fixture: &Fixture, client_id: &str, issued_at: SystemTime) -> bool {
+    standing(fixture, client_id).await.accepts(issued_at)
 }
 
 /// What a server does that uses the client now: it asks, and tells. Whether the client is live, and the calls.
-async fn use_client(lab: &Lab, client_id: &str, at: SystemTime) -> (bool, Vec<String>) {
-    let standing = lab.quiet_store().client_status(&id(client_id)).await.unwrap();
-    note_use(lab, client_id, &standing, at).await
+async fn use_client(fixture: &Fixture, client_id: &str, at: SystemTime) -> (bool, Vec<String>) {
+    let standing = fixture.direct().client_status(&id(client_id)).await.unwrap();
+    note_use(fixture, client_id, &standing, at).await
 }
 
-async fn note_use(lab: &Lab, client_id: &str, standing: &ClientStatus, at: SystemTime) -> (bool, Vec<String>) {
-    lab.wire.take_calls();
-    let live = lab.store.note_use(&id(client_id), standing, at).await.unwrap();
-    (live, lab.wire.take_calls())
+async fn note_use(fixture: &Fixture, client_id: &str, standing: &ClientStatus, at: SystemTime) -> (bool, Vec<String>) {
+    fixture.wire.take_calls();
+    let live = fixture.clients.note_use(&id(client_id), standing, at).await.unwrap();
+    (live, fixture.wire.take_calls())
 }
 
-async fn item(lab: &Lab, client_id: &str) -> Item {
-    lab.item(&format!("client#{client_id}")).await.unwrap()
+async fn item(fixture: &Fixture, client_id: &str) -> Item {
+    fixture.item(&format!("client#{client_id}")).await.unwrap()
 }
 
 /// Since when the client is idle, as its item says.
-async fn idle(lab: &Lab, client_id: &str) -> Option<Idle> {
-    let ClientStatus::Live { idle, .. } = lab.quiet_store().client_status(&id(client_id)).await.unwrap() else {
+async fn idle(fixture: &Fixture, client_id: &str) -> Option<Idle> {
+    let ClientStatus::Live { idle, .. } = fixture.direct().client_status(&id(client_id)).await.unwrap() else {
         return None;
     };
     idle
@@ -131,19 +129,19 @@ async fn idle(lab: &Lab, client_id: &str) -> Option<Idle> {
 
 #[tokio::test]
 async fn whether_a_client_stands_is_one_strongly_consistent_read_and_nothing_else() {
-    let lab = Lab::empty().await;
+    let fixture = Fixture::empty().await;
     for client_id in ["live", "deleted", "restored"] {
-        create(&lab, client_id, &oauth(true)).await;
+        create(&fixture, client_id, &oauth(true)).await;
     }
     for client_id in ["deleted", "restored"] {
-        bury(&lab, client_id, now()).await;
+        bury(&fixture, client_id, now()).await;
     }
-    restore(&lab, "restored", now()).await;
+    restore(&fixture, "restored", now()).await;
     for client_id in ["live", "deleted", "restored", "nobody"] {
-        lab.wire.take_calls();
-        let standing = standing(&lab, client_id).await;
-        assert_eq!(lab.wire.take_calls(), ["GetItem"], "{client_id}");
-        let body: serde_json::Value = serde_json::from_str(&lab.wire.last_body()).unwrap();
+        fixture.wire.take_calls();
+        let standing = standing(&fixture, client_id).await;
+        assert_eq!(fixture.wire.take_calls(), ["GetItem"], "{client_id}");
+        let body: serde_json::Value = serde_json::from_str(&fixture.wire.last_body()).unwrap();
         assert_eq!(body["ConsistentRead"], true, "{client_id}");
         assert_eq!(standing.is_live(), ["live", "restored"].contains(&client_id), "{client_id}");
     }
@@ -151,22 +149,22 @@ async fn whether_a_client_stands_is_one_strongly_consistent_read_and_nothing_els
 
 #[tokio::test]
 async fn of_a_live_client_is_told_whether_it_registered_itself_and_since_when_it_is_idle() {
-    let lab = Lab::empty().await;
+    let fixture = Fixture::empty().await;
     for (client_id, client) in kinds() {
-        create(&lab, client_id, &client).await;
+        create(&fixture, client_id, &client).await;
         let expected = ClientStatus::Live { revoked_until: None, dynamic: client.is_dynamic(), idle: client.idle };
-        assert_eq!(standing(&lab, client_id).await, expected, "{client_id}");
+        assert_eq!(standing(&fixture, client_id).await, expected, "{client_id}");
     }
 }
 
 #[tokio::test]
 async fn a_client_that_was_deleted_at_any_door_stands_no_longer_once_that_is_answered() {
     for door in Door::ALL {
-        let lab = Lab::with_samples().await;
-        let before = standing(&lab, door.client()).await;
+        let fixture = Fixture::with_samples().await;
+        let before = standing(&fixture, door.client()).await;
         assert!(before.is_live() && before.accepts(now()), "{door:?}");
-        assert!(lab.invoke(&door.event()).await.status().is_success());
-        let after = standing(&lab, door.client()).await;
+        assert!(fixture.invoke(&door.event()).await.status().is_success());
+        let after = standing(&fixture, door.client()).await;
         let ClientStatus::Deleted(deletion) = &after else { panic!("{door:?}: {after:?}") };
         assert_eq!(deletion.via, format!("{door:?}").to_lowercase());
         assert!(!after.is_live() && !after.accepts(now()) && !after.accepts(now() + HOUR), "{door:?}");
@@ -175,9 +173,9 @@ async fn a_client_that_was_deleted_at_any_door_stands_no_longer_once_that_is_ans
 
 #[tokio::test]
 async fn nor_does_one_that_an_operator_or_the_sweep_deleted() {
-    let lab = Lab::empty().await;
+    let fixture = Fixture::empty().await;
     for via in ["deregisterctl", "sweep"] {
-        create(&lab, via, &oauth(true)).await;
+        create(&fixture, via, &oauth(true)).await;
         let invocation = Invocation {
             now: now(),
             deadline: Instant::now() + Duration::from_secs(10),
@@ -187,12 +185,12 @@ async fn nor_does_one_that_an_operator_or_the_sweep_deleted() {
         if via == "sweep" {
             let policy = IdlePolicy { unused: HOUR, used: HOUR };
             let request = sweep::Request { target: id(via), idle: oauth(true).idle.unwrap(), policy };
-            deletion::delete(&lab.store, request, &invocation).await.result.unwrap();
+            deletion::delete(&fixture.clients, request, &invocation).await.result.unwrap();
         } else {
             let request = operator::Request { operator: "operator#jane".to_owned(), target: id(via) };
-            deletion::delete(&lab.store, request, &invocation).await.result.unwrap();
+            deletion::delete(&fixture.clients, request, &invocation).await.result.unwrap();
         }
-        let after = standing(&lab, via).await;
+        let after = standing(&fixture, via).await;
         assert!(matches!(&after, ClientStatus::Deleted(deletion) if deletion.via == via), "{after:?}");
         assert!(!after.accepts(now()));
     }
@@ -200,12 +198,12 @@ async fn nor_does_one_that_an_operator_or_the_sweep_deleted() {
 
 #[tokio::test]
 async fn nothing_counts_of_an_id_that_is_nobodys_or_no_longer_anybodys() {
-    let lab = with(&oauth(true)).await;
-    bury(&lab, "a", now()).await;
+    let fixture = with(&oauth(true)).await;
+    bury(&fixture, "a", now()).await;
     let key = AttributeValue::S("client#a".to_owned());
-    lab.client.delete_item().table_name(&lab.table).key("pk", key).send().await.unwrap();
+    fixture.sdk.delete_item().table_name(&fixture.table).key("pk", key).send().await.unwrap();
     for client_id in ["a", "nobody"] {
-        let standing = standing(&lab, client_id).await;
+        let standing = standing(&fixture, client_id).await;
         assert_eq!(standing, ClientStatus::Unknown);
         assert!(!standing.is_live() && !standing.accepts(now()));
     }
@@ -213,10 +211,10 @@ async fn nothing_counts_of_an_id_that_is_nobodys_or_no_longer_anybodys() {
 
 #[tokio::test]
 async fn an_item_that_cannot_be_read_is_a_fault_and_never_a_live_client() {
-    let lab = with(&oauth(true)).await;
-    let whole = item(&lab, "a").await;
-    bury(&lab, "a", now()).await;
-    let tombstone = item(&lab, "a").await;
+    let fixture = with(&oauth(true)).await;
+    let whole = item(&fixture, "a").await;
+    bury(&fixture, "a", now()).await;
+    let tombstone = item(&fixture, "a").await;
     let (text, nothing) = (AttributeValue::S("text".to_owned()), AttributeValue::M(HashMap::new()));
     let not_dynamic = HashMap::from([("dynamic".to_owned(), text.clone())]);
     for (item, attribute, value) in [
@@ -234,65 +232,65 @@ async fn an_item_that_cannot_be_read_is_a_fault_and_never_a_live_client() {
             Some(value) => drop(broken.insert(attribute.to_owned(), value.clone())),
             None => drop(broken.remove(attribute)),
         }
-        lab.client.put_item().table_name(&lab.table).set_item(Some(broken)).send().await.unwrap();
-        let standing = lab.store.client_status(&id("a")).await;
+        fixture.sdk.put_item().table_name(&fixture.table).set_item(Some(broken)).send().await.unwrap();
+        let standing = fixture.clients.client_status(&id("a")).await;
         assert!(matches!(standing, Err(Fault::Unreadable(_))), "{attribute} {value:?}: {standing:?}");
     }
 }
 
 #[tokio::test]
 async fn where_the_database_cannot_be_asked_nobody_knows() {
-    let lab = with(&oauth(true)).await;
-    let live = standing(&lab, "a").await;
-    let throttled = || Mishap::error(400, "ThrottlingException");
-    let denied = || Mishap::error(400, "AccessDeniedException");
+    let fixture = with(&oauth(true)).await;
+    let live = standing(&fixture, "a").await;
+    let throttled = || wire::Fault::error(400, "ThrottlingException");
+    let denied = || wire::Fault::error(400, "AccessDeniedException");
 
-    (0..4).for_each(|_| lab.wire.plan("GetItem", throttled()));
-    assert!(matches!(lab.store.client_status(&id("a")).await, Err(Fault::Unavailable(_))));
-    lab.wire.plan("GetItem", denied());
-    assert!(matches!(lab.store.client_status(&id("a")).await, Err(Fault::Unexpected(_))));
+    (0..4).for_each(|_| fixture.wire.plan("GetItem", throttled()));
+    assert!(matches!(fixture.clients.client_status(&id("a")).await, Err(Fault::Unavailable(_))));
+    fixture.wire.plan("GetItem", denied());
+    assert!(matches!(fixture.clients.client_status(&id("a")).await, Err(Fault::Unexpected(_))));
 
-    (0..4).for_each(|_| lab.wire.plan("UpdateItem", throttled()));
-    assert!(matches!(lab.store.note_use(&id("a"), &live, now()).await, Err(Fault::Unavailable(_))));
-    lab.wire.plan("UpdateItem", denied());
-    assert!(matches!(lab.store.note_use(&id("a"), &live, now()).await, Err(Fault::Unexpected(_))));
-    assert_eq!(standing(&lab, "a").await, live);
+    (0..4).for_each(|_| fixture.wire.plan("UpdateItem", throttled()));
+    assert!(matches!(fixture.clients.note_use(&id("a"), &live, now()).await, Err(Fault::Unavailable(_))));
+    fixture.wire.plan("UpdateItem", denied());
+    assert!(matches!(fixture.clients.note_use(&id("a"), &live, now()).await, Err(Fault::Unexpected(_))));
+    assert_eq!(standing(&fixture, "a").await, live);
 }
 
 #[tokio::test]
 async fn of_a_client_that_was_never_deleted_everything_counts() {
-    let lab = Lab::empty().await;
+    let fixture = Fixture::empty().await;
     for (client_id, client) in kinds() {
-        create(&lab, client_id, &client).await;
+        create(&fixture, client_id, &client).await;
         for issued_at in [SystemTime::UNIX_EPOCH, now(), now() + HOUR] {
-            assert!(honours(&lab, client_id, issued_at).await, "{client_id}");
+            assert!(honours(&fixture, client_id, issued_at).await, "{client_id}");
         }
     }
 }
 
 #[tokio::test]
 async fn what_was_issued_before_a_deletion_is_refused_after_it_and_stays_so_after_a_restoration() {
-    let lab = Lab::empty().await;
+    let fixture = Fixture::empty().await;
     for (client_id, client) in kinds() {
-        create(&lab, client_id, &client).await;
+        create(&fixture, client_id, &client).await;
         let issued_at = now() - HOUR;
-        assert!(honours(&lab, client_id, issued_at).await, "{client_id}");
-        bury(&lab, client_id, now()).await;
-        assert!(!honours(&lab, client_id, issued_at).await, "{client_id}");
-        restore(&lab, client_id, now() + HOUR).await;
-        assert!(!honours(&lab, client_id, issued_at).await, "{client_id}");
-        assert!(!honours(&lab, client_id, SystemTime::UNIX_EPOCH).await, "{client_id}");
-        assert!(honours(&lab, client_id, now() + HOUR + SECOND).await, "{client_id}");
+        assert!(honours(&fixture, client_id, issued_at).await, "{client_id}");
+        bury(&fixture, client_id, now()).await;
+        assert!(!honours(&fixture, client_id, issued_at).await, "{client_id}");
+        restore(&fixture, client_id, now() + HOUR).await;
+        assert!(!honours(&fixture, client_id, issued_at).await, "{client_id}");
+        assert!(!honours(&fixture, client_id, SystemTime::UNIX_EPOCH).await, "{client_id}");
+        assert!(honours(&fixture, client_id, now() + HOUR + SECOND).await, "{client_id}");
     }
 }
 
 #[tokio::test]
 async fn of_the_second_of_the_restoration_nothing_counts_and_of_the_next_everything() {
-    let lab = with(&oauth(true)).await;
+    let fixture = with(&oauth(true)).await;
     let instant = Duration::from_nanos(1);
     let restored = now() + HOUR;
-    bury(&lab, "a", now()).await;
-    restore(&lab, "a", restored + SECOND / 2).await;
+    bury(&fixture, "a", now()).await;
+    restore(&fixture, "a", restored + SECOND / 2).await;
     for (issued_at, counts) in [
         (now() - instant, false),
         (now(), false),
@@ -303,73 +301,73 @@ async fn of_the_second_of_the_restoration_nothing_counts_and_of_the_next_everyth
         (restored + SECOND, true),
         (restored + SECOND + instant, true),
     ] {
-        assert_eq!(honours(&lab, "a", issued_at).await, counts, "{:?}", issued_at.duration_since(now()));
+        assert_eq!(honours(&fixture, "a", issued_at).await, counts, "{:?}", issued_at.duration_since(now()));
     }
 }
 
 #[tokio::test]
 async fn a_deletion_and_its_undoing_in_one_second_revoke_what_was_issued_in_it() {
-    let lab = with(&oauth(true)).await;
-    bury(&lab, "a", now()).await;
-    restore(&lab, "a", now()).await;
-    assert!(!honours(&lab, "a", now()).await);
-    assert!(honours(&lab, "a", now() + SECOND).await);
+    let fixture = with(&oauth(true)).await;
+    bury(&fixture, "a", now()).await;
+    restore(&fixture, "a", now()).await;
+    assert!(!honours(&fixture, "a", now()).await);
+    assert!(honours(&fixture, "a", now() + SECOND).await);
 }
 
 /// The operator's clock and the function's are two.
 #[tokio::test]
 async fn a_restoration_that_is_dated_before_its_deletion_lets_nothing_of_before_the_deletion_count() {
-    let lab = with(&oauth(true)).await;
-    bury(&lab, "a", now()).await;
-    restore(&lab, "a", now() - HOUR).await;
-    assert!(!honours(&lab, "a", now()).await);
-    assert!(honours(&lab, "a", now() + SECOND).await);
+    let fixture = with(&oauth(true)).await;
+    bury(&fixture, "a", now()).await;
+    restore(&fixture, "a", now() - HOUR).await;
+    assert!(!honours(&fixture, "a", now()).await);
+    assert!(honours(&fixture, "a", now() + SECOND).await);
 }
 
 #[tokio::test]
 async fn the_latest_of_several_undone_deletions_counts_in_whatever_order_they_stand() {
-    let lab = with(&oauth(true)).await;
+    let fixture = with(&oauth(true)).await;
     // One more than a history has room for; the last of them is not the latest.
     for hours in (0..10).chain([5]) {
-        bury(&lab, "a", now() + hours * HOUR).await;
-        restore(&lab, "a", now() + hours * HOUR + SECOND).await;
+        bury(&fixture, "a", now() + hours * HOUR).await;
+        restore(&fixture, "a", now() + hours * HOUR + SECOND).await;
     }
     let latest = now() + 9 * HOUR + SECOND;
-    assert!(!honours(&lab, "a", latest).await);
-    assert!(honours(&lab, "a", latest + SECOND).await);
+    assert!(!honours(&fixture, "a", latest).await);
+    assert!(honours(&fixture, "a", latest + SECOND).await);
 }
 
 #[tokio::test]
 async fn a_use_is_one_write_and_none_within_the_hour_that_follows() {
-    let lab = with(&oauth(true)).await;
+    let fixture = with(&oauth(true)).await;
     let write = || vec!["UpdateItem".to_owned()];
     let first = now() + SECOND / 2;
-    assert_eq!(use_client(&lab, "a", first).await, (true, write()));
-    assert_eq!(idle(&lab, "a").await, Some(Idle::used(now())));
+    assert_eq!(use_client(&fixture, "a", first).await, (true, write()));
+    assert_eq!(idle(&fixture, "a").await, Some(Idle::used(now())));
     for later in [0, 1, 1800, 3599].map(Duration::from_secs) {
-        assert_eq!(use_client(&lab, "a", now() + later).await, (true, vec![]), "{later:?}");
+        assert_eq!(use_client(&fixture, "a", now() + later).await, (true, vec![]), "{later:?}");
     }
-    assert_eq!(idle(&lab, "a").await, Some(Idle::used(now())));
-    assert_eq!(use_client(&lab, "a", now() + HOUR).await, (true, write()));
-    assert_eq!(idle(&lab, "a").await, Some(Idle::used(now() + HOUR)));
+    assert_eq!(idle(&fixture, "a").await, Some(Idle::used(now())));
+    assert_eq!(use_client(&fixture, "a", now() + HOUR).await, (true, write()));
+    assert_eq!(idle(&fixture, "a").await, Some(Idle::used(now() + HOUR)));
 }
 
 #[tokio::test]
 async fn the_first_use_is_noted_also_within_the_hour_of_the_registration() {
-    let lab = with(&Client { idle: Some(Idle::unused(now() - SECOND)), ..oauth(true) }).await;
-    assert_eq!(use_client(&lab, "a", now()).await, (true, vec!["UpdateItem".to_owned()]));
-    assert_eq!(idle(&lab, "a").await, Some(Idle::used(now())));
+    let fixture = with(&Client { idle: Some(Idle::unused(now() - SECOND)), ..oauth(true) }).await;
+    assert_eq!(use_client(&fixture, "a", now()).await, (true, vec!["UpdateItem".to_owned()]));
+    assert_eq!(idle(&fixture, "a").await, Some(Idle::used(now())));
 }
 
 #[tokio::test]
 async fn a_use_changes_nothing_but_since_when_the_client_is_idle() {
-    let lab = with(&oauth(true)).await;
-    let mut expected = item(&lab, "a").await;
-    use_client(&lab, "a", now()).await;
+    let fixture = with(&oauth(true)).await;
+    let mut expected = item(&fixture, "a").await;
+    use_client(&fixture, "a", now()).await;
     // SHA-256 of "a" begins with c.
     expected.insert("idle".to_owned(), AttributeValue::S("used#c".to_owned()));
     expected.insert("idle_since".to_owned(), AttributeValue::N("1800000000".to_owned()));
-    assert_eq!(item(&lab, "a").await, expected);
+    assert_eq!(item(&fixture, "a").await, expected);
 }
 
 #[tokio::test]
@@ -394,12 +392,12 @@ async fn of_16_servers_that_use_a_client_within_one_hour_one_writes_and_all_are_
         }
     }
 
-    let lab = with(&oauth(true)).await;
+    let fixture = with(&oauth(true)).await;
     let written = Written::default();
-    let config = lab.client.config().to_builder().interceptor(written.clone());
-    let store = ClientsTable::new(config, &lab.table, RETENTION);
+    let config = fixture.sdk.config().to_builder().interceptor(written.clone());
+    let store = ClientsTable::new(config, &fixture.table, RETENTION);
     for round in 0..3 {
-        let (start, read) = (Arc::new(Barrier::new(16)), standing(&lab, "a").await);
+        let (start, read) = (Arc::new(Barrier::new(16)), standing(&fixture, "a").await);
         let mut servers = JoinSet::new();
         for server in 0..16 {
             let (store, start, read) = (store.clone(), Arc::clone(&start), read.clone());
@@ -411,10 +409,10 @@ async fn of_16_servers_that_use_a_client_within_one_hour_one_writes_and_all_are_
         }
         assert!(servers.join_all().await.into_iter().all(|live| live == Ok(true)));
         assert_eq!(written.0.swap(0, Relaxed), 1, "round {round}");
-        let since = idle(&lab, "a").await.unwrap().since;
+        let since = idle(&fixture, "a").await.unwrap().since;
         assert!((now() + round * HOUR..now() + (round + 1) * HOUR).contains(&since));
         // So that it is an hour before all of the next round.
-        let put = lab.client.update_item().table_name(&lab.table).key("pk", AttributeValue::S("client#a".to_owned()));
+        let put = fixture.sdk.update_item().table_name(&fixture.table).key("pk", AttributeValue::S("client#a".to_owned()));
         let put = put.update_expression("SET idle_since = :since");
         let long_ago = AttributeValue::N("1700000000".to_owned());
         put.expression_attribute_values(":since", long_ago).send().await.unwrap();
@@ -423,45 +421,45 @@ async fn of_16_servers_that_use_a_client_within_one_hour_one_writes_and_all_are_
 
 #[tokio::test]
 async fn a_server_that_knows_nothing_of_a_use_by_another_does_not_write_over_it() {
-    let lab = with(&oauth(true)).await;
-    let read = standing(&lab, "a").await;
-    use_client(&lab, "a", now()).await;
-    let before = item(&lab, "a").await;
+    let fixture = with(&oauth(true)).await;
+    let read = standing(&fixture, "a").await;
+    use_client(&fixture, "a", now()).await;
+    let before = item(&fixture, "a").await;
     for at in [now() - HOUR, now() - SECOND, now(), now() + HOUR - SECOND] {
-        let (live, calls) = note_use(&lab, "a", &read, at).await;
+        let (live, calls) = note_use(&fixture, "a", &read, at).await;
         assert_eq!((live, calls), (true, vec!["UpdateItem".to_owned()]));
-        assert_eq!(item(&lab, "a").await, before);
+        assert_eq!(item(&fixture, "a").await, before);
     }
 }
 
 #[tokio::test]
 async fn no_use_is_noted_of_static_and_api_clients() {
-    let lab = Lab::empty().await;
+    let fixture = Fixture::empty().await;
     for (client_id, client) in kinds().into_iter().filter(|(_, client)| !client.is_dynamic()) {
-        create(&lab, client_id, &client).await;
-        let before = item(&lab, client_id).await;
-        assert_eq!(use_client(&lab, client_id, now()).await, (true, vec![]), "{client_id}");
-        assert_eq!(item(&lab, client_id).await, before);
+        create(&fixture, client_id, &client).await;
+        let before = item(&fixture, client_id).await;
+        assert_eq!(use_client(&fixture, client_id, now()).await, (true, vec![]), "{client_id}");
+        assert_eq!(item(&fixture, client_id).await, before);
     }
 }
 
 #[tokio::test]
 async fn no_use_is_noted_of_a_client_that_does_not_stand() {
-    let lab = with(&oauth(true)).await;
-    bury(&lab, "a", now()).await;
+    let fixture = with(&oauth(true)).await;
+    bury(&fixture, "a", now()).await;
     for client_id in ["a", "nobody"] {
-        assert_eq!(use_client(&lab, client_id, now()).await, (false, vec![]), "{client_id}");
+        assert_eq!(use_client(&fixture, client_id, now()).await, (false, vec![]), "{client_id}");
     }
 }
 
 #[tokio::test]
 async fn a_use_of_a_client_that_is_deleted_meanwhile_leaves_its_tombstone_alone() {
-    let lab = with(&oauth(true)).await;
-    let read = standing(&lab, "a").await;
-    let bystander = lab.clone();
-    lab.wire.plan("UpdateItem", Mishap::meanwhile(async move { bury(&bystander, "a", now()).await }));
-    assert_eq!(note_use(&lab, "a", &read, now()).await, (false, vec!["UpdateItem".to_owned()]));
-    let tombstone = item(&lab, "a").await;
+    let fixture = with(&oauth(true)).await;
+    let read = standing(&fixture, "a").await;
+    let bystander = fixture.clone();
+    fixture.wire.plan("UpdateItem", wire::Fault::meanwhile(async move { bury(&bystander, "a", now()).await }));
+    assert_eq!(note_use(&fixture, "a", &read, now()).await, (false, vec!["UpdateItem".to_owned()]));
+    let tombstone = item(&fixture, "a").await;
     for attribute in ["client", "idle", "idle_since"] {
         assert!(!tombstone.contains_key(attribute), "{attribute}");
     }
@@ -470,46 +468,46 @@ async fn a_use_of_a_client_that_is_deleted_meanwhile_leaves_its_tombstone_alone(
 
 #[tokio::test]
 async fn a_use_of_a_client_whose_tombstone_is_gone_makes_no_item() {
-    let lab = with(&oauth(true)).await;
-    let read = standing(&lab, "a").await;
+    let fixture = with(&oauth(true)).await;
+    let read = standing(&fixture, "a").await;
     let key = AttributeValue::S("client#a".to_owned());
-    lab.client.delete_item().table_name(&lab.table).key("pk", key).send().await.unwrap();
-    assert!(!note_use(&lab, "a", &read, now()).await.0);
-    assert_eq!(lab.item("client#a").await, None);
+    fixture.sdk.delete_item().table_name(&fixture.table).key("pk", key).send().await.unwrap();
+    assert!(!note_use(&fixture, "a", &read, now()).await.0);
+    assert_eq!(fixture.item("client#a").await, None);
 }
 
 #[tokio::test]
 async fn a_use_whose_write_was_not_answered_is_noted_once_and_told_rightly() {
-    for mishap in [Mishap::AnswerLost, Mishap::Reset] {
-        let lab = with(&oauth(true)).await;
-        let read = standing(&lab, "a").await;
-        lab.wire.plan("UpdateItem", mishap);
-        let (live, calls) = note_use(&lab, "a", &read, now()).await;
+    for fault in [wire::Fault::AnswerLost, wire::Fault::Reset] {
+        let fixture = with(&oauth(true)).await;
+        let read = standing(&fixture, "a").await;
+        fixture.wire.plan("UpdateItem", fault);
+        let (live, calls) = note_use(&fixture, "a", &read, now()).await;
         assert_eq!((live, calls.len()), (true, 2));
-        assert_eq!(idle(&lab, "a").await, Some(Idle::used(now())));
+        assert_eq!(idle(&fixture, "a").await, Some(Idle::used(now())));
     }
 }
 
 #[tokio::test]
 async fn a_client_that_is_deleted_after_a_write_that_was_not_answered_is_told_to_be_gone() {
-    for mishap in [Mishap::AnswerLost, Mishap::Reset] {
-        let lab = with(&oauth(true)).await;
-        let read = standing(&lab, "a").await;
-        lab.wire.plan("UpdateItem", mishap);
-        let bystander = lab.clone();
-        lab.wire.plan("UpdateItem", Mishap::meanwhile(async move { bury(&bystander, "a", now()).await }));
-        assert!(!note_use(&lab, "a", &read, now()).await.0);
-        assert!(!item(&lab, "a").await.contains_key("idle"));
+    for fault in [wire::Fault::AnswerLost, wire::Fault::Reset] {
+        let fixture = with(&oauth(true)).await;
+        let read = standing(&fixture, "a").await;
+        fixture.wire.plan("UpdateItem", fault);
+        let bystander = fixture.clone();
+        fixture.wire.plan("UpdateItem", wire::Fault::meanwhile(async move { bury(&bystander, "a", now()).await }));
+        assert!(!note_use(&fixture, "a", &read, now()).await.0);
+        assert!(!item(&fixture, "a").await.contains_key("idle"));
     }
 }
 
 #[tokio::test]
 async fn a_client_of_before_is_kept_track_of_from_its_next_use_on() {
-    let lab = with(&Client { idle: None, ..oauth(true) }).await;
-    assert_eq!(idle(&lab, "a").await, None);
-    assert_eq!(use_client(&lab, "a", now()).await, (true, vec!["UpdateItem".to_owned()]));
-    assert_eq!(idle(&lab, "a").await, Some(Idle::used(now())));
-    assert_eq!(use_client(&lab, "a", now()).await, (true, vec![]));
+    let fixture = with(&Client { idle: None, ..oauth(true) }).await;
+    assert_eq!(idle(&fixture, "a").await, None);
+    assert_eq!(use_client(&fixture, "a", now()).await, (true, vec!["UpdateItem".to_owned()]));
+    assert_eq!(idle(&fixture, "a").await, Some(Idle::used(now())));
+    assert_eq!(use_client(&fixture, "a", now()).await, (true, vec![]));
 }
 
 /// An authorization server.
@@ -555,7 +553,7 @@ type Arrival = Option<oneshot::Sender<()>>;
 /// Where three servers, and somebody who deletes, work on one table, one database call at a time; whose turn it is is
 /// drawn.
 struct Stage {
-    lab: Lab,
+    fixture: Fixture,
     random: Random,
     servers: Vec<Server>,
     operator: Server,
@@ -570,16 +568,16 @@ impl Stage {
     const ROUNDS: usize = 64;
 
     async fn new() -> Self {
-        let lab = Lab::empty().await;
-        lab.create_grants_table().await;
+        let fixture = Fixture::empty().await;
+        fixture.create_grants_table().await;
         let (arrives, arrivals) = mpsc::unbounded_channel();
         let clock = Arc::<AtomicU32>::default();
         let config = || {
-            let config = lab.client.config().to_builder();
+            let config = fixture.sdk.config().to_builder();
             config.http_client(one_call_a_turn(Wire::over(support::wire::http()), &arrives))
         };
         let server = |config: Builder| Server {
-            clients: ClientsTable::new(config.clone(), &lab.table, RETENTION),
+            clients: ClientsTable::new(config.clone(), &fixture.table, RETENTION),
             sdk: Sdk::from_conf(config.build()),
             clock: Arc::clone(&clock),
             handed_out: Arc::default(),
@@ -588,13 +586,13 @@ impl Stage {
         let operator = server(config.clone());
         let open = async |config| Grants::open(config, "grants", "expires_at").await.unwrap();
         let cascade = Cascade::new(operator.clients.clone(), open(config).await, now);
-        let grants = open(lab.client.config().to_builder()).await;
-        Self { lab, random: Random::new(), servers, operator, cascade, grants, arrives, arrivals }
+        let grants = open(fixture.sdk.config().to_builder()).await;
+        Self { fixture, random: Random::new(), servers, operator, cascade, grants, arrives, arrivals }
     }
 
     /// Has the servers issue two grants each to a new client, while somebody does this.
     async fn play(&mut self, client: &Id, work: impl Future<Output = ()> + Send + 'static) {
-        create(&self.lab, client.as_str(), &oauth(true)).await;
+        create(&self.fixture, client.as_str(), &oauth(true)).await;
         let mut tasks = JoinSet::new();
         let mut waiting: Vec<_> = self.begin(&mut tasks, work).await.into_iter().collect();
         for server in self.servers.clone() {
@@ -684,7 +682,7 @@ fn one_call_a_turn(wire: Wire, arrives: &mpsc::UnboundedSender<Arrival>) -> Wire
             arrives.send(Some(go)).unwrap();
             gone.await.unwrap();
         };
-        wire.plan(operation, Mishap::meanwhile(turn));
+        wire.plan(operation, wire::Fault::meanwhile(turn));
     }
     wire
 }
@@ -696,7 +694,7 @@ async fn in_64_orders_of_issuing_deleting_and_clearing_away_no_token_and_no_gran
     for round in 0..Stage::ROUNDS {
         let client = id(&format!("client-{round}"));
         let (handed_out, grants) = stage.delete(&client).await;
-        let standing = standing(&stage.lab, client.as_str()).await;
+        let standing = standing(&stage.fixture, client.as_str()).await;
         assert!(handed_out.iter().all(|issued_at| !standing.accepts(*issued_at)), "round {round}");
         assert_eq!(grants, 0, "round {round}");
         all += handed_out.len();
@@ -707,23 +705,23 @@ async fn in_64_orders_of_issuing_deleting_and_clearing_away_no_token_and_no_gran
 /// Why the order matters.
 #[tokio::test]
 async fn a_server_that_asks_before_it_stores_can_store_behind_the_cascades_back() {
-    let lab = with(&oauth(true)).await;
-    lab.create_grants_table().await;
-    let config = lab.client.config().to_builder();
+    let fixture = with(&oauth(true)).await;
+    fixture.create_grants_table().await;
+    let config = fixture.sdk.config().to_builder();
     let grants = Grants::open(config.clone(), "grants", "expires_at").await.unwrap();
-    let cascade = Cascade::new(lab.quiet_store(), grants.clone(), now);
-    let put = Sdk::from_conf(config.http_client(lab.wire.clone()).build()).put_item().table_name("grants");
+    let cascade = Cascade::new(fixture.direct(), grants.clone(), now);
+    let put = Sdk::from_conf(config.http_client(fixture.wire.clone()).build()).put_item().table_name("grants");
     let put =
         ["client_id", "grant_id"].iter().fold(put, |put, name| put.item(*name, AttributeValue::S("a".to_owned())));
 
-    let read = standing(&lab, "a").await;
-    assert!(note_use(&lab, "a", &read, now()).await.0);
-    let bystander = lab.clone();
+    let read = standing(&fixture, "a").await;
+    assert!(note_use(&fixture, "a", &read, now()).await.0);
+    let bystander = fixture.clone();
     let deleted_and_cleared_away = async move {
         bury(&bystander, "a", now()).await;
         assert_eq!(cascade.remove_grants(&id("a"), &mut 0).await, Ok(Fate::Removed));
     };
-    lab.wire.plan("PutItem", Mishap::meanwhile(deleted_and_cleared_away));
+    fixture.wire.plan("PutItem", wire::Fault::meanwhile(deleted_and_cleared_away));
     put.send().await.unwrap();
     assert_eq!(grants.count(&id("a"), 100).await, Ok(1));
 }
@@ -735,7 +733,7 @@ async fn in_64_orders_of_issuing_deleting_and_restoring_only_what_was_issued_aft
     for round in 0..Stage::ROUNDS {
         let client = id(&format!("client-{round}"));
         let (handed_out, restored) = stage.delete_and_restore(&client).await;
-        let standing = standing(&stage.lab, client.as_str()).await;
+        let standing = standing(&stage.fixture, client.as_str()).await;
         for issued_at in handed_out {
             let counts = standing.accepts(issued_at);
             assert_eq!(counts, issued_at > restored, "round {round}");

@@ -1,14 +1,12 @@
 //! The log: one line a request, with what operators look for and callers are not told.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod support;
 
 use serde_json::{Value, json};
-use support::{
-    Lab, basic, bearer,
+use crate::support::{
+    Fixture, basic, bearer,
     log::Captured,
     sample::{APPLICATION, OWNER, SERVICE, SERVICE_TOKEN, TARGET},
-    wire::Mishap,
+    wire::Fault,
 };
 
 /// The only line that there is.
@@ -17,16 +15,16 @@ fn only_line(log: &Captured) -> Value {
     line
 }
 
-async fn delete_target(lab: &Lab, caller: (&str, &str)) -> u16 {
+async fn delete_target(fixture: &Fixture, caller: (&str, &str)) -> u16 {
     let path = format!("/config/{APPLICATION}/clients/{TARGET}");
-    lab.send("DELETE", &path, Some(&basic(caller)), "").await.status().as_u16()
+    fixture.send("DELETE", &path, Some(&basic(caller)), "").await.status().as_u16()
 }
 
 #[tokio::test]
 async fn a_deletion_is_one_line_for_information() {
-    let lab = Lab::with_samples().await;
+    let fixture = Fixture::with_samples().await;
     let log = Captured::at("INFO");
-    delete_target(&lab, OWNER).await;
+    delete_target(&fixture, OWNER).await;
     let line = only_line(&log);
     for (key, value) in [
         ("level", json!("INFO")),
@@ -52,9 +50,9 @@ async fn a_deletion_is_one_line_for_information() {
 
 #[tokio::test]
 async fn a_refusal_carries_its_exact_reason_for_information() {
-    let lab = Lab::with_samples().await;
+    let fixture = Fixture::with_samples().await;
     let log = Captured::at("INFO");
-    assert_eq!(delete_target(&lab, (OWNER.0, "wrong")).await, 401);
+    assert_eq!(delete_target(&fixture, (OWNER.0, "wrong")).await, 401);
     let line = only_line(&log);
     assert_eq!((&line["level"], &line["outcome"]), (&json!("INFO"), &json!("refused")));
     assert_eq!(line["reason"], "wrong_secret");
@@ -63,10 +61,10 @@ async fn a_refusal_carries_its_exact_reason_for_information() {
 
 #[tokio::test]
 async fn a_fault_is_one_line_as_an_error() {
-    let lab = Lab::with_samples().await;
-    lab.wire.plan("BatchGetItem", Mishap::error(400, "AccessDeniedException"));
+    let fixture = Fixture::with_samples().await;
+    fixture.wire.plan("BatchGetItem", wire::Fault::error(400, "AccessDeniedException"));
     let log = Captured::at("INFO");
-    assert_eq!(delete_target(&lab, OWNER).await, 500);
+    assert_eq!(delete_target(&fixture, OWNER).await, 500);
     let line = only_line(&log);
     assert_eq!((&line["level"], &line["outcome"]), (&json!("ERROR"), &json!("failed")));
     assert!(line["reason"].as_str().unwrap().contains("AccessDeniedException"), "{line}");
@@ -74,12 +72,12 @@ async fn a_fault_is_one_line_as_an_error() {
 
 #[tokio::test]
 async fn retries_and_throttles_are_counted() {
-    let lab = Lab::with_samples().await;
-    lab.wire.plan("BatchGetItem", Mishap::error(400, "ThrottlingException"));
-    lab.wire.plan("UpdateItem", Mishap::error(400, "ProvisionedThroughputExceededException"));
-    lab.wire.plan("UpdateItem", Mishap::Reset);
+    let fixture = Fixture::with_samples().await;
+    fixture.wire.plan("BatchGetItem", wire::Fault::error(400, "ThrottlingException"));
+    fixture.wire.plan("UpdateItem", wire::Fault::error(400, "ProvisionedThroughputExceededException"));
+    fixture.wire.plan("UpdateItem", wire::Fault::Reset);
     let log = Captured::at("INFO");
-    assert_eq!(delete_target(&lab, OWNER).await, 204);
+    assert_eq!(delete_target(&fixture, OWNER).await, 204);
     let line = only_line(&log);
     let counts = [&line["database_calls"], &line["retries"], &line["throttles"]];
     assert_eq!(counts, [&json!(5), &json!(3), &json!(2)]);
@@ -87,10 +85,10 @@ async fn retries_and_throttles_are_counted() {
 
 #[tokio::test]
 async fn requests_that_no_door_takes_have_a_line_too() {
-    let lab = Lab::empty().await;
+    let fixture = Fixture::empty().await;
     let log = Captured::at("INFO");
-    lab.send("DELETE", "/nowhere", None, "").await;
-    lab.send("GET", "/register/a", None, "").await;
+    fixture.send("DELETE", "/nowhere", None, "").await;
+    fixture.send("GET", "/register/a", None, "").await;
     let told: Vec<_> = log.lines().iter().map(|line| (line["door"].clone(), line["reason"].clone())).collect();
     let expected = [("none", "unknown_path"), ("registration", "method_not_allowed")];
     assert_eq!(told, expected.map(|(door, reason)| (json!(door), json!(reason))));
@@ -98,9 +96,9 @@ async fn requests_that_no_door_takes_have_a_line_too() {
 
 #[tokio::test]
 async fn the_line_is_its_own_metrics_in_the_embedded_format() {
-    let lab = Lab::with_samples().await;
+    let fixture = Fixture::with_samples().await;
     let log = Captured::at("INFO");
-    delete_target(&lab, OWNER).await;
+    delete_target(&fixture, OWNER).await;
     let line = only_line(&log);
     assert_eq!(line["_aws"]["Timestamp"], 1_800_000_000_000_u64);
     let directives = line["_aws"]["CloudWatchMetrics"].as_array().unwrap();
@@ -121,33 +119,33 @@ async fn the_line_is_its_own_metrics_in_the_embedded_format() {
 
 #[tokio::test]
 async fn only_the_first_request_of_an_environment_is_a_cold_start() {
-    let lab = Lab::with_samples().await;
+    let fixture = Fixture::with_samples().await;
     let log = Captured::at("INFO");
-    delete_target(&lab, OWNER).await;
-    delete_target(&lab, OWNER).await;
+    delete_target(&fixture, OWNER).await;
+    delete_target(&fixture, OWNER).await;
     let starts: Vec<_> = log.lines().iter().map(|l| (l["cold_start"].clone(), l["cold_starts"].clone())).collect();
     assert_eq!(starts, [(json!(true), json!(1)), (json!(false), json!(0))]);
 }
 
 #[tokio::test]
 async fn the_trace_id_is_that_of_x_ray() {
-    let lab = Lab::empty().await;
+    let fixture = Fixture::empty().await;
     let log = Captured::at("INFO");
     let mut invocation = support::invocation();
     invocation.xray_trace_id =
         Some("Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1".to_owned());
-    lab.invoke_in(invocation, &support::event("DELETE", "/nowhere", "", &[], "")).await;
+    fixture.invoke_in(invocation, &support::event("DELETE", "/nowhere", "", &[], "")).await;
     assert_eq!(only_line(&log)["xray_trace_id"], "1-5759e988-bd862e3fe1be46a994272793");
 }
 
 #[tokio::test]
 async fn the_level_silences_all_but_the_requests_lines() {
-    let lab = Lab::with_samples().await;
+    let fixture = Fixture::with_samples().await;
     for (level, expected) in [("WARN", vec!["odd", "refused a request"]), ("ERROR", vec!["refused a request"])] {
         let log = Captured::at(level);
         tracing::info!("usual");
         tracing::warn!("odd");
-        delete_target(&lab, (OWNER.0, "wrong")).await;
+        delete_target(&fixture, (OWNER.0, "wrong")).await;
         let messages: Vec<_> = log.lines().iter().map(|line| line["message"].clone()).collect();
         assert_eq!(messages, expected, "{level}");
     }
@@ -156,11 +154,11 @@ async fn the_level_silences_all_but_the_requests_lines() {
 #[tokio::test]
 async fn an_unreadable_entry_of_an_allow_list_is_named_with_its_client() {
     use aws_sdk_dynamodb::types::AttributeValue;
-    let lab = Lab::with_samples().await;
+    let fixture = Fixture::with_samples().await;
     let overlong = "x".repeat(1000);
     let entries = ["203.0.113.0/33", "198.51.100.0/24", &overlong, "three", "four", "five", "six", "seven"];
     let entries = AttributeValue::L(entries.map(|entry| AttributeValue::S(entry.to_owned())).into());
-    lab.client
+    fixture.sdk
         .update_item()
         .table_name("clients")
         .key("pk", AttributeValue::S(format!("client#{}", OWNER.0)))
@@ -170,7 +168,7 @@ async fn an_unreadable_entry_of_an_allow_list_is_named_with_its_client() {
         .await
         .unwrap();
     let log = Captured::at("INFO");
-    assert_eq!(delete_target(&lab, OWNER).await, 403);
+    assert_eq!(delete_target(&fixture, OWNER).await, 403);
     let [warning, request] = log.lines().try_into().unwrap();
     let named = format!("[\"203.0.113.0/33\", \"{}\", \"three\", \"four\", \"five\"]", "x".repeat(64));
     assert_eq!((&warning["level"], &warning["entries"]), (&json!("WARN"), &json!(named)));
@@ -181,10 +179,10 @@ async fn an_unreadable_entry_of_an_allow_list_is_named_with_its_client() {
 
 #[tokio::test]
 async fn the_caller_of_the_authlete_api_is_what_its_token_covers() {
-    let lab = Lab::with_samples().await;
+    let fixture = Fixture::with_samples().await;
     let log = Captured::at("INFO");
     let path = format!("/api/{SERVICE}/client/registration/delete");
-    lab.send("POST", &path, Some(&bearer(SERVICE_TOKEN)), r#"{"clientId":"nobody"}"#).await;
+    fixture.send("POST", &path, Some(&bearer(SERVICE_TOKEN)), r#"{"clientId":"nobody"}"#).await;
     let line = only_line(&log);
     assert_eq!((&line["caller"], &line["reason"]), (&json!(format!("service#{SERVICE}")), &json!("unknown_client")));
 }

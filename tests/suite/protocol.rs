@@ -18,9 +18,7 @@
 //! up; [`World`] lifts either. In the model every try before the last went unheard, so that a retry is always in doubt. Failing reads, addresses and the Authlete API are left to the other tests.
 //!
 //! **Bounds.** One to three clients, two or three requests of two or three tries, up to four changes by others.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-mod support;
 
 use deregister::{
     deletion::{self, NotDeleted},
@@ -34,7 +32,7 @@ use deregister::{
 };
 use stateright::{Checker, Model, Property};
 use std::{collections::BTreeSet, sync::Mutex, time::Duration};
-use support::Lab;
+use crate::support::Fixture;
 use tokio::{
     runtime::{Builder, Runtime},
     time::Instant,
@@ -668,8 +666,8 @@ fn a_defect_of_the_protocol_breaks_the_promise_that_it_concerns_and_no_other() {
 /// Every client, live, deleted or gone, and every premise, against the database's own reading of the condition.
 #[tokio::test]
 async fn the_condition_of_the_model_is_the_databases() {
-    let lab = Lab::empty().await;
-    let (store, meter) = (lab.quiet_store(), Meter::default());
+    let fixture = Fixture::empty().await;
+    let (store, meter) = (fixture.direct(), Meter::default());
     let (token, service, deletion) = (digest(0), id(0), record_of(0));
     let preconditions = [
         None,
