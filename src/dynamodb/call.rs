@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::{
         query::QueryError, update_item::UpdateItemError,
     },
 };
-use std::{error::Error, future::Future, iter};
+use std::{error::Error, future::Future, iter, pin::Pin};
 use tokio::time::Instant;
 
 /// The error codes of DynamoDB for throttling.
@@ -22,11 +22,11 @@ const THROTTLES: [&str; 3] = ["ProvisionedThroughputExceededException", "Request
 const CONFLICTS: [&str; 2] = ["ReplicatedWriteConflictException", "TransactionConflictException"];
 
 /// Makes a call, with all its attempts, and returns its answer with its own statistics. The statistics are added to the
-/// scope around the call too.
-pub(super) async fn measured<T>(call: impl Future<Output = T>) -> (T, CallStatistics) {
+/// scope around the call too. The call is boxed, because the SDK's futures are large and every future that waits for them
+/// would contain them.
+pub(super) async fn measured<T>(call: Pin<Box<impl Future<Output = T>>>) -> (T, CallStatistics) {
     let start = Instant::now();
-    // Boxed, because the SDK's futures are large and every future that waits for them would contain them.
-    let (answer, mut statistics) = CallStatistics::collect(Box::pin(call)).await;
+    let (answer, mut statistics) = CallStatistics::collect(call).await;
     statistics.calls = 1;
     statistics.duration = start.elapsed();
     CallStatistics::record(|scope| scope.add(&statistics));

@@ -34,7 +34,7 @@ impl ClientStatuses for ClientsTable {
             .consistent_read(true)
             .projection_expression("client.kind, client.#dynamic, deleted, history, idle, idle_since")
             .expression_attribute_names("#dynamic", "dynamic");
-        match measured(get.send()).await.0.map_err(|error| fault(&error))?.item {
+        match measured(Box::pin(get.send())).await.0.map_err(|error| fault(&error))?.item {
             Some(item) => Ok(read(&key, item)?),
             None => Ok(ClientStatus::Unknown),
         }

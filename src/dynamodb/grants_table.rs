@@ -142,7 +142,7 @@ impl Grants for GrantsTable {
         let mut keys = keys.into_iter().peekable();
         while keys.peek().is_some() {
             let batch = keys.by_ref().take(BATCH_SIZE).map(removal).collect::<Result<_, _>>()?;
-            measured(self.remove_batch(batch, removed)).await.0?;
+            measured(Box::pin(self.remove_batch(batch, removed))).await.0?;
         }
         Ok(())
     }
@@ -168,7 +168,7 @@ impl Grants for GrantsTable {
 }
 
 async fn send(query: QueryFluentBuilder) -> Result<QueryOutput, Fault> {
-    measured(query.send()).await.0.map_err(|error| fault(&error))
+    measured(Box::pin(query.send())).await.0.map_err(|error| fault(&error))
 }
 
 /// The names of the table's key attributes, the partition key first. `None` if the partition key is not a string.

@@ -36,7 +36,7 @@ impl IdleClients for ClientsTable {
             .expression_attribute_values(":since", AttributeValue::N(epoch_seconds::of(since).to_string()))
             .set_exclusive_start_key(after)
             .limit(PAGE_SIZE);
-        let page = measured(query.send()).await.0.map_err(|error| fault(&error))?;
+        let page = measured(Box::pin(query.send())).await.0.map_err(|error| fault(&error))?;
         let client = |item: Item| {
             let id = item.get(KEY)?.as_s().ok()?.strip_prefix("client#").and_then(Id::new)?;
             Some((id, item::idle(&item)?))

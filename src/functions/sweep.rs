@@ -21,7 +21,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 use tokio::time::Instant;
-use tracing::Level;
 
 /// Time reserved for the report.
 const RESPONSE_MARGIN: Duration = Duration::from_secs(1);
@@ -222,8 +221,8 @@ impl telemetry::Record for SweepRecord<'_> {
         ],
     }];
 
-    fn level(&self) -> Level {
-        if self.reason.is_none() { Level::INFO } else { Level::ERROR }
+    fn is_failure(&self) -> bool {
+        self.reason.is_some()
     }
 
     fn message(&self) -> &'static str {
