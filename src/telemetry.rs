@@ -1,7 +1,7 @@
 //! The log: JSON, one line an event. A record is a line that is also a metric.
 //!
 //! The keys are those of Powertools for AWS Lambda. A record carries CloudWatch's embedded metric format, so that no second
-//! line and no agent is needed. This module knows no record: whoever writes one declares it as a type.
+//! line and no agent is needed. Each function declares its record as a type; this module knows none of them.
 
 use serde::Serialize;
 use serde_json::{Map, Value};

@@ -1,4 +1,4 @@
-//! The sweep: it deletes clients that registered themselves and that nobody uses, by its [rule](crate::rule::sweep).
+//! The sweep: it deletes clients that registered themselves and are not used, by its [rule](crate::rule::sweep).
 //!
 //! It is a function on a schedule. It reads the index of idle clients, so that a run costs what is due, not what the table
 //! holds. It deletes as every endpoint does, so that each deletion can be undone. Unless a setting says otherwise, it only
