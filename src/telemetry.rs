@@ -86,8 +86,8 @@ pub fn write<R: Record>(record: &R, now: SystemTime) {
     }
 }
 
-/// Installs the log on the standard output. `level` is the lowest level that is written, from `AWS_LAMBDA_LOG_LEVEL`.
-/// `clock` gives the time.
+/// Installs the log on the standard output. `level` is the lowest level that is written, from `AWS_LAMBDA_LOG_LEVEL`: a
+/// level of `tracing`; anything else counts as INFO. `clock` gives the time.
 pub fn install(level: Option<&str>, clock: fn() -> SystemTime) {
     subscriber(level, clock, std::io::stdout).init();
 }
@@ -97,12 +97,13 @@ pub fn subscriber<W>(level: Option<&str>, clock: fn() -> SystemTime, writer: W) 
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let level = level.and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
+    // As a `LevelFilter`, an empty text would be ERROR, and `off` would silence the function.
+    let level = level.and_then(|level| level.parse().ok()).unwrap_or(Level::INFO);
     let written = Targets::new()
         .with_default(level)
         .with_target(RECORD, LevelFilter::TRACE)
         // At TRACE the runtime writes every event whole, credentials included.
-        .with_target("lambda_runtime", level.min(LevelFilter::DEBUG));
+        .with_target("lambda_runtime", level.min(Level::DEBUG));
     let lines = tracing_subscriber::fmt::layer()
         .fmt_fields(JsonFields::new())
         .event_format(Lines { clock })
