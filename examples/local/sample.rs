@@ -187,7 +187,7 @@ fn oauth(service: &str, token: Option<&str>) -> OAuthClient {
     OAuthClient {
         service_id: id(service),
         dynamic: true,
-        registration_token_digest: token.map(|token| Digest::of(token)),
+        registration_token_digest: token.map(Digest::of),
         metadata: Metadata {
             client_name: Some("My Test Client".to_owned()),
             redirect_uris: Some(vec!["https://example.com/callback".to_owned()]),

@@ -2,7 +2,10 @@
 //!
 //! What is promised here is that there is one reading, one answer, and a bound on what it costs.
 
-
+use crate::support::{
+    Fixture, basic, bearer, event, json, now,
+    sample::{APPLICATION, CLIENT, OWNER, OWNER_ELSEWHERE, RFC_CLIENT, SERVICE, SERVICE_TOKEN, TARGET},
+};
 use aws_sdk_dynamodb::types::AttributeValue;
 use deregister::{
     dynamodb::admin::Creation,
@@ -16,10 +19,6 @@ use std::{
     cell::RefCell,
     io::{self, Write},
     sync::Once,
-};
-use crate::support::{
-    Fixture, basic, bearer, event, json, now,
-    sample::{APPLICATION, CLIENT, OWNER, OWNER_ELSEWHERE, RFC_CLIENT, SERVICE, SERVICE_TOKEN, TARGET},
 };
 
 const KIB: usize = 1024;
@@ -612,7 +611,11 @@ async fn ids_that_look_alike_are_different_ids_at_every_door() {
             (format!("/config/{mine}/clients/{mine}%20api"), &basic((&format!("{other} owner"), "secret")), 401),
             (format!("/register/{another}%20oauth"), &bearer("token"), 401),
         ] {
-            assert_eq!(fixture.send("DELETE", &path, Some(credentials), "").await.status(), status, "{other:?}: {path}");
+            assert_eq!(
+                fixture.send("DELETE", &path, Some(credentials), "").await.status(),
+                status,
+                "{other:?}: {path}"
+            );
         }
         let call = format!("/api/{SERVICE}/client/registration/delete");
         let body = json!({ "clientId": format!("{other} oauth"), "token": "token" }).to_string();

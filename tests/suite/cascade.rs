@@ -1,6 +1,15 @@
 //! The cascade: what was issued to a deleted client goes, and nothing else, wherever a run ends.
 
-
+use crate::support::{
+    Fixture,
+    door::Door,
+    log::Captured,
+    now,
+    random::Random,
+    sample::{self, CLIENT, RFC_CLIENT, TARGET},
+    stream::Stream,
+    wire::{Wire, wire::Fault},
+};
 use aws_sdk_dynamodb::{
     primitives::Blob,
     types::{
@@ -27,16 +36,6 @@ use std::{
     sync::Arc,
     task::Poll,
     time::{Duration, SystemTime},
-};
-use crate::support::{
-    Fixture,
-    door::Door,
-    log::Captured,
-    now,
-    random::Random,
-    sample::{self, CLIENT, RFC_CLIENT, TARGET},
-    stream::Stream,
-    wire::{wire::Fault, Wire},
 };
 use tokio::sync::mpsc;
 

@@ -1,7 +1,7 @@
 //! The promises about the connection to the database: what the environment says is what is used, TLS is verified, and
 //! the connection is opened once, ahead of the first request.
 
-
+use crate::support::{Fixture, basic, event, invocation, now, sample};
 use deregister::{
     dynamodb::{ClientsTable, connection},
     functions::Delete,
@@ -11,7 +11,6 @@ use deregister::{
 };
 use lambda_http::LambdaEvent;
 use std::{collections::BTreeSet, path::PathBuf, sync::atomic::Ordering, time::Duration};
-use crate::support::{Fixture, basic, event, invocation, now, sample};
 use tokio::{io::AsyncReadExt, net::TcpListener};
 
 /// What Lambda's environment says, and these variables beside it.

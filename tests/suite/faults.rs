@@ -5,7 +5,18 @@
 //! deployed, between a wire that lies and a network that breaks. What is seen is written to `target/fault-matrix.md`.
 //! Over HTTPS there is no network that could be broken, so that nothing is tested there.
 
-
+use crate::support::proxy::{
+    Break::{self, Deaf, Mute, Refused, ResetAfter, ResetBefore, ResetDuring, Stuck, Truncated},
+    Proxy,
+};
+use crate::support::{
+    Fixture,
+    door::Door::{self, Authlete, Configuration, Registration},
+    header, now,
+    sample::{CLIENT, OWNER, RFC_CLIENT, SERVICE_TOKEN},
+    text,
+    wire::{Wire, wire::Fault},
+};
 use aws_sdk_dynamodb::config::retry::RetryPartition;
 use deregister::{
     dynamodb::{ClientsTable, connection, item::Item},
@@ -13,20 +24,8 @@ use deregister::{
     settings::Settings,
 };
 use lambda_http::{Body, Context, LambdaEvent, Response};
-use crate::support::proxy::{
-    Break::{self, Deaf, Mute, Refused, ResetAfter, ResetBefore, ResetDuring, Stuck, Truncated},
-    Proxy,
-};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fs, path::Path, sync::Mutex, time::Duration};
-use crate::support::{
-    Fixture,
-    door::Door::{self, Authlete, Configuration, Registration},
-    header, now,
-    sample::{CLIENT, OWNER, RFC_CLIENT, SERVICE_TOKEN},
-    text,
-    wire::{wire::Fault, Wire},
-};
 use tokio::time::timeout;
 
 /// A fault, and what has to come of it.

@@ -6,7 +6,7 @@
 //! that it still stands, so that no record gets lost. Both wait until the request has ended, as people and the time to
 //! live do; `tests/model.rs` has the rest.
 
-
+use crate::support::{Fixture, basic, bearer, wire::Fault};
 use aws_sdk_dynamodb::{
     error::{ProvideErrorMetadata, SdkError},
     operation::update_item::builders::UpdateItemFluentBuilder,
@@ -26,7 +26,6 @@ use std::{
         atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
-use crate::support::{Fixture, basic, bearer, wire::Fault};
 use tokio::task::JoinSet;
 
 const APPLICATION: &str = "application";

@@ -1,13 +1,12 @@
 //! The log: one line a request, with what operators look for and callers are not told.
 
-
-use serde_json::{Value, json};
 use crate::support::{
     Fixture, basic, bearer,
     log::Captured,
     sample::{APPLICATION, OWNER, SERVICE, SERVICE_TOKEN, TARGET},
     wire::Fault,
 };
+use serde_json::{Value, json};
 
 /// The only line that there is.
 fn only_line(log: &Captured) -> Value {
@@ -158,7 +157,8 @@ async fn an_unreadable_entry_of_an_allow_list_is_named_with_its_client() {
     let overlong = "x".repeat(1000);
     let entries = ["203.0.113.0/33", "198.51.100.0/24", &overlong, "three", "four", "five", "six", "seven"];
     let entries = AttributeValue::L(entries.map(|entry| AttributeValue::S(entry.to_owned())).into());
-    fixture.sdk
+    fixture
+        .sdk
         .update_item()
         .table_name("clients")
         .key("pk", AttributeValue::S(format!("client#{}", OWNER.0)))

@@ -1,7 +1,7 @@
 //! What holds for every input: requests of any bytes get a well-formed answer that gives nothing back, ids of any
 //! characters are matched whole, and the small parsers agree with their plainest description.
 
-
+use crate::support::{Fixture, basic, bearer, sample};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use deregister::{
     dynamodb::admin::Creation,
@@ -19,7 +19,6 @@ use std::{
     collections::{HashMap, HashSet},
     net::{IpAddr, Ipv4Addr},
 };
-use crate::support::{Fixture, basic, bearer, sample};
 use tokio::runtime::Runtime;
 
 fn cases(cases: u32) -> ProptestConfig {

@@ -5,7 +5,7 @@
 //! write the items that it was answered, and the embedded database writes both. What they have of a secret is what the
 //! table has: its digest.
 
-
+use crate::support::{Fixture, basic, bearer, event, sample};
 use aws_sdk_dynamodb::types::AttributeValue;
 use axum::{
     Router,
@@ -31,7 +31,6 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
 };
-use crate::support::{Fixture, basic, bearer, event, sample};
 use tracing_subscriber::filter::LevelFilter;
 
 /// What is good somewhere, was good once, or never was.
@@ -198,7 +197,9 @@ async fn a_secret_in_the_place_of_an_id_is_not_logged() {
     fixture.send("DELETE", &config, Some(&basic((MISPLACED, sample::OWNER.0))), "").await;
     fixture.send("DELETE", &format!("/register/{MISPLACED}"), Some(&bearer("nobody")), "").await;
     let api = format!("/api/{}/client/registration/delete", sample::SERVICE);
-    fixture.send("POST", &api, Some(&bearer(sample::SERVICE_TOKEN)), &json!({ "clientId": MISPLACED }).to_string()).await;
+    fixture
+        .send("POST", &api, Some(&bearer(sample::SERVICE_TOKEN)), &json!({ "clientId": MISPLACED }).to_string())
+        .await;
 
     let log = Log::ours();
     assert!(log.contains("unknown_caller"), "{log}");

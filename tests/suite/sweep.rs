@@ -1,6 +1,13 @@
 //! The sweep: what it deletes, what it leaves alone, and what that costs. The clock stands still.
 
-
+use crate::support::{
+    Fixture, bearer,
+    door::Door,
+    log::{self, Captured},
+    now,
+    sample::{CLIENT, RFC_CLIENT, TARGET},
+    wire::Fault,
+};
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use deregister::{
     deletion,
@@ -25,14 +32,6 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::atomic::{AtomicU32, Ordering::Relaxed},
     time::{Duration, SystemTime},
-};
-use crate::support::{
-    Fixture, bearer,
-    door::Door,
-    log::{self, Captured},
-    now,
-    sample::{CLIENT, RFC_CLIENT, TARGET},
-    wire::Fault,
 };
 use tokio::time::Instant;
 
@@ -277,7 +276,8 @@ async fn what_did_not_register_itself_is_left_alone_where_somebody_lists_it_by_h
     let fixture = with(&[("api", api()), ("static", is_static)]).await;
     // An item of another kind, by the keys of the index.
     let text = |text: &str| AttributeValue::S(text.to_owned());
-    let put = fixture.sdk.put_item().table_name(&fixture.table).item("pk", text("service#a")).item("idle", text("unused#0"));
+    let put =
+        fixture.sdk.put_item().table_name(&fixture.table).item("pk", text("service#a")).item("idle", text("unused#0"));
     put.item("idle_since", AttributeValue::N("0".to_owned())).send().await.unwrap();
     let before = table(&fixture).await;
     assert_eq!(index(&fixture).await.len(), 3);
@@ -341,7 +341,8 @@ async fn the_sweep_only_observes_unless_it_is_told_to_delete() {
 
 #[tokio::test]
 async fn observing_changes_nothing_and_reports_what_deleting_would() {
-    let fixture = with(&[("1", due()), ("2", due()), ("3", protected()), ("4", api()), ("5", due()), ("6", due())]).await;
+    let fixture =
+        with(&[("1", due()), ("2", due()), ("3", protected()), ("4", api()), ("5", due()), ("6", due())]).await;
     create(&fixture, "7", &idle(Idle::unused(now()))).await;
     let grants = grants(&fixture).await;
     grant(&fixture, "5", "1", None).await;

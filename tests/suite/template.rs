@@ -1,6 +1,13 @@
 //! What `template.yaml` deploys is what the program expects.
 
-
+use crate::support::{
+    Fixture, basic, bearer,
+    door::Door,
+    event, invocation, now,
+    sample::{self, CLIENT, IDLE_CLIENT, RFC_CLIENT, SERVICE, TARGET},
+    stream::Stream,
+    wire::{Wire, http as past_the_wire},
+};
 use aws_sdk_dynamodb::types::{AttributeValue, KeySchemaElement, PutRequest, WriteRequest};
 use deregister::{
     cascade::Failures,
@@ -22,14 +29,6 @@ use serde_json::{Value, json};
 use std::{
     collections::{BTreeSet, HashMap},
     time::Duration,
-};
-use crate::support::{
-    Fixture, basic, bearer,
-    door::Door,
-    event, invocation, now,
-    sample::{self, CLIENT, IDLE_CLIENT, RFC_CLIENT, SERVICE, TARGET},
-    stream::Stream,
-    wire::{Wire, http as past_the_wire},
 };
 
 fn template() -> Value {
@@ -204,8 +203,10 @@ async fn the_cascades_role_allows_its_calls_alone() {
 
     let template = template();
     let policies = template["Resources"]["Cascade"]["Properties"]["Policies"].as_array().unwrap();
-    let of_tables =
-        [allow(calls(&fixture.wire), &json!({ "!GetAtt": "Table.Arn" })), allow(calls(&wire), &json!({ "!Sub": GRANTS }))];
+    let of_tables = [
+        allow(calls(&fixture.wire), &json!({ "!GetAtt": "Table.Arn" })),
+        allow(calls(&wire), &json!({ "!Sub": GRANTS })),
+    ];
     assert_eq!(policies[0]["Statement"], json!(of_tables));
     assert_eq!(policies[1]["Statement"], json!(of_a_reader("CascadeQueue")));
     let [of_the_key, of_the_grants_key] = &policies[2..] else { panic!("{policies:?}") };
