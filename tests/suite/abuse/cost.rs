@@ -32,13 +32,13 @@ const ENDPOINTS: [Endpoint; 3] = [
 /// The database calls: one read, no write.
 const MAX_CALLS: usize = 1;
 /// The bytes of the database call: two ids of 2,040 bytes, each byte six in JSON, and what is around them.
-const MAX_CALL: usize = 25 * KIB;
+const MAX_CALL_BYTES: usize = 25 * KIB;
 /// The bytes of the event's response.
-const MAX_RESPONSE: usize = KIB;
+const MAX_RESPONSE_BYTES: usize = KIB;
 /// The bytes of the log.
-const MAX_LOG: usize = 2 * KIB;
+const MAX_LOG_BYTES: usize = 2 * KIB;
 /// The bytes of a read unit of DynamoDB.
-const READ_UNIT: usize = 4 * KIB;
+const READ_UNIT_BYTES: usize = 4 * KIB;
 
 impl Endpoint {
     fn path(&self, id: &str) -> String {
@@ -111,15 +111,15 @@ async fn a_request_of_any_size_without_valid_credentials_costs_a_bounded_amount(
             assert!(calls.len() <= MAX_CALLS && calls.iter().all(|call| call == "BatchGetItem"), "{calls:?}");
             if !calls.is_empty() {
                 let call = fixture.wire.last_body();
-                assert!(call.len() <= MAX_CALL, "a call of {} bytes for {beginning}", call.len());
+                assert!(call.len() <= MAX_CALL_BYTES, "a call of {} bytes for {beginning}", call.len());
                 let call: Value = serde_json::from_str(&call).unwrap();
                 most_reads = most_reads.max(call["RequestItems"][&fixture.table]["Keys"].as_array().unwrap().len());
             }
             let response = EventResponse { response: answer, cookies: None };
             let response = serde_json::to_string(&response).unwrap();
-            assert!(response.len() <= MAX_RESPONSE, "{response}");
+            assert!(response.len() <= MAX_RESPONSE_BYTES, "{response}");
             let logged = log.take();
-            assert!(logged.len() <= MAX_LOG && logged.lines().count() == 1, "{logged}");
+            assert!(logged.len() <= MAX_LOG_BYTES && logged.lines().count() == 1, "{logged}");
         }
         assert_eq!(most_reads, endpoint.reads, "{}", endpoint.path);
     }
@@ -130,7 +130,7 @@ async fn a_request_of_any_size_without_valid_credentials_costs_a_bounded_amount(
 async fn a_sample_item_is_at_most_one_read_unit() {
     let fixture = Fixture::with_samples().await;
     let items = fixture.sdk.scan().table_name(&fixture.table).send().await.unwrap().items.unwrap();
-    assert!(items.iter().all(|item| format!("{item:?}").len() <= READ_UNIT));
+    assert!(items.iter().all(|item| format!("{item:?}").len() <= READ_UNIT_BYTES));
 }
 
 #[tokio::test]
@@ -150,7 +150,7 @@ async fn unreadable_entries_of_an_allow_list_are_one_short_line_of_the_log() {
     let logged = log.take();
     // A record for each request, and a warning for each list that it reads.
     assert_eq!(logged.lines().count(), 2 + 3, "{} bytes", logged.len());
-    assert!(logged.lines().all(|line| line.len() <= MAX_LOG), "{} bytes", logged.len());
+    assert!(logged.lines().all(|line| line.len() <= MAX_LOG_BYTES), "{} bytes", logged.len());
 }
 
 /// Anyone can name such an item, so that the reason is logged.
@@ -170,7 +170,7 @@ async fn the_reason_why_an_item_cannot_be_read_is_short_and_quotes_nothing_of_it
         assert_eq!(answer.status(), 500);
         let logged = log.take();
         assert!(logged.contains(&format!("client#{client}")), "{member}");
-        assert!(logged.len() <= MAX_LOG, "{member}: {} bytes", logged.len());
+        assert!(logged.len() <= MAX_LOG_BYTES, "{member}: {} bytes", logged.len());
         assert!(!logged.contains("stored-in-clear"), "{member}: {logged}");
     }
 }

@@ -1,6 +1,7 @@
 //! `docs/api.md` lists every answer, and no other.
 //!
-//! The answers are those of the cases in `events/`, and those of a database that fails.
+//! The answers are those in `events/answers.json`, which the tests of the protocol hold against the function, and those to the
+//! faults of a database.
 
 use super::{rows, section};
 use crate::support::{Fixture, endpoint::Endpoint, json, wire::Fault};
