@@ -2,6 +2,7 @@
 //! [wire](wire) that counts the calls and injects faults.
 #![allow(dead_code, reason = "each test program uses its own part")]
 
+pub mod build;
 pub mod database;
 pub mod door;
 pub mod log;
