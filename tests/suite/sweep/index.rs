@@ -111,7 +111,8 @@ async fn the_client_that_is_idle_longest_is_the_first_of_its_partition() {
         create(&fixture, client_id, idle(Idle::unused(now() - DAY - hours * HOUR))).await;
     }
     run(&sweep(&fixture, settings::Sweep { limit: 1, ..DELETES })).await;
-    assert!(fixture.lives(&ids[0]).await && !fixture.lives(&ids[1]).await && fixture.lives(&ids[2]).await);
+    let lives = [fixture.lives(&ids[0]).await, fixture.lives(&ids[1]).await, fixture.lives(&ids[2]).await];
+    assert_eq!(lives, [true, false, true]);
 }
 
 #[tokio::test]
