@@ -92,7 +92,7 @@ fn write_grants(database: &Database) -> Result<(), Error> {
     Ok(())
 }
 
-/// The trigger of the cascade: it reads the clients table's stream as Lambda does after `template.yaml`.
+/// The trigger of the cascade: it reads the clients table's stream as `template.yaml` configures Lambda.
 pub(crate) struct Trigger {
     database: Database,
     cascade: Cascade,

@@ -198,8 +198,8 @@ async fn at_the_deadline_the_record_and_those_after_it_fail_and_the_next_invocat
         assert!((1..=60).contains(&tables.count("a").await), "{operation}");
 
         let config = tables.fixture.sdk.config().to_builder();
-        let grants_past_the_wire = GrantsTable::open(config, "grants", EXPIRES_AT).await.unwrap();
-        let next = Cascade::new(tables.fixture.direct(), grants_past_the_wire, now, Environment::default());
+        let grants_without_the_wire = GrantsTable::open(config, "grants", EXPIRES_AT).await.unwrap();
+        let next = Cascade::new(tables.fixture.direct(), grants_without_the_wire, now, Environment::default());
         let response = Box::pin(next.call(event(MAX_DURATION, &batch))).await.unwrap();
         assert_eq!(response, all_done(), "{operation}");
         assert!(tables.items().await == [clients, grants], "{operation}");

@@ -174,7 +174,7 @@ async fn scan(fixture: &Fixture, table: &str, keys: &[&str]) -> Vec<Item> {
     items
 }
 
-/// Restores the client, past the wire.
+/// Restores the client, without the wire.
 async fn restore(fixture: &Fixture, client: &str) {
     let restoration = Restoration { at: now(), by: "operator#jane".to_owned() };
     let restored = fixture.direct().restore(&id(client), &restoration).await.unwrap();

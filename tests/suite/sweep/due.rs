@@ -1,4 +1,4 @@
-//! Which clients are due, and which stay all the same.
+//! Which clients are due, and which stay although the index lists them.
 
 use super::{
     DAY, DELETES, OBSERVES, POLICY, SECOND, Sweep, create, delete, deletion_of, due, due_api_client, grants, idle,

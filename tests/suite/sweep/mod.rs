@@ -1,4 +1,4 @@
-//! The sweep: which clients it deletes, which it keeps, and what a run costs. The clock stands still.
+//! The sweep: which clients it deletes, which it keeps, and what a run costs. The clock does not move.
 
 mod changes;
 mod deletion;
@@ -56,7 +56,7 @@ fn idle(idle: Idle) -> ClientBuilder {
     oauth_client().registration_token(TOKEN).name("Name for people").idle(idle)
 }
 
-/// An API client that the index lists all the same.
+/// An API client that the index lists, although it did not register itself.
 fn due_api_client() -> ClientBuilder {
     api_client().idle(Idle::unused(now() - DAY - HOUR))
 }
@@ -148,14 +148,14 @@ fn seconds(time: SystemTime) -> String {
     time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs().to_string()
 }
 
-/// Sets a member of a client, past the wire.
+/// Sets a member of a client, without the wire.
 async fn set(fixture: &Fixture, client_id: &str, member: &str, value: AttributeValue) {
     let update = fixture.sdk.update_item().table_name(&fixture.table).key("pk", key(client_id));
     let update = update.update_expression("SET client.#member = :value").expression_attribute_names("#member", member);
     update.expression_attribute_values(":value", value).send().await.unwrap();
 }
 
-/// Another request deletes the client, past the wire.
+/// Another request deletes the client, without the wire.
 async fn delete(fixture: &Fixture, client_id: &str) {
     let target = id(client_id);
     let (by, via) = ("operator#jane".to_owned(), "deregisterctl".to_owned());
@@ -164,14 +164,14 @@ async fn delete(fixture: &Fixture, client_id: &str) {
     assert_eq!(fixture.direct().write_tombstone(&authorization, &deletion).await, Ok(WriteOutcome::Written));
 }
 
-/// Restores a client, past the wire.
+/// Restores a client, without the wire.
 async fn restore(fixture: &Fixture, client_id: &str) {
     let restoration = Restoration { at: now(), by: "operator#jane".to_owned() };
     let restored = fixture.direct().restore(&id(client_id), &restoration).await.unwrap();
     assert!(matches!(restored, RestoreOutcome::Done(_)), "{restored:?}");
 }
 
-/// Uses a client, past the wire, as an authorization server does.
+/// Uses a client, without the wire, as an authorization server does.
 async fn use_client(fixture: &Fixture, client_id: &str) {
     let (client, store) = (id(client_id), fixture.direct());
     let status = store.client_status(&client).await.unwrap();
@@ -188,7 +188,7 @@ async fn deletion_of(fixture: &Fixture, client_id: &str) -> Deletion {
     fixture.direct().deletions(&id(client_id)).await.unwrap().unwrap().current.unwrap().0
 }
 
-/// An empty grants table, past the wire.
+/// An empty grants table, without the wire.
 async fn grants(fixture: &Fixture) -> GrantsTable {
     fixture.create_grants_table().await;
     GrantsTable::open(fixture.sdk.config().to_builder(), "grants", "expires_at").await.unwrap()
