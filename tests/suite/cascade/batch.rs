@@ -2,7 +2,7 @@
 
 use super::{MAX_DURATION, Tables, all_done, deletion, event, id, restore, s};
 use crate::support::{
-    door::Door,
+    endpoint::Endpoint,
     log::Captured,
     sample::{self, CLIENT, RFC_CLIENT, TARGET},
     stream::Stream,
@@ -82,10 +82,10 @@ async fn an_empty_batch_has_no_failures_and_costs_no_call() {
 async fn the_record_of_a_deletion_at_any_endpoint_removes_the_grants() {
     let tables = Tables::new().await;
     let mut stream = Stream::of(&tables.fixture).await;
-    for endpoint in Door::ALL {
+    for endpoint in Endpoint::ALL {
         tables.issue(endpoint.client(), 0..3).await;
     }
-    for endpoint in Door::ALL {
+    for endpoint in Endpoint::ALL {
         tables.delete(endpoint.client()).await;
         let expected = tables.items_without(endpoint.client()).await;
         let records = stream.records().await;

@@ -7,7 +7,7 @@ mod log;
 mod purge;
 mod restoration;
 
-use crate::support::{Fixture, build::id, door::Door, invocation, log::Captured, now, wire::Fault};
+use crate::support::{Fixture, build::id, endpoint::Endpoint, invocation, log::Captured, now, wire::Fault};
 use aws_lambda_events::streams::DynamoDbEventResponse;
 use aws_sdk_dynamodb::{
     primitives::Blob,
@@ -80,7 +80,7 @@ impl Tables {
 
     /// Deletes the client at its endpoint.
     async fn delete(&self, client: &str) {
-        let endpoint = Door::ALL.into_iter().find(|endpoint| endpoint.client() == client).unwrap();
+        let endpoint = Endpoint::ALL.into_iter().find(|endpoint| endpoint.client() == client).unwrap();
         assert!(self.fixture.invoke(&endpoint.event()).await.status().is_success());
         assert!(!self.fixture.lives(client).await);
         self.take_calls();

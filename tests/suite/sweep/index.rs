@@ -7,7 +7,7 @@ use super::{
 use crate::support::{
     Fixture,
     build::{api_client, id},
-    door::Door,
+    endpoint::Endpoint,
     log::Captured,
     now,
     sample::{CLIENT, RFC_CLIENT, TARGET},
@@ -117,7 +117,7 @@ async fn the_client_that_is_idle_longest_is_the_first_of_its_partition() {
 
 #[tokio::test]
 async fn a_deletion_at_any_endpoint_takes_the_client_out_of_the_index() {
-    for endpoint in Door::ALL {
+    for endpoint in Endpoint::ALL {
         let fixture = Fixture::with_samples().await;
         for client_id in [TARGET, RFC_CLIENT.0, CLIENT.0] {
             // No endpoint reads these attributes.

@@ -11,7 +11,7 @@ use crate::support::{
     Fixture,
     build::{ClientBuilder, api_client, id, oauth_client},
     invocation,
-    log::{Captured, begin},
+    log::Captured,
     now,
 };
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
@@ -89,7 +89,6 @@ async fn create_all(fixture: &Fixture, clients: impl IntoIterator<Item = (String
 
 /// The sweep over the fixture's table, without grants.
 fn sweep(fixture: &Fixture, settings: settings::Sweep) -> Sweep {
-    begin();
     let store = fixture.clients.clone();
     Sweep { store, grants: None, settings, clock: now, environment: Environment::default() }
 }

@@ -79,7 +79,7 @@ async fn a_fault_ends_the_run_with_an_error_and_a_record_of_what_it_did() {
         (0..attempts).for_each(|_| fixture.wire.plan(operation, wire::Fault::error(400, error)));
         let log = Captured::at("INFO");
         let result = run_in(run_of(HOUR), &sweep(&fixture, DELETES)).await;
-        assert_eq!(result, Err(fault(format!("{error}: as the test asked"))), "{operation}");
+        assert_eq!(result, Err(fault(format!("{error}: {}", wire::FAULT_MESSAGE))), "{operation}");
         let record = record(&log);
         assert_eq!([&record["level"], &record["complete"]], [&json!("ERROR"), &json!(false)]);
         assert_eq!(record["message"], "failed on the index of idle clients");

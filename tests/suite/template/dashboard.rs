@@ -1,7 +1,7 @@
 //! The dashboard, which searches for the metrics of the records.
 
 use super::{sweep, template};
-use crate::support::{Fixture, door::Door, invocation, log::Captured, now};
+use crate::support::{Fixture, endpoint::Endpoint, invocation, log::Captured, now};
 use deregister::{
     dynamodb::GrantsTable,
     functions::{Cascade, Environment},
@@ -27,7 +27,7 @@ async fn metrics() -> BTreeSet<(String, String)> {
     fixture.create_grants_table().await;
     let grants = GrantsTable::open(fixture.sdk.config().to_builder(), "grants", "expires_at").await.unwrap();
     let log = Captured::at("INFO");
-    fixture.invoke(&Door::Configuration.event()).await;
+    fixture.invoke(&Endpoint::Configuration.event()).await;
     let record = json!({ "dynamodb": { "SequenceNumber": "1", "Keys": { "pk": { "S": "client#a" } } } });
     let batch = serde_json::from_value(json!({ "Records": [record] })).unwrap();
     let cascade = Cascade::new(fixture.clients.clone(), grants, now, Environment::default());

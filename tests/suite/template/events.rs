@@ -4,7 +4,7 @@ use super::{sweep, template};
 use crate::support::{
     Fixture,
     build::id,
-    door::Door,
+    endpoint::Endpoint,
     now,
     sample::{self, CLIENT, RFC_CLIENT, SERVICE, TARGET},
     stream::Stream,
@@ -24,9 +24,11 @@ use tokio::time::Instant;
 /// The stream's record of a deletion through each channel.
 async fn deletions(fixture: &Fixture, stream: &mut Stream) -> HashMap<&'static str, Value> {
     let mut records = HashMap::new();
-    for (channel, endpoint) in
-        [("configuration", Door::Configuration), ("registration", Door::Registration), ("authlete", Door::Authlete)]
-    {
+    for (channel, endpoint) in [
+        ("configuration", Endpoint::Configuration),
+        ("registration", Endpoint::Registration),
+        ("authlete", Endpoint::Authlete),
+    ] {
         fixture.invoke(&endpoint.event()).await;
         records.insert(channel, stream.record().await);
     }

@@ -3,7 +3,7 @@
 use super::{sweep, template};
 use crate::support::{
     Fixture, basic, bearer,
-    door::Door,
+    endpoint::Endpoint,
     event, invocation, now,
     sample::{self, IDLE_CLIENT, TARGET},
     wire::{Wire, http},
@@ -108,7 +108,7 @@ async fn each_route_leads_to_a_deletion_and_the_functions_role_allows_only_its_c
 async fn the_cascades_role_allows_only_its_calls() {
     let fixture = Fixture::with_samples().await;
     let (grants, wire) = grants(&fixture, TARGET).await;
-    fixture.invoke(&Door::Configuration.event()).await;
+    fixture.invoke(&Endpoint::Configuration.event()).await;
     fixture.wire.take_calls();
     let cascade = Cascade::new(fixture.clients.clone(), grants, now, Environment::default());
     let records =
