@@ -18,7 +18,10 @@ import requests
 import samcli
 
 ROOT = pathlib.Path(__file__).parents[2]
-EVENTS = ROOT / "events"
+# Every named request of tests/cases, written by `cargo run --example events -- target/events`.
+EVENTS = ROOT / "target/events"
+# Those that are invoked by hand, and the events of the stream and the schedule.
+BY_HAND = ROOT / "events"
 LOCAL = ROOT / "target/debug/examples/local"
 FUNCTION, CASCADE, SWEEP = "deregister", "deregister-cascade", "deregister-sweep"
 

@@ -1,4 +1,4 @@
-"""Every event of `events/` through AWS's Runtime Interface Emulator, and what else Lambda sees of the function."""
+"""Every event of the table of cases through AWS's Runtime Interface Emulator, and what else Lambda sees of the function."""
 
 import json
 import socket
@@ -30,12 +30,10 @@ def invoke(function, database):
 
 
 def expected(event):
-    """The answer, in the form that API Gateway takes."""
+    """The response, in the form that API Gateway takes."""
     answer = ANSWERS[event]
-    headers = {"cache-control": "no-store", "pragma": "no-cache"} | answer.get("headers", {})
-    whole = {"statusCode": answer["status"], "headers": headers, "isBase64Encoded": False}
-    if "body" in answer:
-        headers["content-type"] = "application/json"
+    whole = {"statusCode": answer["status"], "headers": answer["headers"], "isBase64Encoded": False}
+    if answer["body"] is not None:
         whole["body"] = answer["body"]
     if ".2.0." in event:
         whole["cookies"] = []
@@ -46,8 +44,6 @@ def expected(event):
 def test_an_event_gets_its_answer_and_one_line_in_the_log(invoke, event):
     invocation = invoke(event)
     answer = invocation.answer
-    if "body" in answer:
-        answer["body"] = json.loads(answer["body"])
     assert answer == expected(event)
     [line] = invocation.log
     assert (line["function_request_id"], line["status"]) == (invocation.request_id, answer["statusCode"])

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import CASCADE, FUNCTION, ROOT, SWEEP, emulated_in
+from conftest import BY_HAND, CASCADE, FUNCTION, ROOT, SWEEP, emulated_in
 from samcli.commands.local.lib.local_lambda import LocalLambdaRunner
 from samcli.lib.providers.sam_function_provider import SamFunctionProvider
 from samcli.lib.providers.sam_stack_provider import SamLocalStackProvider
@@ -39,7 +39,7 @@ def test_the_function_answers_without_env_json():
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_the_sweep_answers_without_env_json():
     with emulated_in(given("Sweep", {}), SWEEP) as function:
-        answer = function.invoke("schedule-empty.json").answer
+        answer = function.invoke(BY_HAND / "schedule/empty.json").answer
     assert (answer["errorType"], answer["errorMessage"][:27]) == ("Fault", "the database is unavailable")
 
 
