@@ -262,7 +262,7 @@ def test_the_cascade_waits_for_a_database_that_stalls_longer_than_the_time_out_o
         (SWEEP, {"SWEEP_UNUSED_HOURS": "0"}, "SWEEP_UNUSED_HOURS must be a whole number of hours from 1 to 8760"),
         (SWEEP, {"SWEEP_DELETES": "yes"}, "SWEEP_DELETES must be true or false"),
     ],
-    ids=["no grants table", "another grants table", "the limit of the sweep", "no idle time", "neither true nor false"],
+    ids=["no grants table", "another grants table", "another grants table of the sweep", "no idle time", "neither true nor false"],
 )
 def test_a_wrong_setting_stops_the_start_with_a_sentence(database, name, settings, why):
     with emulated(database.port, name, **settings) as function:
