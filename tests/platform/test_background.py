@@ -1,6 +1,6 @@
-"""The two functions behind the doors through AWS's Runtime Interface Emulator: what they take, answer, write and log.
+"""The background functions in AWS's Runtime Interface Emulator: their events, answers, writes and records.
 
-The events are in `events`: records of the clients table's stream, and EventBridge Scheduler's.
+The events are those of `events/stream` and `events/schedule`.
 """
 
 import concurrent.futures
@@ -12,7 +12,7 @@ import time
 import pytest
 from conftest import BY_HAND, CASCADE, FUNCTION, SWEEP, Database, emulated
 
-# An authorization server's own table, with names of its own.
+# A grants table with other key names than the local run's.
 GRANTS = {
     "TableName": "issued",
     "AttributeDefinitions": [
@@ -63,20 +63,20 @@ def issue(database, client, count, **attributes):
 
 
 def issued(database, client):
-    """How many grants the client has."""
+    """The number of the client's grants."""
     condition = {"KeyConditionExpression": "holder = :client", "ExpressionAttributeValues": {":client": {"S": client}}}
     return database.call("Query", TableName=GRANTS["TableName"], Select="COUNT", **condition)["Count"]
 
 
-def clearances(invocation):
-    """What the log says of each client: how it ended, and how many grants went. Each such line is a metric."""
+def purges(invocation):
+    """The outcome of each purge in the log, and the number of grants that it removed. Each record is a metric."""
     lines = [line for line in invocation.log if "outcome" in line]
     assert all(line["function_request_id"] == invocation.request_id and "_aws" in line for line in lines)
     return [(line["client_id"], line["outcome"], line["grants_removed"]) for line in lines]
 
 
 def of_any_time(item):
-    """What a deletion wrote, but for when and for which request; and for how long it can be undone."""
+    """The item that a deletion wrote, without its time and request, and how long the client can be restored."""
     deleted = item["deleted"]["M"]
     at, _ = deleted.pop("at"), deleted.pop("request_id")
     return item, int(item.pop("expires_at")["N"]) - int(at["N"])
@@ -84,7 +84,7 @@ def of_any_time(item):
 
 @pytest.fixture
 def database():
-    """The sample clients, and a table of grants."""
+    """The sample clients, and a grants table."""
     database = Database()
     database.call("CreateTable", **GRANTS)
     yield database
@@ -106,11 +106,11 @@ DELETIONS = {
 
 
 @pytest.mark.parametrize("by", DELETIONS)
-def test_a_record_is_what_a_deletion_writes_and_the_clients_grants_go_with_it(database, cascade, by):
+def test_a_deletion_writes_the_record_and_the_cascade_removes_the_grants(database, cascade, by):
     [record] = records(by)
     client, images = client_of(record), record["dynamodb"]
     if "idle_since" in images["OldImage"]:
-        # Long ago, whatever the time is.
+        # Long ago, at any time of the test.
         images["OldImage"]["idle_since"] = {"N": "0"}
     put(database, images["OldImage"])
     issue(database, client, 60)
@@ -123,22 +123,22 @@ def test_a_record_is_what_a_deletion_writes_and_the_clients_grants_go_with_it(da
     assert tombstone["deleted"]["M"]["request_id"] == {"S": deletion.request_id}
     assert of_any_time(tombstone) == of_any_time(images["NewImage"])
 
-    # The stream tells of a deletion once at least.
+    # The stream delivers a deletion at least once.
     for removed in [60, 0]:
         invocation = cascade.invoke(BY_HAND / f"stream/{by}.json")
         assert invocation.answer == ALL_DONE
-        assert clearances(invocation) == [(client, "removed", removed)]
+        assert purges(invocation) == [(client, "removed", removed)]
         assert (issued(database, client), issued(database, "1140735078")) == (0, 10)
 
 
-def test_of_a_batch_each_client_gets_its_line(database, cascade):
+def test_each_client_of_a_batch_has_a_record(database, cascade):
     batch = records("several")
     for record in batch:
         put(database, record["dynamodb"]["NewImage"])
         issue(database, client_of(record), 3)
     invocation = cascade.invoke(BY_HAND / "stream/several.json")
     assert invocation.answer == ALL_DONE
-    assert clearances(invocation) == [(client_of(record), "removed", 3) for record in batch]
+    assert purges(invocation) == [(client_of(record), "removed", 3) for record in batch]
 
 
 def test_a_poison_record_is_reported_alone(database, cascade):
@@ -148,7 +148,7 @@ def test_a_poison_record_is_reported_alone(database, cascade):
         issue(database, client_of(record), 3)
     invocation = cascade.invoke(BY_HAND / "stream/poison.json")
     assert invocation.answer == failures(poison)
-    assert clearances(invocation) == [(client_of(first), "removed", 3), (client_of(last), "removed", 3)]
+    assert purges(invocation) == [(client_of(first), "removed", 3), (client_of(last), "removed", 3)]
     [error] = [line for line in invocation.log if line["level"] == "ERROR"]
     assert error["message"] == "a record of the stream has no key of the clients table"
     assert error["sequence_number"] == poison["dynamodb"]["SequenceNumber"]
@@ -156,32 +156,32 @@ def test_a_poison_record_is_reported_alone(database, cascade):
     assert "_aws" not in error
 
 
-def test_a_batch_that_cannot_say_what_failed_fails_whole(cascade):
+def test_a_batch_with_a_record_that_cannot_be_reported_fails_whole(cascade):
     invocation = cascade.invoke(BY_HAND / "stream/no-sequence-number.json")
     assert invocation.answer["errorMessage"] == "a record of the stream has no sequence number"
 
 
-def test_a_client_that_is_live_again_keeps_its_grants(database, cascade):
+def test_a_restored_client_keeps_its_grants(database, cascade):
     [record] = records("registration")
     client = client_of(record)
     put(database, record["dynamodb"]["OldImage"])
     issue(database, client, 60)
     invocation = cascade.invoke(BY_HAND / "stream/registration.json")
     assert invocation.answer == ALL_DONE
-    assert clearances(invocation) == [(client, "kept", 0)]
+    assert purges(invocation) == [(client, "kept", 0)]
     assert issued(database, client) == 60
 
 
 @pytest.fixture
 def short_of_time(database):
-    """The cascade, with five seconds for an invocation; the first has made it ask the table of grants for its keys."""
+    """The cascade with a time-out of five seconds, after an invocation that made it start."""
     settings = {"GRANTS_TABLE": GRANTS["TableName"], "AWS_LAMBDA_FUNCTION_TIMEOUT": "5"}
     with emulated(database.port, CASCADE, **settings) as cascade:
         cascade.invoke(BY_HAND / "stream/configuration.json")
         yield cascade
 
 
-def test_a_record_that_a_stalled_database_left_unfinished_is_finished_the_next_time(database, short_of_time):
+def test_a_purge_that_a_stalled_database_left_unfinished_is_finished_by_the_next_invocation(database, short_of_time):
     [record] = records("registration")
     client = client_of(record)
     put(database, record["dynamodb"]["NewImage"])
@@ -190,16 +190,16 @@ def test_a_record_that_a_stalled_database_left_unfinished_is_finished_the_next_t
     with database.stalled():
         invocation = short_of_time.invoke(BY_HAND / "stream/registration.json")
     assert invocation.answer == failures(record)
-    assert clearances(invocation) == [(client, "unfinished", 0)]
+    assert purges(invocation) == [(client, "unfinished", 0)]
     assert [line["level"] for line in invocation.log] == ["ERROR"]
 
     invocation = short_of_time.invoke(BY_HAND / "stream/registration.json")
     assert invocation.answer == ALL_DONE
-    assert clearances(invocation) == [(client, "removed", 60)]
+    assert purges(invocation) == [(client, "removed", 60)]
     assert issued(database, client) == 0
 
 
-def test_a_function_that_is_killed_ten_times_goes_on_where_it_was_and_touches_nothing_else(database, cascade):
+def test_a_cascade_that_is_killed_ten_times_finishes_and_touches_no_other_client(database, cascade):
     [record] = records("registration")
     client = client_of(record)
     put(database, record["dynamodb"]["NewImage"])
@@ -209,9 +209,9 @@ def test_a_function_that_is_killed_ten_times_goes_on_where_it_was_and_touches_no
 
     left = 6000
     for kills in range(10, 0, -1):
-        # Killed once it has removed some. What it has asked for by then may still be done.
+        # Killed after it removed some grants. Writes that it has sent may still take effect.
         few = left - random.randrange(1, left // (2 * kills))
-        invocation = threading.Thread(target=cascade.post, args=["stream-registration.json"])
+        invocation = threading.Thread(target=cascade.post, args=[BY_HAND / "stream/registration.json"])
         invocation.start()
         while (left := issued(database, client)) > few and invocation.is_alive():
             pass
@@ -220,7 +220,7 @@ def test_a_function_that_is_killed_ten_times_goes_on_where_it_was_and_touches_no
         print(f"killed with {left} left")
         assert left > 0
 
-    assert cascade.post("stream-registration.json").json() == ALL_DONE
+    assert cascade.post(BY_HAND / "stream/registration.json").json() == ALL_DONE
     assert (issued(database, client), issued(database, "1140735078")) == (0, 1000)
     assert whole(database) == clients
 
@@ -230,10 +230,10 @@ def test_without_a_database_every_record_is_reported(database, short_of_time):
     with database.gone():
         invocation = short_of_time.invoke(BY_HAND / "stream/several.json")
     assert invocation.answer == failures(*batch)
-    assert clearances(invocation) == [(client_of(record), "unfinished", 0) for record in batch]
+    assert purges(invocation) == [(client_of(record), "unfinished", 0) for record in batch]
 
 
-def test_a_database_that_stalls_for_longer_than_a_call_may_take_is_waited_for(database):
+def test_the_cascade_waits_for_a_database_that_stalls_longer_than_the_time_out_of_a_call(database):
     [record] = records("registration")
     client = client_of(record)
     put(database, record["dynamodb"]["NewImage"])
@@ -250,7 +250,7 @@ def test_a_database_that_stalls_for_longer_than_a_call_may_take_is_waited_for(da
                 running.result(timeout=1)
         invocation = running.result()
     assert invocation.answer == ALL_DONE
-    assert clearances(invocation) == [(client, "removed", 60)]
+    assert purges(invocation) == [(client, "removed", 60)]
 
 
 @pytest.mark.parametrize(
@@ -262,16 +262,16 @@ def test_a_database_that_stalls_for_longer_than_a_call_may_take_is_waited_for(da
         (SWEEP, {"SWEEP_UNUSED_HOURS": "0"}, "SWEEP_UNUSED_HOURS must be a whole number of hours from 1 to 8760"),
         (SWEEP, {"SWEEP_DELETES": "yes"}, "SWEEP_DELETES must be true or false"),
     ],
-    ids=["no table of grants", "another table of grants", "the sweep's", "no patience", "no word"],
+    ids=["no grants table", "another grants table", "another grants table of the sweep", "no idle time", "neither true nor false"],
 )
-def test_a_setting_that_cannot_be_stops_the_start_with_a_sentence(database, name, settings, why):
+def test_a_wrong_setting_stops_the_start_with_a_sentence(database, name, settings, why):
     with emulated(database.port, name, **settings) as function:
-        assert function.last_words().startswith(f"the function stopped: {why}")
+        assert function.start_error().startswith(f"the function stopped: {why}")
 
 
 @pytest.fixture
 def empty():
-    """No clients, and a table of grants."""
+    """No clients, and a grants table."""
     database = Database("--empty")
     database.call("CreateTable", **GRANTS)
     yield database
@@ -279,7 +279,7 @@ def empty():
 
 
 def register(database, client, idle, age, **members):
-    """Puts a client that registered itself into one of the lists of idle clients, where it has been for so long."""
+    """Writes a client that registered itself into a partition of the index, idle for this long."""
     text, flag = (lambda value: {"S": value}), (lambda value: {"BOOL": value})
     members = {"kind": text("oauth"), "service_id": text("715948317"), "dynamic": flag(True), **members}
     since = {"N": str(int(time.time()) - age)}
@@ -287,7 +287,7 @@ def register(database, client, idle, age, **members):
 
 
 def register_some(database):
-    """Clients on both sides of what is due. Two of those that are can go."""
+    """Clients that are due and clients that are not. Two of those that are due can be deleted."""
     register(database, "never-used", "unused#0", 25 * HOUR)
     register(database, "new", "unused#0", 23 * HOUR)
     register(database, "idle", "used#f", 91 * DAY)
@@ -301,7 +301,7 @@ def report(**members):
 
 
 def swept(invocation):
-    """The clients that the log tells of, and in which words. The last line reports on the run, and is a metric."""
+    """The clients in the log, each with its message. The last line is the record of the run."""
     *lines, last = invocation.log
     assert (last["function_request_id"], last["swept"]) == (invocation.request_id, len(lines))
     assert "_aws" in last
@@ -309,7 +309,7 @@ def swept(invocation):
 
 
 @pytest.mark.parametrize("event", sorted(BY_HAND.glob("schedule/*.json")), ids=lambda event: event.stem)
-def test_unless_told_to_delete_a_sweep_observes_and_changes_nothing(empty, event):
+def test_by_default_the_sweep_observes_and_changes_nothing(empty, event):
     register_some(empty)
     before = whole(empty)
     with emulated(empty.port, SWEEP) as sweep:
@@ -319,7 +319,7 @@ def test_unless_told_to_delete_a_sweep_observes_and_changes_nothing(empty, event
     assert whole(empty) == before
 
 
-def test_a_sweep_that_is_told_to_deletes_what_is_due(empty):
+def test_a_sweep_that_deletes_deletes_the_clients_that_are_due(empty):
     register_some(empty)
     before = whole(empty)
     with emulated(empty.port, SWEEP, SWEEP_DELETES="true") as sweep:
@@ -338,7 +338,7 @@ def test_a_sweep_that_is_told_to_deletes_what_is_due(empty):
     assert after == before
 
 
-def test_a_client_with_a_grant_that_has_not_ended_is_left_alone(empty):
+def test_a_client_with_a_grant_that_has_not_ended_stays(empty):
     now = int(time.time())
     for client, ends in [("holder", now + HOUR), ("former-holder", now - HOUR)]:
         register(empty, client, "used#f", 91 * DAY)

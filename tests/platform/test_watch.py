@@ -1,4 +1,4 @@
-"""`cargo lambda watch`: the functions while they are worked on, over HTTP and by `cargo lambda invoke`."""
+"""The functions under `cargo lambda watch`, over HTTP and by `cargo lambda invoke`."""
 
 import json
 import os
@@ -16,11 +16,11 @@ BASIC = "Basic c2dueXZ1czZwYzRqbTdraHIybmVxNWdzODlnYnIyZXE6d3Q0YzN1bjl3a2tjZnZ5a
 
 @pytest.fixture(scope="module")
 def address(database):
-    """The options that tell where `cargo lambda watch` listens."""
+    """The options with the address of `cargo lambda watch`."""
     port = free_port()
     address = ["--invoke-address", "127.0.0.1", "--invoke-port", str(port)]
     command = ["cargo", "lambda", "watch", "--offline", "--ignore-changes", "--features", "background", *address]
-    # Its own session, so that what it starts ends with it.
+    # A session of its own, so that its child processes end with it.
     run = subprocess.Popen(command, cwd=ROOT, env=os.environ | aws(database.port), start_new_session=True)
     try:
         wait_for(port)
@@ -37,7 +37,7 @@ def fresh_samples(database):
 
 def test_an_http_request_reaches_the_function(address):
     url = f"http://127.0.0.1:{address[-1]}/lambda-url/{FUNCTION}/{PATH}"
-    # The first request waits for cargo.
+    # The first request waits for the build.
     answers = [requests.delete(url, headers={"authorization": BASIC}, timeout=300) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [204, 404]
     assert answers[0].content == b""
