@@ -9,23 +9,7 @@
     reason = "a test fails by panicking"
 )]
 
-mod abuse;
-mod cascade;
-mod client_status;
-mod connection;
-mod docs;
-mod faults;
-mod history;
+mod endpoints;
 mod house;
-mod log;
-mod properties;
-mod protocol;
-mod races;
-mod restore;
-mod rules;
-mod secrets;
-mod store;
 #[path = "../support/mod.rs"]
 mod support;
-mod sweep;
-mod template;

@@ -2,8 +2,12 @@
 //! [wire](wire) that counts the calls and injects faults.
 #![allow(dead_code, reason = "each test program uses its own part")]
 
+pub mod by_hand;
+pub mod cases;
 pub mod database;
 pub mod door;
+#[path = "../../examples/local/envelope.rs"]
+pub mod envelope;
 pub mod log;
 pub mod proxy;
 pub mod random;
@@ -61,9 +65,18 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    /// An empty table.
+    /// An empty table, in an embedded database.
     pub async fn empty() -> Self {
-        let Database { config, endpoint, table, clean_up } = Database::open().await;
+        Self::in_database(Database::embedded().await).await
+    }
+
+    /// An empty table, in the database that the environment names, or in an embedded one.
+    pub async fn anywhere() -> Self {
+        Self::in_database(Database::named().await).await
+    }
+
+    async fn in_database(database: Database) -> Self {
+        let Database { config, endpoint, table, clean_up } = database;
         let http = config.clone().build().http_client().unwrap();
         let wire = Wire::over(http.clone());
         let config = config
@@ -77,11 +90,19 @@ impl Fixture {
         fixture
     }
 
-    /// The table with the sample data.
+    /// The table with the sample data, in an embedded database.
     pub async fn with_samples() -> Self {
-        let fixture = Self::empty().await;
-        sample::write(&fixture.direct(), now()).await.unwrap();
-        fixture
+        Self::empty().await.filled().await
+    }
+
+    /// The table with the sample data, in the database that the environment names, or in an embedded one.
+    pub async fn anywhere_with_samples() -> Self {
+        Self::anywhere().await.filled().await
+    }
+
+    async fn filled(self) -> Self {
+        sample::write(&self.direct(), now()).await.unwrap();
+        self
     }
 
     /// The clients table, past the wire: its calls are not counted and meet no fault.
