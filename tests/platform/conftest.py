@@ -1,4 +1,4 @@
-"""The functions as AWS runs them: their release builds in AWS's emulator of Lambda, over the embedded database."""
+"""The functions' release builds in AWS's Runtime Interface Emulator, over the embedded database."""
 
 import contextlib
 import dataclasses
@@ -18,11 +18,13 @@ import requests
 import samcli
 
 ROOT = pathlib.Path(__file__).parents[2]
+# The events that are invoked by hand, and those that the table of cases makes.
 EVENTS = ROOT / "events"
+CASES = ROOT / "target/events"
 LOCAL = ROOT / "target/debug/examples/local"
 FUNCTION, CASCADE, SWEEP = "deregister", "deregister-cascade", "deregister-sweep"
 
-# The AWS SAM CLI puts it into its containers.
+# The emulator that the AWS SAM CLI puts into its containers.
 PROCESSOR = {"x86_64": "x86_64", "aarch64": "arm64"}[platform.machine()]
 EMULATOR = pathlib.Path(samcli.__file__).parent / f"local/rapid/aws-lambda-rie-{PROCESSOR}"
 
@@ -32,8 +34,13 @@ SIGNATURE = (
 )
 
 
+def pytest_configure():
+    """Makes the events of the table of cases, before the tests are collected."""
+    subprocess.run(["cargo", "run", "--quiet", "--example", "events", "--", CASES], cwd=ROOT, check=True)
+
+
 class Database:
-    """The embedded database, with the sample data unless told otherwise. It keeps its port when it is filled afresh."""
+    """The embedded database. It has the sample data, unless the options say otherwise. A refill keeps its port."""
 
     def __init__(self, *options):
         self.options = options
@@ -56,9 +63,9 @@ class Database:
 
     @contextlib.contextmanager
     def stalled(self):
-        """It takes requests, and answers none."""
+        """It accepts requests and answers none."""
         self.run.send_signal(signal.SIGSTOP)
-        # Until it has stopped it may still answer.
+        # It may answer until it has stopped.
         os.waitid(os.P_PID, self.run.pid, os.WSTOPPED)
         try:
             yield
@@ -67,7 +74,7 @@ class Database:
 
     @contextlib.contextmanager
     def gone(self):
-        """Nobody listens on its port. It comes back filled afresh."""
+        """It refuses connections. Afterwards it runs again, with the data of its start."""
         self.stop()
         try:
             yield
@@ -75,9 +82,9 @@ class Database:
             self.fill()
 
     def call(self, operation, **request):
-        """DynamoDB's own JSON, so that items are as the events have them."""
+        """A call in DynamoDB's own JSON, in which the events have their items."""
         headers = {"x-amz-target": f"DynamoDB_20120810.{operation}", "content-type": "application/x-amz-json-1.0"}
-        # There must be a signature, and nobody looks at it.
+        # The database wants a signature and does not check it.
         headers |= {"x-amz-date": "20270115T080000Z", "authorization": SIGNATURE}
         response = requests.post(f"http://127.0.0.1:{self.port}", json.dumps(request), headers=headers, timeout=30)
         response.raise_for_status()
@@ -99,37 +106,38 @@ class Invocation:
 
 
 class Function:
-    """A function in the emulator, which starts it with the first invocation."""
+    """A function in the emulator. The first invocation starts it."""
 
     def __init__(self, run, port):
         self.run = run
         self.url = f"http://127.0.0.1:{port}/2015-03-31/functions/function/invocations"
 
     def post(self, event):
+        """Invokes the function with the event of a file: a path below `events/`, or an absolute one."""
         return requests.post(self.url, data=(EVENTS / event).read_bytes(), timeout=30)
 
     def invoke(self, event):
         response = self.post(event)
         response.raise_for_status()
-        # The emulator's own lines stand around what the function writes: START, END, REPORT.
+        # The emulator writes lines before and after the function's: START, END, REPORT.
         start, *log, _ = itertools.takewhile(lambda line: not line.startswith("REPORT "), self.run.stdout)
         return Invocation(start.split()[2], response.json(), [json.loads(line) for line in log])
 
-    def last_words(self):
-        """What it says instead of starting."""
-        assert self.post("configuration-deleted.2.0.json").status_code == 502
+    def start_error(self):
+        """The message of a function that does not start."""
+        assert self.post("configuration/deleted.json").status_code == 502
         [line] = [json.loads(line) for line in self.stop().splitlines() if not line.startswith("START ")]
         assert line["level"] == "ERROR"
         return line["message"]
 
     def kill(self):
-        """Kills its process in the middle of whatever it does. The emulator starts another with the next invocation."""
+        """Kills its process during an invocation. The emulator starts another process for the next one."""
         tasks = pathlib.Path(f"/proc/{self.run.pid}/task").iterdir()
         for child in itertools.chain(*((task / "children").read_text().split() for task in tasks)):
             os.kill(int(child), signal.SIGKILL)
 
     def stop(self):
-        """Stops it, and gives what it wrote and nobody has read."""
+        """Stops it, and returns its output that was not read."""
         self.run.terminate()
         unread = self.run.stdout.read()
         self.run.wait()
@@ -143,7 +151,7 @@ def bootstrap(name):
 
 @contextlib.contextmanager
 def emulated(database_port, name=FUNCTION, **variables):
-    """The function with this name, with the environment that Lambda gives it, and these variables."""
+    """The function with this name, with these variables and those that Lambda sets."""
     variables |= aws(database_port) | {"AWS_LAMBDA_FUNCTION_NAME": name}
     with emulated_in(variables, name) as function:
         yield function
@@ -165,7 +173,7 @@ def emulated_in(environment, name):
 
 
 def aws(database_port):
-    """What leads to the database."""
+    """The variables that lead to the database."""
     return {
         "AWS_ENDPOINT_URL_DYNAMODB": f"http://127.0.0.1:{database_port}",
         "AWS_REGION": "eu-central-1",
@@ -180,9 +188,9 @@ def free_port():
 
 
 def wait_for(port):
-    """Returns once somebody listens on the port."""
+    """Returns when the port accepts connections."""
     for _ in range(1000):
         with contextlib.suppress(ConnectionRefusedError):
             return socket.create_connection(("127.0.0.1", port)).close()
         time.sleep(0.05)
-    raise TimeoutError(f"nobody listens on port {port}")
+    raise TimeoutError(f"port {port} accepts no connections")

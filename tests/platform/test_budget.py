@@ -1,6 +1,6 @@
-"""How many instructions the deployed build runs, counted by callgrind, and what they may be at the most.
+"""The instructions that the deployed build runs, counted by callgrind, and their limits.
 
-A Runtime API and a DynamoDB that answer from memory, each answer in one piece, make the count the same every time.
+The Runtime API and DynamoDB are servers in memory. They send each answer in one piece, so that every run has the same count.
 """
 
 import http.server
@@ -20,7 +20,7 @@ GROWTH = 1.02
 FEW, MANY = 10, 60
 
 OWNER, TARGET = "sgnyvus6pc4jm7khr2neq5gs89gbr2eq", "nmub5w3rru9k6rzupqaeb7bbwv6jn658"
-DELETED = (EVENTS / "configuration-deleted.2.0.json").read_text()
+DELETED = (EVENTS / "configuration/deleted.json").read_text()
 REFUSED = DELETED.replace("Basic ", "Digest ")
 
 
@@ -49,7 +49,7 @@ FOUND = {"Responses": {"clients": [client(OWNER, ["owner"], OWNERS_DIGEST), clie
 
 
 class Answering(http.server.BaseHTTPRequestHandler):
-    """Answers in one piece, so that the function reads as often every time."""
+    """Sends each answer in one piece, so that the function reads it with the same number of calls."""
 
     protocol_version = "HTTP/1.1"
     wbufsize = -1
@@ -103,7 +103,7 @@ def serve(handler, **state):
 
 
 def instructions(events, out):
-    """How many instructions the function runs from its start until it has answered these events, and its answers."""
+    """The instructions that the function runs from its start to its last answer, and the status of each answer."""
     database = serve(DynamoDb)
     runtime = serve(RuntimeApi, events=list(events), answers=[], done=threading.Event())
     variables = aws(database.server_port) | {
@@ -124,7 +124,7 @@ def instructions(events, out):
 
 @pytest.fixture(scope="module")
 def counted(tmp_path_factory):
-    """The instructions of a start, of a request that is refused at parsing, and of a delete with its SDK calls."""
+    """The instructions of a start, of a request that is refused without a database call, and of a deletion."""
     out = tmp_path_factory.mktemp("callgrind") / "out"
 
     def each(event, status):
@@ -139,4 +139,4 @@ def counted(tmp_path_factory):
 def test_no_more_instructions_than_the_budget(counted, what):
     ratio = counted[what] / BUDGET[what]
     print(f"{what}: {counted[what]} instructions, {ratio:.3f} of the budget")
-    assert ratio <= GROWTH, "say why in the commit, and write the new figure into budget.json"
+    assert ratio <= GROWTH, "name the cause in the commit and write the new figure into budget.json"

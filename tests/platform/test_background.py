@@ -1,6 +1,7 @@
-"""The two functions behind the doors through AWS's Runtime Interface Emulator: what they take, answer, write and log.
+"""The background functions in AWS's Runtime Interface Emulator: their events, answers, writes and logs.
 
-The events are in `events`: records of the clients table's stream, and EventBridge Scheduler's.
+The events are in `events/stream`, records of the clients table's stream, and in `events/schedule`, those of EventBridge
+Scheduler.
 """
 
 import concurrent.futures
@@ -12,7 +13,7 @@ import time
 import pytest
 from conftest import CASCADE, EVENTS, FUNCTION, SWEEP, Database, emulated
 
-# An authorization server's own table, with names of its own.
+# The grants table of an authorization server. Its names are not those of the sample.
 GRANTS = {
     "TableName": "issued",
     "AttributeDefinitions": [
@@ -31,7 +32,7 @@ DAY = 24 * HOUR
 
 
 def records(case):
-    return json.loads((EVENTS / f"stream-{case}.json").read_text())["Records"]
+    return json.loads((EVENTS / f"stream/{case}.json").read_text())["Records"]
 
 
 def client_of(record):
@@ -63,20 +64,20 @@ def issue(database, client, count, **attributes):
 
 
 def issued(database, client):
-    """How many grants the client has."""
+    """The number of the client's grants."""
     condition = {"KeyConditionExpression": "holder = :client", "ExpressionAttributeValues": {":client": {"S": client}}}
     return database.call("Query", TableName=GRANTS["TableName"], Select="COUNT", **condition)["Count"]
 
 
-def clearances(invocation):
-    """What the log says of each client: how it ended, and how many grants went. Each such line is a metric."""
+def purges(invocation):
+    """The log's record of each client: its id, the outcome and the number of grants removed. Each record is a metric."""
     lines = [line for line in invocation.log if "outcome" in line]
     assert all(line["function_request_id"] == invocation.request_id and "_aws" in line for line in lines)
     return [(line["client_id"], line["outcome"], line["grants_removed"]) for line in lines]
 
 
-def of_any_time(item):
-    """What a deletion wrote, but for when and for which request; and for how long it can be undone."""
+def without_time(item):
+    """The tombstone without the time and the request of the deletion, and for how long it can be restored."""
     deleted = item["deleted"]["M"]
     at, _ = deleted.pop("at"), deleted.pop("request_id")
     return item, int(item.pop("expires_at")["N"]) - int(at["N"])
@@ -84,7 +85,7 @@ def of_any_time(item):
 
 @pytest.fixture
 def database():
-    """The sample clients, and a table of grants."""
+    """The sample clients, and a grants table."""
     database = Database()
     database.call("CreateTable", **GRANTS)
     yield database
@@ -98,57 +99,57 @@ def cascade(database):
 
 
 DELETIONS = {
-    "configuration": (FUNCTION, "configuration-deleted.2.0.json", {}),
-    "registration": (FUNCTION, "registration-deleted.2.0.json", {}),
-    "authlete": (FUNCTION, "authlete-deleted.2.0.json", {}),
-    "sweep": (SWEEP, EVENTS / "schedule-scheduler.json", {"SWEEP_DELETES": "true"}),
+    "configuration": (FUNCTION, "configuration/deleted.json", {}),
+    "registration": (FUNCTION, "registration/deleted.json", {}),
+    "authlete": (FUNCTION, "authlete/deleted.json", {}),
+    "sweep": (SWEEP, "schedule/scheduler.json", {"SWEEP_DELETES": "true"}),
 }
 
 
-@pytest.mark.parametrize("by", DELETIONS)
-def test_a_record_is_what_a_deletion_writes_and_the_clients_grants_go_with_it(database, cascade, by):
-    [record] = records(by)
+@pytest.mark.parametrize("channel", DELETIONS)
+def test_a_record_is_that_of_a_deletion_and_the_cascade_removes_the_clients_grants(database, cascade, channel):
+    [record] = records(channel)
     client, images = client_of(record), record["dynamodb"]
     if "idle_since" in images["OldImage"]:
-        # Long ago, whatever the time is.
+        # Idle for longer than any policy, at any time.
         images["OldImage"]["idle_since"] = {"N": "0"}
     put(database, images["OldImage"])
     issue(database, client, 60)
     issue(database, "1140735078", 10)
 
-    name, event, settings = DELETIONS[by]
+    name, event, settings = DELETIONS[channel]
     with emulated(database.port, name, **settings) as function:
         deletion = function.invoke(event)
     tombstone = found(database, client)
     assert tombstone["deleted"]["M"]["request_id"] == {"S": deletion.request_id}
-    assert of_any_time(tombstone) == of_any_time(images["NewImage"])
+    assert without_time(tombstone) == without_time(images["NewImage"])
 
-    # The stream tells of a deletion once at least.
+    # The stream delivers a record at least once.
     for removed in [60, 0]:
-        invocation = cascade.invoke(EVENTS / f"stream-{by}.json")
+        invocation = cascade.invoke(EVENTS / f"stream/{channel}.json")
         assert invocation.answer == ALL_DONE
-        assert clearances(invocation) == [(client, "removed", removed)]
+        assert purges(invocation) == [(client, "removed", removed)]
         assert (issued(database, client), issued(database, "1140735078")) == (0, 10)
 
 
-def test_of_a_batch_each_client_gets_its_line(database, cascade):
+def test_each_client_of_a_batch_has_a_record_in_the_log(database, cascade):
     batch = records("several")
     for record in batch:
         put(database, record["dynamodb"]["NewImage"])
         issue(database, client_of(record), 3)
-    invocation = cascade.invoke(EVENTS / "stream-several.json")
+    invocation = cascade.invoke("stream/several.json")
     assert invocation.answer == ALL_DONE
-    assert clearances(invocation) == [(client_of(record), "removed", 3) for record in batch]
+    assert purges(invocation) == [(client_of(record), "removed", 3) for record in batch]
 
 
-def test_a_poison_record_is_reported_alone(database, cascade):
+def test_only_the_poison_record_of_a_batch_is_reported(database, cascade):
     first, poison, last = records("poison")
     for record in [first, last]:
         put(database, record["dynamodb"]["NewImage"])
         issue(database, client_of(record), 3)
-    invocation = cascade.invoke(EVENTS / "stream-poison.json")
+    invocation = cascade.invoke("stream/poison.json")
     assert invocation.answer == failures(poison)
-    assert clearances(invocation) == [(client_of(first), "removed", 3), (client_of(last), "removed", 3)]
+    assert purges(invocation) == [(client_of(first), "removed", 3), (client_of(last), "removed", 3)]
     [error] = [line for line in invocation.log if line["level"] == "ERROR"]
     assert error["message"] == "a record of the stream has no key of the clients table"
     assert error["sequence_number"] == poison["dynamodb"]["SequenceNumber"]
@@ -156,8 +157,8 @@ def test_a_poison_record_is_reported_alone(database, cascade):
     assert "_aws" not in error
 
 
-def test_a_batch_that_cannot_say_what_failed_fails_whole(cascade):
-    invocation = cascade.invoke(EVENTS / "stream-no-sequence-number.json")
+def test_a_batch_with_a_record_that_cannot_be_reported_fails_as_a_whole(cascade):
+    invocation = cascade.invoke("stream/no-sequence-number.json")
     assert invocation.answer["errorMessage"] == "a record of the stream has no sequence number"
 
 
@@ -166,40 +167,40 @@ def test_a_client_that_is_live_again_keeps_its_grants(database, cascade):
     client = client_of(record)
     put(database, record["dynamodb"]["OldImage"])
     issue(database, client, 60)
-    invocation = cascade.invoke(EVENTS / "stream-registration.json")
+    invocation = cascade.invoke("stream/registration.json")
     assert invocation.answer == ALL_DONE
-    assert clearances(invocation) == [(client, "kept", 0)]
+    assert purges(invocation) == [(client, "kept", 0)]
     assert issued(database, client) == 60
 
 
 @pytest.fixture
 def short_of_time(database):
-    """The cascade, with five seconds for an invocation; the first has made it ask the table of grants for its keys."""
+    """The cascade with a time-out of five seconds. A first invocation has read the grants table's keys."""
     settings = {"GRANTS_TABLE": GRANTS["TableName"], "AWS_LAMBDA_FUNCTION_TIMEOUT": "5"}
     with emulated(database.port, CASCADE, **settings) as cascade:
-        cascade.invoke(EVENTS / "stream-configuration.json")
+        cascade.invoke("stream/configuration.json")
         yield cascade
 
 
-def test_a_record_that_a_stalled_database_left_unfinished_is_finished_the_next_time(database, short_of_time):
+def test_a_record_that_is_unfinished_because_of_a_stalled_database_is_finished_by_the_next_invocation(database, short_of_time):
     [record] = records("registration")
     client = client_of(record)
     put(database, record["dynamodb"]["NewImage"])
     issue(database, client, 60)
 
     with database.stalled():
-        invocation = short_of_time.invoke(EVENTS / "stream-registration.json")
+        invocation = short_of_time.invoke("stream/registration.json")
     assert invocation.answer == failures(record)
-    assert clearances(invocation) == [(client, "unfinished", 0)]
+    assert purges(invocation) == [(client, "unfinished", 0)]
     assert [line["level"] for line in invocation.log] == ["ERROR"]
 
-    invocation = short_of_time.invoke(EVENTS / "stream-registration.json")
+    invocation = short_of_time.invoke("stream/registration.json")
     assert invocation.answer == ALL_DONE
-    assert clearances(invocation) == [(client, "removed", 60)]
+    assert purges(invocation) == [(client, "removed", 60)]
     assert issued(database, client) == 0
 
 
-def test_a_function_that_is_killed_ten_times_goes_on_where_it_was_and_touches_nothing_else(database, cascade):
+def test_a_function_that_is_killed_ten_times_continues_and_changes_nothing_else(database, cascade):
     [record] = records("registration")
     client = client_of(record)
     put(database, record["dynamodb"]["NewImage"])
@@ -209,9 +210,9 @@ def test_a_function_that_is_killed_ten_times_goes_on_where_it_was_and_touches_no
 
     left = 6000
     for kills in range(10, 0, -1):
-        # Killed once it has removed some. What it has asked for by then may still be done.
+        # Kill it when it has removed some. The database may still carry out its last calls.
         few = left - random.randrange(1, left // (2 * kills))
-        invocation = threading.Thread(target=cascade.post, args=["stream-registration.json"])
+        invocation = threading.Thread(target=cascade.post, args=["stream/registration.json"])
         invocation.start()
         while (left := issued(database, client)) > few and invocation.is_alive():
             pass
@@ -220,7 +221,7 @@ def test_a_function_that_is_killed_ten_times_goes_on_where_it_was_and_touches_no
         print(f"killed with {left} left")
         assert left > 0
 
-    assert cascade.post("stream-registration.json").json() == ALL_DONE
+    assert cascade.post("stream/registration.json").json() == ALL_DONE
     assert (issued(database, client), issued(database, "1140735078")) == (0, 1000)
     assert whole(database) == clients
 
@@ -228,12 +229,12 @@ def test_a_function_that_is_killed_ten_times_goes_on_where_it_was_and_touches_no
 def test_without_a_database_every_record_is_reported(database, short_of_time):
     batch = records("several")
     with database.gone():
-        invocation = short_of_time.invoke(EVENTS / "stream-several.json")
+        invocation = short_of_time.invoke("stream/several.json")
     assert invocation.answer == failures(*batch)
-    assert clearances(invocation) == [(client_of(record), "unfinished", 0) for record in batch]
+    assert purges(invocation) == [(client_of(record), "unfinished", 0) for record in batch]
 
 
-def test_a_database_that_stalls_for_longer_than_a_call_may_take_is_waited_for(database):
+def test_a_database_that_stalls_for_longer_than_a_call_s_time_out_delays_the_cascade_only(database):
     [record] = records("registration")
     client = client_of(record)
     put(database, record["dynamodb"]["NewImage"])
@@ -243,18 +244,18 @@ def test_a_database_that_stalls_for_longer_than_a_call_may_take_is_waited_for(da
         emulated(database.port, CASCADE, GRANTS_TABLE=GRANTS["TableName"], **limits) as cascade,
         concurrent.futures.ThreadPoolExecutor() as executor,
     ):
-        cascade.invoke(EVENTS / "stream-configuration.json")
+        cascade.invoke("stream/configuration.json")
         with database.stalled():
-            running = executor.submit(cascade.invoke, EVENTS / "stream-registration.json")
+            running = executor.submit(cascade.invoke, "stream/registration.json")
             with pytest.raises(concurrent.futures.TimeoutError):
                 running.result(timeout=1)
         invocation = running.result()
     assert invocation.answer == ALL_DONE
-    assert clearances(invocation) == [(client, "removed", 60)]
+    assert purges(invocation) == [(client, "removed", 60)]
 
 
 @pytest.mark.parametrize(
-    ("name", "settings", "why"),
+    ("name", "settings", "message"),
     [
         (CASCADE, {}, "GRANTS_TABLE must be the name of a DynamoDB table, and is empty"),
         (CASCADE, {"GRANTS_TABLE": "nowhere"}, "the database call failed: ResourceNotFoundException"),
@@ -262,16 +263,16 @@ def test_a_database_that_stalls_for_longer_than_a_call_may_take_is_waited_for(da
         (SWEEP, {"SWEEP_UNUSED_HOURS": "0"}, "SWEEP_UNUSED_HOURS must be a whole number of hours from 1 to 8760"),
         (SWEEP, {"SWEEP_DELETES": "yes"}, "SWEEP_DELETES must be true or false"),
     ],
-    ids=["no table of grants", "another table of grants", "the sweep's", "no patience", "no word"],
+    ids=["no grants table", "unknown grants table", "unknown grants table of the sweep", "no idle time", "not a boolean"],
 )
-def test_a_setting_that_cannot_be_stops_the_start_with_a_sentence(database, name, settings, why):
+def test_an_invalid_setting_stops_the_start_with_a_message(database, name, settings, message):
     with emulated(database.port, name, **settings) as function:
-        assert function.last_words().startswith(f"the function stopped: {why}")
+        assert function.start_error().startswith(f"the function stopped: {message}")
 
 
 @pytest.fixture
 def empty():
-    """No clients, and a table of grants."""
+    """No clients, and a grants table."""
     database = Database("--empty")
     database.call("CreateTable", **GRANTS)
     yield database
@@ -279,7 +280,7 @@ def empty():
 
 
 def register(database, client, idle, age, **members):
-    """Puts a client that registered itself into one of the lists of idle clients, where it has been for so long."""
+    """Adds a client that registered itself to one of the lists of idle clients, since `age` seconds ago."""
     text, flag = (lambda value: {"S": value}), (lambda value: {"BOOL": value})
     members = {"kind": text("oauth"), "service_id": text("715948317"), "dynamic": flag(True), **members}
     since = {"N": str(int(time.time()) - age)}
@@ -287,7 +288,7 @@ def register(database, client, idle, age, **members):
 
 
 def register_some(database):
-    """Clients on both sides of what is due. Two of those that are can go."""
+    """Adds clients on both sides of the idle policy. The sweep may delete two of those that are due."""
     register(database, "never-used", "unused#0", 25 * HOUR)
     register(database, "new", "unused#0", 23 * HOUR)
     register(database, "idle", "used#f", 91 * DAY)
@@ -301,15 +302,15 @@ def report(**members):
 
 
 def swept(invocation):
-    """The clients that the log tells of, and in which words. The last line reports on the run, and is a metric."""
+    """The clients in the log, each with its message. The last record is the run's, and is a metric."""
     *lines, last = invocation.log
     assert (last["function_request_id"], last["swept"]) == (invocation.request_id, len(lines))
     assert "_aws" in last
     return {line["client_id"]: line["message"] for line in lines}
 
 
-@pytest.mark.parametrize("event", sorted(EVENTS.glob("schedule-*.json")), ids=lambda event: event.stem)
-def test_unless_told_to_delete_a_sweep_observes_and_changes_nothing(empty, event):
+@pytest.mark.parametrize("event", sorted((EVENTS / "schedule").glob("*.json")), ids=lambda event: event.stem)
+def test_a_sweep_observes_by_default_and_changes_nothing(empty, event):
     register_some(empty)
     before = whole(empty)
     with emulated(empty.port, SWEEP) as sweep:
@@ -319,11 +320,11 @@ def test_unless_told_to_delete_a_sweep_observes_and_changes_nothing(empty, event
     assert whole(empty) == before
 
 
-def test_a_sweep_that_is_told_to_deletes_what_is_due(empty):
+def test_a_sweep_with_sweep_deletes_deletes_the_clients_that_are_due(empty):
     register_some(empty)
     before = whole(empty)
     with emulated(empty.port, SWEEP, SWEEP_DELETES="true") as sweep:
-        invocation, again = [sweep.invoke(EVENTS / "schedule-scheduler.json") for _ in range(2)]
+        invocation, again = [sweep.invoke("schedule/scheduler.json") for _ in range(2)]
     assert invocation.answer == report(deletes=True, due=3, swept=2, protected=1)
     assert swept(invocation) == dict.fromkeys(["never-used", "idle"], "swept a client")
     assert again.answer == report(deletes=True, due=1, protected=1)
@@ -338,13 +339,13 @@ def test_a_sweep_that_is_told_to_deletes_what_is_due(empty):
     assert after == before
 
 
-def test_a_client_with_a_grant_that_has_not_ended_is_left_alone(empty):
+def test_a_client_with_a_live_grant_stays(empty):
     now = int(time.time())
     for client, ends in [("holder", now + HOUR), ("former-holder", now - HOUR)]:
         register(empty, client, "used#f", 91 * DAY)
         issue(empty, client, 1, ends={"N": str(ends)})
     settings = {"GRANTS_TABLE": GRANTS["TableName"], "GRANTS_EXPIRE_AT": "ends"}
     with emulated(empty.port, SWEEP, **settings) as sweep:
-        invocation = sweep.invoke(EVENTS / "schedule-scheduler.json")
+        invocation = sweep.invoke("schedule/scheduler.json")
     assert invocation.answer == report(due=2, swept=1, granted=1)
     assert list(swept(invocation)) == ["former-holder"]
