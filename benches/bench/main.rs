@@ -349,7 +349,7 @@ impl Bench {
         }
         let others = region.change();
         Ok(format!(
-            "Round trips: 2 for a delete, 1 for a refusal, 0 for a request that is refused at parsing (`tests/doors.rs` \
+            "Round trips: 2 for a delete, 1 for a refusal, 0 for a request that is refused at parsing (`tests/suite/endpoints` \
              holds these). Allocations in the function's own code, from the event's text to the answer, without the \
              SDK: {} and {} bytes a delete.\n",
             (all.allocations - others.allocations) / deletes,
@@ -488,7 +488,7 @@ async fn instructions_of(program: &Path, database: &str, events: Vec<String>) ->
 
 /// The vendor's call, as the platform sends it, for this client.
 fn event(target: &str) -> String {
-    include_str!("../../events/configuration-deleted.2.0.json").replace(sample::TARGET, target)
+    include_str!("../../events/configuration/deleted.json").replace(sample::TARGET, target)
 }
 
 /// An invocation of its own.

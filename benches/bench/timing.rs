@@ -20,7 +20,7 @@ fn indistinguishable() -> Vec<(&'static str, Vec<(&'static str, String)>)> {
         event(sample::TARGET).replace(&basic(sample::OWNER.0, sample::OWNER.1), &authorization)
     };
     let registration = |id: &str| {
-        let event = include_str!("../../events/registration-deleted.2.0.json");
+        let event = include_str!("../../events/registration/deleted.json");
         event.replace(sample::RFC_CLIENT.0, id).replace(sample::RFC_CLIENT.1, "reg-00000000-wrong.000000")
     };
     let unknown = "0".repeat(sample::OWNER.0.len());
