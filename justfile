@@ -80,9 +80,10 @@ template: (venv "sam" ".ci/requirements/sam.txt") (venv "checkov" ".ci/requireme
 build architecture="arm64": (venv "sam" ".ci/requirements/sam.txt")
     PATH={{tools}}/sam/bin:$PATH SAM_CLI_TELEMETRY=0 sam build --parameter-overrides Architecture={{architecture}}
 
-# The deployed builds in AWS's own emulator of Lambda, and the functions under `cargo lambda watch`
+# The release builds in AWS's emulator of Lambda, and the functions under `cargo lambda watch`
 test-platform: (venv "sam" "tests/platform/requirements.txt")
     cargo build --example local
+    cargo run --quiet --example events -- target/events
     cargo build --features background --bins
     PATH={{tools}}/sam/bin:$PATH cargo lambda build --release --bin deregister --bin deregister-cascade --bin deregister-sweep
     PATH={{tools}}/sam/bin:$PATH pytest -v -p no:cacheprovider tests/platform

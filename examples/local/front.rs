@@ -1,5 +1,5 @@
-//! The HTTP front. It stands in for API Gateway's HTTP API: it makes an event of payload 2.0 from each request, calls the
-//! function with it, and makes a response from the function's answer.
+//! The HTTP front, in place of API Gateway's HTTP API. It makes an event of each request, hands the event to the function's
+//! public parser, and makes a response of the function's answer.
 
 use crate::envelope::{self, Sender};
 use axum::{
@@ -26,7 +26,7 @@ use tokio::net::TcpListener;
 
 /// API Gateway's limit for a body, in bytes.
 const MAX_BODY: usize = 10 * 1024 * 1024;
-/// The function's time-out.
+/// The time-out of an invocation.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Answers every request on `listener` with the function.
@@ -55,7 +55,7 @@ async fn answer(
     response(&serde_json::to_value(answer)?)
 }
 
-/// The event of payload 2.0, made by the [envelope] as an HTTP API makes it.
+/// The event, as an HTTP API makes it.
 async fn event(peer: SocketAddr, request: Request) -> Result<Value, Box<dyn Error>> {
     let (parts, body) = request.into_parts();
     let line = |(name, value): (&HeaderName, &HeaderValue)| {
@@ -73,7 +73,7 @@ async fn event(peer: SocketAddr, request: Request) -> Result<Value, Box<dyn Erro
     Ok(request.payload_2(Sender::Gateway))
 }
 
-/// The context of a new invocation with this time-out. Its id is unique across runs too, because a run may keep its data.
+/// The context of a new invocation with this time-out. Its id is unique across runs, because a run may keep its data.
 pub(crate) fn invocation(timeout: Duration) -> Context {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let since_epoch = super::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -83,7 +83,7 @@ pub(crate) fn invocation(timeout: Duration) -> Context {
     context
 }
 
-/// The response from the function's answer.
+/// The response that the function's answer describes.
 fn response(answer: &Value) -> Result<Response, Box<dyn Error>> {
     let status = answer.get("statusCode").and_then(Value::as_u64).ok_or("an answer without a status")?;
     let mut builder = Response::builder().status(u16::try_from(status)?);

@@ -18,9 +18,10 @@ import requests
 import samcli
 
 ROOT = pathlib.Path(__file__).parents[2]
-# The events that are invoked by hand, and those that the table of cases makes.
-EVENTS = ROOT / "events"
-CASES = ROOT / "target/events"
+# The named requests of tests/cases, written by `cargo run --example events -- target/events`.
+EVENTS = ROOT / "target/events"
+# The events for an invocation by hand, and those of the stream and the schedule.
+BY_HAND = ROOT / "events"
 LOCAL = ROOT / "target/debug/examples/local"
 FUNCTION, CASCADE, SWEEP = "deregister", "deregister-cascade", "deregister-sweep"
 
@@ -32,11 +33,6 @@ SIGNATURE = (
     "AWS4-HMAC-SHA256 Credential=local/20270115/eu-central-1/dynamodb/aws4_request, "
     "SignedHeaders=host, Signature=none"
 )
-
-
-def pytest_configure():
-    """Makes the events of the table of cases, before the tests are collected."""
-    subprocess.run(["cargo", "run", "--quiet", "--example", "events", "--", CASES], cwd=ROOT, check=True)
 
 
 class Database:
@@ -113,7 +109,7 @@ class Function:
         self.url = f"http://127.0.0.1:{port}/2015-03-31/functions/function/invocations"
 
     def post(self, event):
-        """Invokes the function with the event of a file: a path below `events/`, or an absolute one."""
+        """Invokes the function with the event in this file of `target/events`, or at this absolute path."""
         return requests.post(self.url, data=(EVENTS / event).read_bytes(), timeout=30)
 
     def invoke(self, event):
@@ -125,7 +121,7 @@ class Function:
 
     def start_error(self):
         """The message of a function that does not start."""
-        assert self.post("configuration/deleted.json").status_code == 502
+        assert self.post("configuration-deleted.2.0.json").status_code == 502
         [line] = [json.loads(line) for line in self.stop().splitlines() if not line.startswith("START ")]
         assert line["level"] == "ERROR"
         return line["message"]

@@ -11,7 +11,7 @@ import threading
 import time
 
 import pytest
-from conftest import CASCADE, EVENTS, FUNCTION, SWEEP, Database, emulated
+from conftest import BY_HAND, CASCADE, FUNCTION, SWEEP, Database, emulated
 
 # The grants table of an authorization server. Its names are not those of the sample.
 GRANTS = {
@@ -32,7 +32,7 @@ DAY = 24 * HOUR
 
 
 def records(case):
-    return json.loads((EVENTS / f"stream/{case}.json").read_text())["Records"]
+    return json.loads((BY_HAND / f"stream/{case}.json").read_text())["Records"]
 
 
 def client_of(record):
@@ -99,10 +99,10 @@ def cascade(database):
 
 
 DELETIONS = {
-    "configuration": (FUNCTION, "configuration/deleted.json", {}),
-    "registration": (FUNCTION, "registration/deleted.json", {}),
-    "authlete": (FUNCTION, "authlete/deleted.json", {}),
-    "sweep": (SWEEP, "schedule/scheduler.json", {"SWEEP_DELETES": "true"}),
+    "configuration": (FUNCTION, "configuration-deleted.2.0.json", {}),
+    "registration": (FUNCTION, "registration-deleted.2.0.json", {}),
+    "authlete": (FUNCTION, "authlete-deleted.2.0.json", {}),
+    "sweep": (SWEEP, BY_HAND / "schedule/scheduler.json", {"SWEEP_DELETES": "true"}),
 }
 
 
@@ -126,7 +126,7 @@ def test_a_record_is_that_of_a_deletion_and_the_cascade_removes_the_clients_gran
 
     # The stream delivers a record at least once.
     for removed in [60, 0]:
-        invocation = cascade.invoke(EVENTS / f"stream/{channel}.json")
+        invocation = cascade.invoke(BY_HAND / f"stream/{channel}.json")
         assert invocation.answer == ALL_DONE
         assert purges(invocation) == [(client, "removed", removed)]
         assert (issued(database, client), issued(database, "1140735078")) == (0, 10)
@@ -137,7 +137,7 @@ def test_each_client_of_a_batch_has_a_record_in_the_log(database, cascade):
     for record in batch:
         put(database, record["dynamodb"]["NewImage"])
         issue(database, client_of(record), 3)
-    invocation = cascade.invoke("stream/several.json")
+    invocation = cascade.invoke(BY_HAND / "stream/several.json")
     assert invocation.answer == ALL_DONE
     assert purges(invocation) == [(client_of(record), "removed", 3) for record in batch]
 
@@ -147,7 +147,7 @@ def test_only_the_poison_record_of_a_batch_is_reported(database, cascade):
     for record in [first, last]:
         put(database, record["dynamodb"]["NewImage"])
         issue(database, client_of(record), 3)
-    invocation = cascade.invoke("stream/poison.json")
+    invocation = cascade.invoke(BY_HAND / "stream/poison.json")
     assert invocation.answer == failures(poison)
     assert purges(invocation) == [(client_of(first), "removed", 3), (client_of(last), "removed", 3)]
     [error] = [line for line in invocation.log if line["level"] == "ERROR"]
@@ -158,7 +158,7 @@ def test_only_the_poison_record_of_a_batch_is_reported(database, cascade):
 
 
 def test_a_batch_with_a_record_that_cannot_be_reported_fails_as_a_whole(cascade):
-    invocation = cascade.invoke("stream/no-sequence-number.json")
+    invocation = cascade.invoke(BY_HAND / "stream/no-sequence-number.json")
     assert invocation.answer["errorMessage"] == "a record of the stream has no sequence number"
 
 
@@ -167,7 +167,7 @@ def test_a_client_that_is_live_again_keeps_its_grants(database, cascade):
     client = client_of(record)
     put(database, record["dynamodb"]["OldImage"])
     issue(database, client, 60)
-    invocation = cascade.invoke("stream/registration.json")
+    invocation = cascade.invoke(BY_HAND / "stream/registration.json")
     assert invocation.answer == ALL_DONE
     assert purges(invocation) == [(client, "kept", 0)]
     assert issued(database, client) == 60
@@ -178,7 +178,7 @@ def short_of_time(database):
     """The cascade with a time-out of five seconds. A first invocation has read the grants table's keys."""
     settings = {"GRANTS_TABLE": GRANTS["TableName"], "AWS_LAMBDA_FUNCTION_TIMEOUT": "5"}
     with emulated(database.port, CASCADE, **settings) as cascade:
-        cascade.invoke("stream/configuration.json")
+        cascade.invoke(BY_HAND / "stream/configuration.json")
         yield cascade
 
 
@@ -189,12 +189,12 @@ def test_a_record_that_is_unfinished_because_of_a_stalled_database_is_finished_b
     issue(database, client, 60)
 
     with database.stalled():
-        invocation = short_of_time.invoke("stream/registration.json")
+        invocation = short_of_time.invoke(BY_HAND / "stream/registration.json")
     assert invocation.answer == failures(record)
     assert purges(invocation) == [(client, "unfinished", 0)]
     assert [line["level"] for line in invocation.log] == ["ERROR"]
 
-    invocation = short_of_time.invoke("stream/registration.json")
+    invocation = short_of_time.invoke(BY_HAND / "stream/registration.json")
     assert invocation.answer == ALL_DONE
     assert purges(invocation) == [(client, "removed", 60)]
     assert issued(database, client) == 0
@@ -212,7 +212,7 @@ def test_a_function_that_is_killed_ten_times_continues_and_changes_nothing_else(
     for kills in range(10, 0, -1):
         # Kill it when it has removed some. The database may still carry out its last calls.
         few = left - random.randrange(1, left // (2 * kills))
-        invocation = threading.Thread(target=cascade.post, args=["stream/registration.json"])
+        invocation = threading.Thread(target=cascade.post, args=[BY_HAND / "stream/registration.json"])
         invocation.start()
         while (left := issued(database, client)) > few and invocation.is_alive():
             pass
@@ -221,7 +221,7 @@ def test_a_function_that_is_killed_ten_times_continues_and_changes_nothing_else(
         print(f"killed with {left} left")
         assert left > 0
 
-    assert cascade.post("stream/registration.json").json() == ALL_DONE
+    assert cascade.post(BY_HAND / "stream/registration.json").json() == ALL_DONE
     assert (issued(database, client), issued(database, "1140735078")) == (0, 1000)
     assert whole(database) == clients
 
@@ -229,7 +229,7 @@ def test_a_function_that_is_killed_ten_times_continues_and_changes_nothing_else(
 def test_without_a_database_every_record_is_reported(database, short_of_time):
     batch = records("several")
     with database.gone():
-        invocation = short_of_time.invoke("stream/several.json")
+        invocation = short_of_time.invoke(BY_HAND / "stream/several.json")
     assert invocation.answer == failures(*batch)
     assert purges(invocation) == [(client_of(record), "unfinished", 0) for record in batch]
 
@@ -244,9 +244,9 @@ def test_a_database_that_stalls_for_longer_than_a_call_s_time_out_delays_the_cas
         emulated(database.port, CASCADE, GRANTS_TABLE=GRANTS["TableName"], **limits) as cascade,
         concurrent.futures.ThreadPoolExecutor() as executor,
     ):
-        cascade.invoke("stream/configuration.json")
+        cascade.invoke(BY_HAND / "stream/configuration.json")
         with database.stalled():
-            running = executor.submit(cascade.invoke, "stream/registration.json")
+            running = executor.submit(cascade.invoke, BY_HAND / "stream/registration.json")
             with pytest.raises(concurrent.futures.TimeoutError):
                 running.result(timeout=1)
         invocation = running.result()
@@ -309,7 +309,7 @@ def swept(invocation):
     return {line["client_id"]: line["message"] for line in lines}
 
 
-@pytest.mark.parametrize("event", sorted((EVENTS / "schedule").glob("*.json")), ids=lambda event: event.stem)
+@pytest.mark.parametrize("event", sorted((BY_HAND / "schedule").glob("*.json")), ids=lambda event: event.stem)
 def test_a_sweep_observes_by_default_and_changes_nothing(empty, event):
     register_some(empty)
     before = whole(empty)
@@ -324,7 +324,7 @@ def test_a_sweep_with_sweep_deletes_deletes_the_clients_that_are_due(empty):
     register_some(empty)
     before = whole(empty)
     with emulated(empty.port, SWEEP, SWEEP_DELETES="true") as sweep:
-        invocation, again = [sweep.invoke("schedule/scheduler.json") for _ in range(2)]
+        invocation, again = [sweep.invoke(BY_HAND / "schedule/scheduler.json") for _ in range(2)]
     assert invocation.answer == report(deletes=True, due=3, swept=2, protected=1)
     assert swept(invocation) == dict.fromkeys(["never-used", "idle"], "swept a client")
     assert again.answer == report(deletes=True, due=1, protected=1)
@@ -346,6 +346,6 @@ def test_a_client_with_a_live_grant_stays(empty):
         issue(empty, client, 1, ends={"N": str(ends)})
     settings = {"GRANTS_TABLE": GRANTS["TableName"], "GRANTS_EXPIRE_AT": "ends"}
     with emulated(empty.port, SWEEP, **settings) as sweep:
-        invocation = sweep.invoke("schedule/scheduler.json")
+        invocation = sweep.invoke(BY_HAND / "schedule/scheduler.json")
     assert invocation.answer == report(due=2, swept=1, granted=1)
     assert list(swept(invocation)) == ["former-holder"]

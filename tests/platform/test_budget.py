@@ -20,7 +20,7 @@ GROWTH = 1.02
 FEW, MANY = 10, 60
 
 OWNER, TARGET = "sgnyvus6pc4jm7khr2neq5gs89gbr2eq", "nmub5w3rru9k6rzupqaeb7bbwv6jn658"
-DELETED = (EVENTS / "configuration/deleted.json").read_text()
+DELETED = (EVENTS / "configuration-deleted.2.0.json").read_text()
 REFUSED = DELETED.replace("Basic ", "Digest ")
 
 

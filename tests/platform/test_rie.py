@@ -5,9 +5,9 @@ import socket
 import time
 
 import pytest
-from conftest import CASES, emulated
+from conftest import EVENTS, emulated
 
-ANSWERS = json.loads((CASES / "answers.json").read_text())
+ANSWERS = json.loads((EVENTS / "answers.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def invoke(function, database):
     """Invokes the function with the event of a case, over the sample data."""
 
     def invoke(event):
-        invocation = function.invoke(CASES / event)
+        invocation = function.invoke(event)
         if any(line.get("outcome") == "deleted" for line in invocation.log):
             database.refill()
         return invocation
@@ -64,7 +64,7 @@ def test_a_database_that_never_answers_is_503_before_the_time_out():
         # The first invocation also waits for the connection.
         for _ in range(2):
             started = time.monotonic()
-            invocation = function.invoke("configuration/deleted.json")
+            invocation = function.invoke("configuration-deleted.2.0.json")
             assert time.monotonic() - started < timeout
             assert (invocation.answer["statusCode"], invocation.answer["headers"]["retry-after"]) == (503, "1")
             [line] = invocation.log

@@ -32,14 +32,14 @@ def test_a_function_gets_every_variable_of_env_json():
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_the_function_answers_without_env_json():
     with emulated_in(environment("Function", {}), FUNCTION) as function:
-        answer = function.invoke("registration/deleted.json").answer
+        answer = function.invoke("registration-deleted.2.0.json").answer
     assert (answer["statusCode"], json.loads(answer["body"])["error"]) == (503, "temporarily_unavailable")
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_the_sweep_answers_without_env_json():
     with emulated_in(environment("Sweep", {}), SWEEP) as function:
-        answer = function.invoke("schedule/empty.json").answer
+        answer = function.invoke(BY_HAND / "schedule/empty.json").answer
     assert (answer["errorType"], answer["errorMessage"][:27]) == ("Fault", "the database is unavailable")
 
 

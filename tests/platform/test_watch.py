@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 import requests
-from conftest import CASES, EVENTS, FUNCTION, ROOT, SWEEP, aws, free_port, wait_for
+from conftest import BY_HAND, EVENTS, FUNCTION, ROOT, SWEEP, aws, free_port, wait_for
 
 # The sample call of the Configuration API.
 PATH = "config/htb8fuhxnf8e38jrzub3c7pfrr/clients/nmub5w3rru9k6rzupqaeb7bbwv6jn658"
@@ -51,13 +51,13 @@ def invoke(address, name, event):
 
 def answer_of(event):
     """The answer of the case whose event this is."""
-    answers = json.loads((CASES / "answers.json").read_text())
-    return next(answer for case, answer in answers.items() if json.loads((CASES / case).read_text()) == event)
+    answers = json.loads((EVENTS / "answers.json").read_text())
+    return next(answer for case, answer in answers.items() if json.loads((EVENTS / case).read_text()) == event)
 
 
 @pytest.mark.parametrize("endpoint", ["configuration", "registration", "authlete"])
 def test_an_event_is_invoked(address, database, endpoint):
-    for event in sorted((EVENTS / endpoint).glob("*.json")):
+    for event in sorted((BY_HAND / endpoint).glob("*.json")):
         database.refill()
         answer = invoke(address, FUNCTION, event)
         expected = answer_of(json.loads(event.read_text()))
@@ -65,10 +65,10 @@ def test_an_event_is_invoked(address, database, endpoint):
 
 
 def test_a_second_deletion_is_not_found(address):
-    answers = [invoke(address, FUNCTION, EVENTS / "configuration/deleted.json") for _ in range(2)]
+    answers = [invoke(address, FUNCTION, BY_HAND / "configuration/deleted.json") for _ in range(2)]
     assert [answer["statusCode"] for answer in answers] == [204, 404]
 
 
 def test_a_sweep_is_invoked_by_its_name(address):
-    report = invoke(address, SWEEP, EVENTS / "schedule/scheduler.json")
+    report = invoke(address, SWEEP, BY_HAND / "schedule/scheduler.json")
     assert (report["deletes"], report["complete"]) == (False, True)

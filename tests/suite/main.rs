@@ -9,7 +9,25 @@
     reason = "a test fails by panicking"
 )]
 
+mod abuse;
+mod cascade;
+mod client_status;
+mod connection;
+mod docs;
 mod endpoints;
+mod faults;
+mod history;
 mod house;
+mod log;
+mod openapi;
+mod properties;
+mod protocol;
+mod races;
+mod restore;
+mod rules;
+mod secrets;
+mod store;
 #[path = "../support/mod.rs"]
 mod support;
+mod sweep;
+mod template;

@@ -1,4 +1,4 @@
-//! The three doors, as what a test goes through one after the other.
+//! The three endpoints, for tests that hold at each of them.
 
 use super::{
     basic, bearer, event,
@@ -6,15 +6,15 @@ use super::{
 };
 use serde_json::json;
 
-/// A request that deletes a client: one a door.
-#[derive(Clone, Copy, Debug)]
-pub enum Door {
+/// An endpoint, with a request that deletes a sample client there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Endpoint {
     Configuration,
     Registration,
     Authlete,
 }
 
-impl Door {
+impl Endpoint {
     pub const ALL: [Self; 3] = [Self::Configuration, Self::Registration, Self::Authlete];
 
     /// The client that the request deletes.
