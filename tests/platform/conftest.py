@@ -1,4 +1,4 @@
-"""The functions' release builds in AWS's Runtime Interface Emulator, over the embedded database."""
+"""The functions as AWS runs them: their release builds in AWS's emulator of Lambda, over the embedded database."""
 
 import contextlib
 import dataclasses
@@ -18,9 +18,9 @@ import requests
 import samcli
 
 ROOT = pathlib.Path(__file__).parents[2]
-# The named requests of tests/cases, written by `cargo run --example events -- target/events`.
+# Every named request of tests/cases, written by `cargo run --example events -- target/events`.
 EVENTS = ROOT / "target/events"
-# The events for an invocation by hand, and those of the stream and the schedule.
+# Those that are invoked by hand, and the events of the stream and the schedule.
 BY_HAND = ROOT / "events"
 LOCAL = ROOT / "target/debug/examples/local"
 FUNCTION, CASCADE, SWEEP = "deregister", "deregister-cascade", "deregister-sweep"
@@ -36,7 +36,7 @@ SIGNATURE = (
 
 
 class Database:
-    """The embedded database. It has the sample data, unless the options say otherwise. A refill keeps its port."""
+    """The embedded database with the sample data, or as the options say. A refilled database keeps its port."""
 
     def __init__(self, *options):
         self.options = options
@@ -59,9 +59,9 @@ class Database:
 
     @contextlib.contextmanager
     def stalled(self):
-        """It accepts requests and answers none."""
+        """The database accepts requests and answers none."""
         self.run.send_signal(signal.SIGSTOP)
-        # It may answer until it has stopped.
+        # It may still answer until it has stopped.
         os.waitid(os.P_PID, self.run.pid, os.WSTOPPED)
         try:
             yield
@@ -70,7 +70,7 @@ class Database:
 
     @contextlib.contextmanager
     def gone(self):
-        """It refuses connections. Afterwards it runs again, with the data of its start."""
+        """The database is stopped. It is refilled afterwards."""
         self.stop()
         try:
             yield
@@ -78,9 +78,9 @@ class Database:
             self.fill()
 
     def call(self, operation, **request):
-        """A call in DynamoDB's own JSON, in which the events have their items."""
+        """Calls DynamoDB in its own JSON, so that items have the form that they have in events."""
         headers = {"x-amz-target": f"DynamoDB_20120810.{operation}", "content-type": "application/x-amz-json-1.0"}
-        # The database wants a signature and does not check it.
+        # The database requires a signature and does not verify it.
         headers |= {"x-amz-date": "20270115T080000Z", "authorization": SIGNATURE}
         response = requests.post(f"http://127.0.0.1:{self.port}", json.dumps(request), headers=headers, timeout=30)
         response.raise_for_status()
@@ -102,20 +102,19 @@ class Invocation:
 
 
 class Function:
-    """A function in the emulator. The first invocation starts it."""
+    """A function in the emulator. The emulator starts it with the first invocation."""
 
     def __init__(self, run, port):
         self.run = run
         self.url = f"http://127.0.0.1:{port}/2015-03-31/functions/function/invocations"
 
     def post(self, event):
-        """Invokes the function with the event in this file of `target/events`, or at this absolute path."""
         return requests.post(self.url, data=(EVENTS / event).read_bytes(), timeout=30)
 
     def invoke(self, event):
         response = self.post(event)
         response.raise_for_status()
-        # The emulator writes lines before and after the function's: START, END, REPORT.
+        # The emulator writes START before the lines of the function, END and REPORT after them.
         start, *log, _ = itertools.takewhile(lambda line: not line.startswith("REPORT "), self.run.stdout)
         return Invocation(start.split()[2], response.json(), [json.loads(line) for line in log])
 
@@ -127,13 +126,13 @@ class Function:
         return line["message"]
 
     def kill(self):
-        """Kills its process during an invocation. The emulator starts another process for the next one."""
+        """Kills the function's process. The emulator starts another with the next invocation."""
         tasks = pathlib.Path(f"/proc/{self.run.pid}/task").iterdir()
         for child in itertools.chain(*((task / "children").read_text().split() for task in tasks)):
             os.kill(int(child), signal.SIGKILL)
 
     def stop(self):
-        """Stops it, and returns its output that was not read."""
+        """Stops the function, and returns its output that was not read yet."""
         self.run.terminate()
         unread = self.run.stdout.read()
         self.run.wait()
@@ -147,7 +146,7 @@ def bootstrap(name):
 
 @contextlib.contextmanager
 def emulated(database_port, name=FUNCTION, **variables):
-    """The function with this name, with these variables and those that Lambda sets."""
+    """The function with this name, with Lambda's environment and these variables."""
     variables |= aws(database_port) | {"AWS_LAMBDA_FUNCTION_NAME": name}
     with emulated_in(variables, name) as function:
         yield function
@@ -184,9 +183,9 @@ def free_port():
 
 
 def wait_for(port):
-    """Returns when the port accepts connections."""
+    """Waits until a server listens on the port."""
     for _ in range(1000):
         with contextlib.suppress(ConnectionRefusedError):
             return socket.create_connection(("127.0.0.1", port)).close()
         time.sleep(0.05)
-    raise TimeoutError(f"port {port} accepts no connections")
+    raise TimeoutError(f"no server listens on port {port}")

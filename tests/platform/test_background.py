@@ -1,7 +1,6 @@
-"""The background functions in AWS's Runtime Interface Emulator: their events, answers, writes and logs.
+"""The background functions in AWS's Runtime Interface Emulator: their events, answers, writes and records.
 
-The events are in `events/stream`, records of the clients table's stream, and in `events/schedule`, those of EventBridge
-Scheduler.
+The events are those of `events/stream` and `events/schedule`.
 """
 
 import concurrent.futures
@@ -13,7 +12,7 @@ import time
 import pytest
 from conftest import BY_HAND, CASCADE, FUNCTION, SWEEP, Database, emulated
 
-# The grants table of an authorization server. Its names are not those of the sample.
+# A grants table with other key names than the local run's.
 GRANTS = {
     "TableName": "issued",
     "AttributeDefinitions": [
@@ -70,14 +69,14 @@ def issued(database, client):
 
 
 def purges(invocation):
-    """The log's record of each client: its id, the outcome and the number of grants removed. Each record is a metric."""
+    """The outcome of each purge in the log, and the number of grants that it removed. Each record is a metric."""
     lines = [line for line in invocation.log if "outcome" in line]
     assert all(line["function_request_id"] == invocation.request_id and "_aws" in line for line in lines)
     return [(line["client_id"], line["outcome"], line["grants_removed"]) for line in lines]
 
 
-def without_time(item):
-    """The tombstone without the time and the request of the deletion, and for how long it can be restored."""
+def of_any_time(item):
+    """The item that a deletion wrote, without its time and request, and how long the client can be restored."""
     deleted = item["deleted"]["M"]
     at, _ = deleted.pop("at"), deleted.pop("request_id")
     return item, int(item.pop("expires_at")["N"]) - int(at["N"])
@@ -106,33 +105,33 @@ DELETIONS = {
 }
 
 
-@pytest.mark.parametrize("channel", DELETIONS)
-def test_a_record_is_that_of_a_deletion_and_the_cascade_removes_the_clients_grants(database, cascade, channel):
-    [record] = records(channel)
+@pytest.mark.parametrize("by", DELETIONS)
+def test_a_deletion_writes_the_record_and_the_cascade_removes_the_grants(database, cascade, by):
+    [record] = records(by)
     client, images = client_of(record), record["dynamodb"]
     if "idle_since" in images["OldImage"]:
-        # Idle for longer than any policy, at any time.
+        # Long ago, at any time of the test.
         images["OldImage"]["idle_since"] = {"N": "0"}
     put(database, images["OldImage"])
     issue(database, client, 60)
     issue(database, "1140735078", 10)
 
-    name, event, settings = DELETIONS[channel]
+    name, event, settings = DELETIONS[by]
     with emulated(database.port, name, **settings) as function:
         deletion = function.invoke(event)
     tombstone = found(database, client)
     assert tombstone["deleted"]["M"]["request_id"] == {"S": deletion.request_id}
-    assert without_time(tombstone) == without_time(images["NewImage"])
+    assert of_any_time(tombstone) == of_any_time(images["NewImage"])
 
-    # The stream delivers a record at least once.
+    # The stream delivers a deletion at least once.
     for removed in [60, 0]:
-        invocation = cascade.invoke(BY_HAND / f"stream/{channel}.json")
+        invocation = cascade.invoke(BY_HAND / f"stream/{by}.json")
         assert invocation.answer == ALL_DONE
         assert purges(invocation) == [(client, "removed", removed)]
         assert (issued(database, client), issued(database, "1140735078")) == (0, 10)
 
 
-def test_each_client_of_a_batch_has_a_record_in_the_log(database, cascade):
+def test_each_client_of_a_batch_has_a_record(database, cascade):
     batch = records("several")
     for record in batch:
         put(database, record["dynamodb"]["NewImage"])
@@ -142,7 +141,7 @@ def test_each_client_of_a_batch_has_a_record_in_the_log(database, cascade):
     assert purges(invocation) == [(client_of(record), "removed", 3) for record in batch]
 
 
-def test_only_the_poison_record_of_a_batch_is_reported(database, cascade):
+def test_a_poison_record_is_reported_alone(database, cascade):
     first, poison, last = records("poison")
     for record in [first, last]:
         put(database, record["dynamodb"]["NewImage"])
@@ -157,12 +156,12 @@ def test_only_the_poison_record_of_a_batch_is_reported(database, cascade):
     assert "_aws" not in error
 
 
-def test_a_batch_with_a_record_that_cannot_be_reported_fails_as_a_whole(cascade):
+def test_a_batch_with_a_record_that_cannot_be_reported_fails_whole(cascade):
     invocation = cascade.invoke(BY_HAND / "stream/no-sequence-number.json")
     assert invocation.answer["errorMessage"] == "a record of the stream has no sequence number"
 
 
-def test_a_client_that_is_live_again_keeps_its_grants(database, cascade):
+def test_a_restored_client_keeps_its_grants(database, cascade):
     [record] = records("registration")
     client = client_of(record)
     put(database, record["dynamodb"]["OldImage"])
@@ -175,14 +174,14 @@ def test_a_client_that_is_live_again_keeps_its_grants(database, cascade):
 
 @pytest.fixture
 def short_of_time(database):
-    """The cascade with a time-out of five seconds. A first invocation has read the grants table's keys."""
+    """The cascade with a time-out of five seconds, after an invocation that made it start."""
     settings = {"GRANTS_TABLE": GRANTS["TableName"], "AWS_LAMBDA_FUNCTION_TIMEOUT": "5"}
     with emulated(database.port, CASCADE, **settings) as cascade:
         cascade.invoke(BY_HAND / "stream/configuration.json")
         yield cascade
 
 
-def test_a_record_that_is_unfinished_because_of_a_stalled_database_is_finished_by_the_next_invocation(database, short_of_time):
+def test_a_purge_that_a_stalled_database_left_unfinished_is_finished_by_the_next_invocation(database, short_of_time):
     [record] = records("registration")
     client = client_of(record)
     put(database, record["dynamodb"]["NewImage"])
@@ -200,7 +199,7 @@ def test_a_record_that_is_unfinished_because_of_a_stalled_database_is_finished_b
     assert issued(database, client) == 0
 
 
-def test_a_function_that_is_killed_ten_times_continues_and_changes_nothing_else(database, cascade):
+def test_a_cascade_that_is_killed_ten_times_finishes_and_touches_no_other_client(database, cascade):
     [record] = records("registration")
     client = client_of(record)
     put(database, record["dynamodb"]["NewImage"])
@@ -210,9 +209,9 @@ def test_a_function_that_is_killed_ten_times_continues_and_changes_nothing_else(
 
     left = 6000
     for kills in range(10, 0, -1):
-        # Kill it when it has removed some. The database may still carry out its last calls.
+        # Killed after it removed some grants. Writes that it has sent may still take effect.
         few = left - random.randrange(1, left // (2 * kills))
-        invocation = threading.Thread(target=cascade.post, args=[BY_HAND / "stream/registration.json"])
+        invocation = threading.Thread(target=cascade.post, args=["stream-registration.json"])
         invocation.start()
         while (left := issued(database, client)) > few and invocation.is_alive():
             pass
@@ -221,7 +220,7 @@ def test_a_function_that_is_killed_ten_times_continues_and_changes_nothing_else(
         print(f"killed with {left} left")
         assert left > 0
 
-    assert cascade.post(BY_HAND / "stream/registration.json").json() == ALL_DONE
+    assert cascade.post("stream-registration.json").json() == ALL_DONE
     assert (issued(database, client), issued(database, "1140735078")) == (0, 1000)
     assert whole(database) == clients
 
@@ -234,7 +233,7 @@ def test_without_a_database_every_record_is_reported(database, short_of_time):
     assert purges(invocation) == [(client_of(record), "unfinished", 0) for record in batch]
 
 
-def test_a_database_that_stalls_for_longer_than_a_call_s_time_out_delays_the_cascade_only(database):
+def test_the_cascade_waits_for_a_database_that_stalls_longer_than_the_time_out_of_a_call(database):
     [record] = records("registration")
     client = client_of(record)
     put(database, record["dynamodb"]["NewImage"])
@@ -255,7 +254,7 @@ def test_a_database_that_stalls_for_longer_than_a_call_s_time_out_delays_the_cas
 
 
 @pytest.mark.parametrize(
-    ("name", "settings", "message"),
+    ("name", "settings", "why"),
     [
         (CASCADE, {}, "GRANTS_TABLE must be the name of a DynamoDB table, and is empty"),
         (CASCADE, {"GRANTS_TABLE": "nowhere"}, "the database call failed: ResourceNotFoundException"),
@@ -263,11 +262,11 @@ def test_a_database_that_stalls_for_longer_than_a_call_s_time_out_delays_the_cas
         (SWEEP, {"SWEEP_UNUSED_HOURS": "0"}, "SWEEP_UNUSED_HOURS must be a whole number of hours from 1 to 8760"),
         (SWEEP, {"SWEEP_DELETES": "yes"}, "SWEEP_DELETES must be true or false"),
     ],
-    ids=["no grants table", "unknown grants table", "unknown grants table of the sweep", "no idle time", "not a boolean"],
+    ids=["no grants table", "another grants table", "another grants table of the sweep", "no idle time", "neither true nor false"],
 )
-def test_an_invalid_setting_stops_the_start_with_a_message(database, name, settings, message):
+def test_a_wrong_setting_stops_the_start_with_a_sentence(database, name, settings, why):
     with emulated(database.port, name, **settings) as function:
-        assert function.start_error().startswith(f"the function stopped: {message}")
+        assert function.start_error().startswith(f"the function stopped: {why}")
 
 
 @pytest.fixture
@@ -280,7 +279,7 @@ def empty():
 
 
 def register(database, client, idle, age, **members):
-    """Adds a client that registered itself to one of the lists of idle clients, since `age` seconds ago."""
+    """Writes a client that registered itself into a partition of the index, idle for this long."""
     text, flag = (lambda value: {"S": value}), (lambda value: {"BOOL": value})
     members = {"kind": text("oauth"), "service_id": text("715948317"), "dynamic": flag(True), **members}
     since = {"N": str(int(time.time()) - age)}
@@ -288,7 +287,7 @@ def register(database, client, idle, age, **members):
 
 
 def register_some(database):
-    """Adds clients on both sides of the idle policy. The sweep may delete two of those that are due."""
+    """Clients that are due and clients that are not. Two of those that are due can be deleted."""
     register(database, "never-used", "unused#0", 25 * HOUR)
     register(database, "new", "unused#0", 23 * HOUR)
     register(database, "idle", "used#f", 91 * DAY)
@@ -302,15 +301,15 @@ def report(**members):
 
 
 def swept(invocation):
-    """The clients in the log, each with its message. The last record is the run's, and is a metric."""
+    """The clients in the log, each with its message. The last line is the record of the run."""
     *lines, last = invocation.log
     assert (last["function_request_id"], last["swept"]) == (invocation.request_id, len(lines))
     assert "_aws" in last
     return {line["client_id"]: line["message"] for line in lines}
 
 
-@pytest.mark.parametrize("event", sorted((BY_HAND / "schedule").glob("*.json")), ids=lambda event: event.stem)
-def test_a_sweep_observes_by_default_and_changes_nothing(empty, event):
+@pytest.mark.parametrize("event", sorted(BY_HAND.glob("schedule/*.json")), ids=lambda event: event.stem)
+def test_by_default_the_sweep_observes_and_changes_nothing(empty, event):
     register_some(empty)
     before = whole(empty)
     with emulated(empty.port, SWEEP) as sweep:
@@ -320,7 +319,7 @@ def test_a_sweep_observes_by_default_and_changes_nothing(empty, event):
     assert whole(empty) == before
 
 
-def test_a_sweep_with_sweep_deletes_deletes_the_clients_that_are_due(empty):
+def test_a_sweep_that_deletes_deletes_the_clients_that_are_due(empty):
     register_some(empty)
     before = whole(empty)
     with emulated(empty.port, SWEEP, SWEEP_DELETES="true") as sweep:
@@ -339,7 +338,7 @@ def test_a_sweep_with_sweep_deletes_deletes_the_clients_that_are_due(empty):
     assert after == before
 
 
-def test_a_client_with_a_live_grant_stays(empty):
+def test_a_client_with_a_grant_that_has_not_ended_stays(empty):
     now = int(time.time())
     for client, ends in [("holder", now + HOUR), ("former-holder", now - HOUR)]:
         register(empty, client, "used#f", 91 * DAY)

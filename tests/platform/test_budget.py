@@ -1,6 +1,6 @@
-"""The instructions that the deployed build runs, counted by callgrind, and their limits.
+"""The instructions of the release build, counted by callgrind, against their budget.
 
-The Runtime API and DynamoDB are servers in memory. They send each answer in one piece, so that every run has the same count.
+A Runtime API and a DynamoDB that answer from memory, each answer in one piece, make the count the same every time.
 """
 
 import http.server
@@ -49,7 +49,7 @@ FOUND = {"Responses": {"clients": [client(OWNER, ["owner"], OWNERS_DIGEST), clie
 
 
 class Answering(http.server.BaseHTTPRequestHandler):
-    """Sends each answer in one piece, so that the function reads it with the same number of calls."""
+    """Answers in one piece, so that the function makes the same number of reads every time."""
 
     protocol_version = "HTTP/1.1"
     wbufsize = -1
@@ -103,7 +103,7 @@ def serve(handler, **state):
 
 
 def instructions(events, out):
-    """The instructions that the function runs from its start to its last answer, and the status of each answer."""
+    """How many instructions the function runs from its start until it has answered these events, and its answers."""
     database = serve(DynamoDb)
     runtime = serve(RuntimeApi, events=list(events), answers=[], done=threading.Event())
     variables = aws(database.server_port) | {
@@ -124,7 +124,7 @@ def instructions(events, out):
 
 @pytest.fixture(scope="module")
 def counted(tmp_path_factory):
-    """The instructions of a start, of a request that is refused without a database call, and of a deletion."""
+    """The instructions of a start, of a request that is refused at parsing, and of a delete with its SDK calls."""
     out = tmp_path_factory.mktemp("callgrind") / "out"
 
     def each(event, status):
@@ -139,4 +139,4 @@ def counted(tmp_path_factory):
 def test_no_more_instructions_than_the_budget(counted, what):
     ratio = counted[what] / BUDGET[what]
     print(f"{what}: {counted[what]} instructions, {ratio:.3f} of the budget")
-    assert ratio <= GROWTH, "name the cause in the commit and write the new figure into budget.json"
+    assert ratio <= GROWTH, "say why in the commit, and write the new figure into budget.json"

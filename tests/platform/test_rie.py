@@ -1,4 +1,4 @@
-"""Every case of `tests/cases` in both payload versions through AWS's Runtime Interface Emulator, settings, and time-outs."""
+"""Every event of the table of cases in AWS's Runtime Interface Emulator, and how the function starts and times out."""
 
 import json
 import socket
@@ -18,7 +18,7 @@ def function(database):
 
 @pytest.fixture
 def invoke(function, database):
-    """Invokes the function with the event of a case, over the sample data."""
+    """Invokes the function with an event, over new sample data."""
 
     def invoke(event):
         invocation = function.invoke(event)
@@ -30,7 +30,7 @@ def invoke(function, database):
 
 
 def expected(event):
-    """The answer in the form that API Gateway expects."""
+    """The response, in the form that API Gateway takes."""
     answer = ANSWERS[event]
     whole = {"statusCode": answer["status"], "headers": answer["headers"], "isBase64Encoded": False}
     if answer["body"] is not None:
@@ -43,25 +43,26 @@ def expected(event):
 @pytest.mark.parametrize("event", [pytest.param(event, id=f"{event} {ANSWERS[event]['status']}") for event in ANSWERS])
 def test_an_event_gets_its_answer_and_one_line_in_the_log(invoke, event):
     invocation = invoke(event)
-    assert invocation.answer == expected(event)
+    answer = invocation.answer
+    assert answer == expected(event)
     [line] = invocation.log
-    assert (line["function_request_id"], line["status"]) == (invocation.request_id, ANSWERS[event]["status"])
+    assert (line["function_request_id"], line["status"]) == (invocation.request_id, answer["statusCode"])
     assert "_aws" in line
 
 
-def test_an_invalid_setting_stops_the_start_with_a_message(database):
+def test_a_wrong_setting_stops_the_start_with_a_sentence(database):
     with emulated(database.port, REALM='the "realm"') as function:
-        message = function.start_error()
-    assert message.startswith("the function stopped: REALM must be one or more printable ASCII characters")
+        why = function.start_error()
+    assert why.startswith("the function stopped: REALM must be one or more printable ASCII characters")
 
 
-def test_a_database_that_never_answers_is_503_before_the_time_out():
+def test_a_database_that_never_answers_is_503_before_the_functions_time_is_over():
     timeout = 3
     with (
         socket.create_server(("127.0.0.1", 0)) as silence,
         emulated(silence.getsockname()[1], AWS_LAMBDA_FUNCTION_TIMEOUT=str(timeout)) as function,
     ):
-        # The first invocation also waits for the connection.
+        # The first invocation waits for the connection too.
         for _ in range(2):
             started = time.monotonic()
             invocation = function.invoke("configuration-deleted.2.0.json")

@@ -1,9 +1,9 @@
-"""The environment that `sam local invoke` gives a function. The command needs Docker; these tests do not."""
+"""The environment that `sam local invoke` gives to a function. The invocation itself needs Docker."""
 
 import json
 
 import pytest
-from conftest import CASCADE, FUNCTION, ROOT, SWEEP, emulated_in
+from conftest import BY_HAND, CASCADE, FUNCTION, ROOT, SWEEP, emulated_in
 from samcli.commands.local.lib.local_lambda import LocalLambdaRunner
 from samcli.lib.providers.sam_function_provider import SamFunctionProvider
 from samcli.lib.providers.sam_stack_provider import SamLocalStackProvider
@@ -11,8 +11,8 @@ from samcli.lib.providers.sam_stack_provider import SamLocalStackProvider
 ENV = json.loads((ROOT / "tests/platform/env.json").read_text())
 
 
-def environment(name, variables):
-    """The environment that the SAM CLI makes for a function if `env.json` has these variables."""
+def given(name, variables):
+    """The environment that the SAM CLI gives to a function if `env.json` has these variables."""
     stacks, _ = SamLocalStackProvider.get_stacks(str(ROOT / "template.yaml"))
     functions = SamFunctionProvider(stacks)
     runner = LocalLambdaRunner(None, functions, cwd=ROOT, real_path=ROOT, env_vars_values=variables)
@@ -20,31 +20,31 @@ def environment(name, variables):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_function_gets_every_variable_of_env_json():
+def test_a_function_is_given_every_variable_of_env_json():
     for name, variables in ENV.items():
-        # The SAM CLI drops a variable that the template does not name.
-        given = environment(name, ENV)
-        assert {variable: given.get(variable) for variable in variables} == variables
+        # The SAM CLI ignores a variable that the template does not name.
+        handed = given(name, ENV)
+        assert {variable: handed.get(variable) for variable in variables} == variables
 
 
-# Without `env.json` a function calls AWS, which this machine may not reach. It must answer or stop with a message, not
-# abort.
+# Without env.json no variable leads to a database: the functions call AWS, which this machine may not reach. They must
+# answer or stop with a sentence, and must not abort.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_the_function_answers_without_env_json():
-    with emulated_in(environment("Function", {}), FUNCTION) as function:
+    with emulated_in(given("Function", {}), FUNCTION) as function:
         answer = function.invoke("registration-deleted.2.0.json").answer
     assert (answer["statusCode"], json.loads(answer["body"])["error"]) == (503, "temporarily_unavailable")
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_the_sweep_answers_without_env_json():
-    with emulated_in(environment("Sweep", {}), SWEEP) as function:
+    with emulated_in(given("Sweep", {}), SWEEP) as function:
         answer = function.invoke(BY_HAND / "schedule/empty.json").answer
     assert (answer["errorType"], answer["errorMessage"][:27]) == ("Fault", "the database is unavailable")
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_the_cascade_stops_with_a_message_without_env_json():
-    with emulated_in(environment("Cascade", {}), CASCADE) as function:
-        message = function.start_error()
-    assert message == "the function stopped: GRANTS_TABLE must be the name of a DynamoDB table, and is empty"
+def test_the_cascade_says_what_it_lacks_without_env_json():
+    with emulated_in(given("Cascade", {}), CASCADE) as function:
+        why = function.start_error()
+    assert why == "the function stopped: GRANTS_TABLE must be the name of a DynamoDB table, and is empty"
