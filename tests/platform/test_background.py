@@ -211,7 +211,7 @@ def test_a_cascade_that_is_killed_ten_times_finishes_and_touches_no_other_client
     for kills in range(10, 0, -1):
         # Killed after it removed some grants. Writes that it has sent may still take effect.
         few = left - random.randrange(1, left // (2 * kills))
-        invocation = threading.Thread(target=cascade.post, args=["stream-registration.json"])
+        invocation = threading.Thread(target=cascade.post, args=[BY_HAND / "stream/registration.json"])
         invocation.start()
         while (left := issued(database, client)) > few and invocation.is_alive():
             pass
@@ -220,7 +220,7 @@ def test_a_cascade_that_is_killed_ten_times_finishes_and_touches_no_other_client
         print(f"killed with {left} left")
         assert left > 0
 
-    assert cascade.post("stream-registration.json").json() == ALL_DONE
+    assert cascade.post(BY_HAND / "stream/registration.json").json() == ALL_DONE
     assert (issued(database, client), issued(database, "1140735078")) == (0, 1000)
     assert whole(database) == clients
 
