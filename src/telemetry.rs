@@ -87,8 +87,8 @@ pub fn write<R: Record>(record: &R, now: SystemTime) {
     }
 }
 
-/// Installs the log on the standard output. `level` is the lowest level that is written, from `AWS_LAMBDA_LOG_LEVEL`.
-/// `clock` gives the time.
+/// Installs the log on the standard output. `level` is the lowest level that is written, from `AWS_LAMBDA_LOG_LEVEL`: a
+/// level of `tracing`; anything else counts as INFO. `clock` gives the time.
 pub fn install(level: Option<&str>, clock: fn() -> SystemTime) {
     subscriber(level, clock, std::io::stdout).init();
 }
@@ -98,6 +98,7 @@ pub fn subscriber<W>(level: Option<&str>, clock: fn() -> SystemTime, writer: W) 
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
+    // Parsed as a `LevelFilter`, an empty text would be ERROR, and `off` would silence the function.
     let level = level.and_then(|level| level.parse().ok()).map_or(LevelFilter::INFO, LevelFilter::from_level);
     let written = Targets::new()
         .with_default(level)
