@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 import requests
-from conftest import BY_HAND, FUNCTION, ROOT, SWEEP, aws, free_port, wait_for
+from conftest import BY_HAND, EVENTS, FUNCTION, ROOT, SWEEP, aws, free_port, wait_for
 
 # The sample call of the Configuration API.
 PATH = "config/htb8fuhxnf8e38jrzub3c7pfrr/clients/nmub5w3rru9k6rzupqaeb7bbwv6jn658"
@@ -49,7 +49,22 @@ def invoke(address, name, event):
     return json.loads(subprocess.check_output(command, timeout=300))
 
 
-def test_an_event_is_invoked(address):
+def answer_of(event):
+    """The answer to this event, which is one of the table of cases."""
+    answers = json.loads((EVENTS / "answers.json").read_text())
+    return next(answer for case, answer in answers.items() if json.loads((EVENTS / case).read_text()) == event)
+
+
+@pytest.mark.parametrize("endpoint", ["configuration", "registration", "authlete"])
+def test_every_event_of_an_endpoint_gets_its_answer(address, database, endpoint):
+    for event in sorted((BY_HAND / endpoint).glob("*.json")):
+        database.refill()
+        answer = invoke(address, FUNCTION, event)
+        expected = answer_of(json.loads(event.read_text()))
+        assert (answer["statusCode"], answer.get("body")) == (expected["status"], expected["body"]), event.name
+
+
+def test_a_second_deletion_is_404(address):
     answers = [invoke(address, FUNCTION, BY_HAND / "configuration/deleted.json") for _ in range(2)]
     assert [answer["statusCode"] for answer in answers] == [204, 404]
 

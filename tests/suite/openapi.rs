@@ -1,19 +1,20 @@
-//! What `openapi.yaml` says of a failing database is what the function answers. `tests/openapi` sees to the rest.
-#![expect(clippy::unwrap_used, reason = "tests fail so")]
+//! The examples of a failing database in `openapi.yaml`. `tests/openapi` compares all others.
 
-mod support;
-
-use saphyr::{LoadableYamlNode, Yaml};
-use std::collections::BTreeMap;
-use support::{
-    Lab, basic, bearer,
+use crate::support::{
+    Fixture, basic, bearer,
     sample::{APPLICATION, CLIENT, OWNER, RFC_CLIENT, SERVICE, SERVICE_TOKEN, TARGET},
     text,
-    wire::Mishap,
+    wire::Fault,
 };
+use saphyr::{LoadableYamlNode, Yaml};
+use std::collections::BTreeMap;
 
-/// Names and values, of headers or of a JSON object of strings.
+/// Names and values: of headers, or of a JSON object of strings.
 type Members = BTreeMap<String, String>;
+
+fn document() -> Yaml<'static> {
+    Yaml::load_from_str(include_str!("../../openapi.yaml")).unwrap().remove(0)
+}
 
 /// The headers and the body of an example.
 fn documented(document: &Yaml<'_>, operation: (&str, &str), status: &str, example: &str) -> (Members, Members) {
@@ -33,12 +34,8 @@ fn scalar(value: &Yaml<'_>) -> String {
     value.as_str().map_or_else(|| value.as_integer().unwrap().to_string(), str::to_owned)
 }
 
-fn document() -> Yaml<'static> {
-    Yaml::load_from_str(include_str!("../openapi.yaml")).unwrap().remove(0)
-}
-
 #[test]
-fn the_document_is_of_this_version() {
+fn the_document_has_the_version_of_the_package() {
     assert_eq!(document()["info"]["version"].as_str(), Some(env!("CARGO_PKG_VERSION")));
 }
 
@@ -50,7 +47,7 @@ async fn a_failing_database_is_answered_as_documented() {
     let authlete = ("/api/{serviceId}/client/registration/delete", "post");
     let parameters = serde_json::json!({ "clientId": CLIENT.0, "token": CLIENT.1 }).to_string();
 
-    for (operation, ids, credentials, unwritten) in [
+    for (operation, ids, credentials, failed_write) in [
         (configuration, &[("{appId}", APPLICATION), ("{apiClientId}", TARGET)][..], basic(OWNER), ("500", "broken")),
         (registration, &[("{clientId}", RFC_CLIENT.0)], bearer(RFC_CLIENT.1), ("500", "broken")),
         (authlete, &[("{serviceId}", SERVICE)], bearer(SERVICE_TOKEN), ("200", "broken-write")),
@@ -59,13 +56,13 @@ async fn a_failing_database_is_answered_as_documented() {
         for ((status, example), call, error) in [
             (("503", "throttled"), "BatchGetItem", "ThrottlingException"),
             (("500", "broken"), "BatchGetItem", "AccessDeniedException"),
-            (unwritten, "UpdateItem", "AccessDeniedException"),
+            (failed_write, "UpdateItem", "AccessDeniedException"),
         ] {
-            let lab = Lab::with_samples().await;
-            // The SDK tries a throttled call four times, and the other once.
-            (0..4).for_each(|_| lab.wire.plan(call, Mishap::error(400, error)));
+            let fixture = Fixture::with_samples().await;
+            // The SDK makes four attempts of a throttled call, and one of the other.
+            (0..4).for_each(|_| fixture.wire.plan(call, Fault::error(400, error)));
             let method = operation.1.to_uppercase();
-            let answer = lab.send(&method, &path, Some(&credentials), &parameters).await;
+            let answer = fixture.send(&method, &path, Some(&credentials), &parameters).await;
 
             let headers =
                 answer.headers().iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().into()));
