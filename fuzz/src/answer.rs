@@ -1,10 +1,15 @@
-//! Answers, and what holds for every one of them.
+//! Answers, and what holds for every answer.
 
 use crate::{
     now, sample,
-    table::{Asked, Table},
+    table::{Calls, Table},
 };
-use deregister::{functions::Delete, http::event::Event, model::Realm, telemetry};
+use deregister::{
+    functions::{Delete, Environment},
+    http::event::Event,
+    model::Realm,
+    telemetry,
+};
 use lambda_http::{LambdaEvent, lambda_runtime::Context};
 use serde_json::{Value, json};
 use std::{
@@ -14,57 +19,58 @@ use std::{
 };
 use tokio::runtime::{Builder, Runtime};
 
-/// An answer as the platform is given it, and what the table was asked for it.
+/// An answer as the platform receives it, and the calls of the table that it cost.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Told {
+pub struct Answer {
     pub status: u16,
     pub headers: BTreeMap<String, String>,
     pub body: Option<Value>,
-    pub asked: Asked,
+    pub calls: Calls,
 }
 
-/// The longest line that the log has of a request about the sample data.
-const LONGEST_LINE: usize = 2048;
+/// The longest log line of a request about the sample data.
+const MAX_LINE: usize = 2048;
 
-/// Answers the event over this table, and asserts what holds for every answer. `None`: it is no event.
-pub fn answer(table: &Table, event: &[u8]) -> Option<Told> {
+/// The function's answer to an event over this table. Asserts what holds for every answer. `None` if the bytes are no event.
+pub fn answer(table: &Table, event: &[u8]) -> Option<Answer> {
     static RUNTIME: LazyLock<Runtime> =
         LazyLock::new(|| Builder::new_current_thread().enable_time().build().expect("a runtime"));
     let event: Event = serde_json::from_slice(event).ok()?;
-    let function = Delete::new(table.clone(), Realm::new("deregister").expect("a realm"), now);
+    let realm = Realm::new("deregister").expect("a realm");
+    let function = Delete::new(table.clone(), realm, now, Environment::default());
     let mut context = Context::default();
     "this".clone_into(&mut context.request_id);
-    let Ok(answer) = RUNTIME.block_on(function.call(LambdaEvent::new(event, context)));
+    let Ok(response) = RUNTIME.block_on(function.call(LambdaEvent::new(event, context)));
 
-    let sent = serde_json::to_value(&answer).expect("an answer that can be sent");
+    let sent = serde_json::to_value(&response).expect("a response that can be sent");
     let text = |value: &Value| value.as_str().expect("a text").to_owned();
-    let told = Told {
-        status: answer.response.status().as_u16(),
+    let answer = Answer {
+        status: response.response.status().as_u16(),
         headers: sent["headers"].as_object().expect("fields").iter().map(|(k, v)| (k.clone(), text(v))).collect(),
         body: sent.get("body").map(|body| serde_json::from_str(&text(body)).expect("a body in JSON")),
-        asked: table.take_asked(),
+        calls: table.take_calls(),
     };
-    told.check();
-    Some(told)
+    answer.check();
+    Some(answer)
 }
 
-/// The same for an event that is one.
-pub fn answer_to(table: &Table, event: &Value) -> Told {
+/// The function's answer to an event that a target made.
+pub fn answer_to(table: &Table, event: &Value) -> Answer {
     answer(table, event.to_string().as_bytes()).expect("an event")
 }
 
-impl Told {
-    /// Whether it says that the client was deleted.
-    pub fn says_deleted(&self) -> bool {
+impl Answer {
+    /// Whether the answer says that the client was deleted.
+    pub fn is_deleted(&self) -> bool {
         self.status == 204 || self.body.as_ref().is_some_and(|body| body["action"] == "DELETED")
     }
 
-    /// The status, form and fields that the contract allows, from a table that never fails.
+    /// Asserts that status, body and header fields are what the contract allows for a table that never fails.
     fn check(&self) {
         let field = |name: &str| self.headers.get(name).map(String::as_str);
         assert_eq!((field("cache-control"), field("pragma")), (Some("no-store"), Some("no-cache")), "{self:?}");
-        assert!(self.asked.reads.len() <= 1 && self.asked.writes.len() <= 1, "{self:?}");
-        assert_eq!(self.says_deleted(), self.asked.writes.len() == 1, "{self:?}");
+        assert!(self.calls.reads.len() <= 1 && self.calls.writes.len() <= 1, "{self:?}");
+        assert_eq!(self.is_deleted(), self.calls.writes.len() == 1, "{self:?}");
         let Some(body) = &self.body else {
             assert_eq!((self.status, self.headers.len()), (204, 2), "{self:?}");
             return;
@@ -92,17 +98,17 @@ impl Told {
         }
     }
 
-    /// Whether the log that was begun has one line of JSON about this, which is not long and holds no secret.
+    /// Asserts that the log has one line about this answer, in JSON, short and without a secret.
     pub fn check_log(&self) {
         let log = Log::take();
         let line: Value = serde_json::from_str(&log).expect("one line of JSON");
         assert_eq!(line["status"], json!(self.status));
-        assert!(log.ends_with('\n') && log.trim_end().lines().count() == 1 && log.len() <= LONGEST_LINE, "{log}");
+        assert!(log.ends_with('\n') && log.trim_end().lines().count() == 1 && log.len() <= MAX_LINE, "{log}");
         assert!(SECRETS.iter().all(|secret| !log.contains(secret)), "{log}");
     }
 }
 
-/// What is good for something in the sample data.
+/// The secrets and tokens in the sample data.
 const SECRETS: [&str; 9] = [
     sample::OWNER.1,
     sample::OWNER_ELSEWHERE.1,
@@ -115,19 +121,19 @@ const SECRETS: [&str; 9] = [
     sample::RFC_CLIENT.1,
 ];
 
-/// What has been logged since it was last taken.
+/// The log of the function. What it has is removed by each check.
 pub struct Log;
 
 static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
 impl Log {
-    /// Begins to log.
+    /// Installs the log.
     pub fn begin() {
-        let lines = telemetry::subscriber(None, now, || Log);
-        tracing::subscriber::set_global_default(lines).expect("the only subscriber");
+        let subscriber = telemetry::subscriber(None, now, || Log);
+        tracing::subscriber::set_global_default(subscriber).expect("the only subscriber");
     }
 
-    /// Takes it.
+    /// What was logged since the last call.
     fn take() -> String {
         String::from_utf8(mem::take(&mut *LOG.lock().unwrap_or_else(PoisonError::into_inner))).expect("UTF-8")
     }

@@ -1,9 +1,9 @@
-//! What the fuzz targets share: a table without a database, requests, answers, and a second reading of what is sent.
+//! What the fuzz targets share: a table without a database, requests, answers, and reference parsers.
 //!
-//! A target reads its input in the plainest way there is ([`reading`]), and asserts that the function agrees.
+//! A target parses its input with a reference parser ([`reading`]), and asserts that the function agrees.
 
 #[cfg(not(fuzzing))]
-compile_error!("build in the folder fuzz, whose .cargo/config.toml has the flags");
+compile_error!("build in the folder fuzz: its .cargo/config.toml has the flags");
 
 pub mod answer;
 pub mod reading;
@@ -14,7 +14,7 @@ pub mod table;
 
 use std::time::{Duration, SystemTime};
 
-/// The instant at which everything takes place.
+/// The time, in every target.
 pub fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_hours(500_000)
 }

@@ -1,4 +1,4 @@
-//! The contract's grammars read a second time, in the plainest way and with nothing of what the function reads them with.
+//! Reference parsers for the contract's grammars. They are as plain as possible, and share no code with the function.
 
 use serde::{
     Deserializer,
@@ -6,13 +6,13 @@ use serde::{
 };
 use std::{fmt, net::IpAddr};
 
-/// What follows the scheme and one or more spaces; `None` for another scheme.
+/// What follows the scheme and one or more spaces. `None` for another scheme.
 pub fn credentials<'l>(line: &'l str, scheme: &str) -> Option<&'l str> {
     let (name, rest) = without_white_space(line).split_once(' ').unwrap_or((without_white_space(line), ""));
     name.eq_ignore_ascii_case(scheme).then(|| rest.trim_start_matches(' '))
 }
 
-/// A field's value without the white space around it (RFC 9110, section 5.5).
+/// The value of a field, without the white space around it (RFC 9110, section 5.5).
 fn without_white_space(value: &str) -> &str {
     value.trim_matches([' ', '\t'])
 }
@@ -33,7 +33,7 @@ pub fn bearer(line: &str) -> Option<&str> {
     (!word.is_empty() && word.chars().all(allowed) && padding.chars().all(|c| c == '=')).then_some(token)
 }
 
-/// Base64, bit by bit (RFC 4648, section 4). Padding may be left out, in part too.
+/// The bytes of base64 text, bit by bit (RFC 4648, section 4). Padding may be missing, in part too.
 pub fn base64(text: &str) -> Option<Vec<u8>> {
     let digits = text.trim_end_matches('=');
     let (mut bits, mut held, mut bytes) = (0_u32, 0, Vec::new());
@@ -58,7 +58,7 @@ pub fn base64(text: &str) -> Option<Vec<u8>> {
     (digits.len() % 4 != 1 && bits == 0 && padding <= digits.len().wrapping_neg() % 4).then_some(bytes)
 }
 
-/// A text in which `%` and two hexadecimal digits are a byte (RFC 3986, section 2.1).
+/// The bytes of a text in which `%` and two hexadecimal digits are a byte (RFC 3986, section 2.1).
 pub fn percent_decoded(text: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut rest = text;
@@ -75,41 +75,41 @@ pub fn percent_decoded(text: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// An id: what DynamoDB can have as a key.
+/// The id of these bytes. `None` if DynamoDB cannot have it as a key.
 pub fn id(bytes: Vec<u8>) -> Option<String> {
     String::from_utf8(bytes).ok().filter(|id| (1..=2040).contains(&id.len()))
 }
 
-/// The door that a path leads to, and the ids in it.
+/// The endpoint that a path leads to, and the ids in the path.
 #[derive(Debug)]
-pub enum Door {
+pub enum Endpoint {
     Configuration { application: Option<String>, client: Option<String> },
     Registration { client: Option<String> },
     Authlete { service: Option<String> },
 }
 
-/// Reads a path, with or without the stage in front.
-pub fn door(path: &str, stage: Option<&str>) -> Option<Door> {
+/// The endpoint of a path, with or without the stage at the start.
+pub fn endpoint(path: &str, stage: Option<&str>) -> Option<Endpoint> {
     let id = |segment: &str| id(percent_decoded(segment.as_bytes()));
     let within = |path: &str| match path.split('/').collect::<Vec<_>>()[..] {
         ["", "config", application, "clients", client] => {
-            Some(Door::Configuration { application: id(application), client: id(client) })
+            Some(Endpoint::Configuration { application: id(application), client: id(client) })
         }
-        ["", "register", client] => Some(Door::Registration { client: id(client) }),
-        ["", "api", service, "client", "registration", "delete"] => Some(Door::Authlete { service: id(service) }),
+        ["", "register", client] => Some(Endpoint::Registration { client: id(client) }),
+        ["", "api", service, "client", "registration", "delete"] => Some(Endpoint::Authlete { service: id(service) }),
         _ => None,
     };
     within(path).or_else(|| within(path.strip_prefix(&format!("/{}", stage?))?))
 }
 
-/// What a body of the Authlete API says.
+/// The parameters in a body of the Authlete API.
 #[derive(Debug, Default, PartialEq)]
 pub struct Parameters {
     pub client_id: Option<String>,
     pub token: Option<String>,
 }
 
-/// Reads a body of the Authlete API.
+/// The parameters of a body with this media type.
 pub fn parameters(content_type: &str, body: &[u8]) -> Option<Parameters> {
     let media_type = without_white_space(content_type.split(';').next()?).to_ascii_lowercase();
     match media_type.as_str() {
@@ -131,7 +131,7 @@ pub fn parameters(content_type: &str, body: &[u8]) -> Option<Parameters> {
 }
 
 impl Parameters {
-    /// Notes a member; `None` where it was there before.
+    /// Sets a member. `None` if the member was set before.
     fn set(&mut self, name: &str, value: String) -> Option<()> {
         let member = match name {
             "clientId" => &mut self.client_id,
@@ -142,7 +142,7 @@ impl Parameters {
     }
 }
 
-/// Names and values of a form (URL Standard, section 5.1).
+/// The names and values of a form (URL Standard, section 5.1).
 pub fn form(body: &[u8]) -> impl Iterator<Item = (String, String)> {
     let text = |bytes: &[u8]| {
         let spaced: Vec<u8> = bytes.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();
@@ -154,7 +154,7 @@ pub fn form(body: &[u8]) -> impl Iterator<Item = (String, String)> {
     })
 }
 
-/// The members of a JSON object, none of them twice; `null` is none.
+/// Reads the members of a JSON object. A repeated member is an error. `null` is no value.
 struct Members;
 
 impl<'de> Visitor<'de> for Members {
@@ -184,19 +184,19 @@ impl<'de> Visitor<'de> for Members {
     }
 }
 
-/// A block of addresses: which, and whether IPv4 or IPv6.
+/// A block of addresses.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Block {
-    /// `0.0.0.0/0`: any address at all.
+    /// `0.0.0.0/0`: any address, IPv6 too.
     Any,
-    /// All from the first to the last.
+    /// The IPv4 addresses from the first to the last.
     V4 { first: u128, last: u128 },
-    /// All from the first to the last.
+    /// The IPv6 addresses from the first to the last.
     V6 { first: u128, last: u128 },
 }
 
 impl Block {
-    /// Reads an entry of an allow list.
+    /// The block of an entry of an allow list.
     pub fn of(entry: &str) -> Option<Self> {
         let (address, length) = match entry.split_once('/') {
             Some((address, length)) => (address, Some(length)),
@@ -222,11 +222,11 @@ impl Block {
             _ => (1 << (bits - length)) - 1,
         };
         let (first, last) = (number & !host, number | host);
-        // An IPv4-mapped block is IPv4, unless it is more than all of IPv4.
+        // An IPv4-mapped block is IPv4, unless it is larger than all of IPv4.
         Some(if is_v4 && host <= u128::from(u32::MAX) { Self::V4 { first, last } } else { Self::V6 { first, last } })
     }
 
-    /// Whether the address lies in the block.
+    /// Whether the address is in the block.
     pub fn admits(self, address: Option<IpAddr>) -> bool {
         let address = address.map(number);
         match self {
@@ -237,7 +237,7 @@ impl Block {
     }
 }
 
-/// The address as a number, IPv4 as mapped into IPv6, and whether it is IPv4 or mapped.
+/// The address as a number, with IPv4 mapped into IPv6, and whether it is IPv4 or mapped.
 fn number(address: IpAddr) -> (u128, bool) {
     let number = match address {
         IpAddr::V4(address) => 0xFFFF << 32 | u128::from(address.to_bits()),

@@ -1,8 +1,8 @@
-//! Requests, as events of either payload.
+//! Requests, as events of both payloads.
 
 use serde_json::{Value, json};
 
-/// A request. Its parts are as they come: nothing is encoded.
+/// A request. Its parts are not encoded.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Request<'r> {
     pub method: &'r str,
@@ -27,7 +27,7 @@ impl Request<'_> {
         })
     }
 
-    /// The event of payload 2.0, where field lines are joined.
+    /// The event of payload 2.0. It joins field lines.
     pub fn payload_2(&self) -> Value {
         let mut headers = json!({ "content-type": self.content_type });
         if !self.authorization.is_empty() {

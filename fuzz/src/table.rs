@@ -1,4 +1,4 @@
-//! A table without a database, which looks at every write.
+//! A table without a database. It checks every write.
 
 use crate::{
     now,
@@ -9,7 +9,15 @@ use crate::{
         STRICT_CLIENT, STRICT_SERVICE, TARGET, TARGET_ELSEWHERE, TOKENLESS_CLIENT, VERSION,
     },
 };
-use deregister::{model::{AccessToken, AllowList, ApiClient, Client, Deletion, Digest, Id, Kind, Metadata, OAuthClient, Service, StoredSecret, TokenScope}, rule::{Authorization, Precondition}, snapshot::{Key, Record, Snapshot}, store::{Fault, Store, WriteOutcome}};
+use deregister::{
+    model::{
+        AccessToken, AllowList, ApiClient, Client, Deletion, Digest, Id, Kind, Metadata, OAuthClient, Service,
+        StoredSecret, TokenScope,
+    },
+    rule::{Authorization, Precondition},
+    snapshot::{Key, Record, Snapshot},
+    store::{Fault, Store, WriteOutcome},
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     mem,
@@ -17,55 +25,53 @@ use std::{
     time::Duration,
 };
 
-/// What stands in the table. It stays as it is: what a write would have changed is only noted.
+/// A table. A write is recorded, and does not change the table.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
     records: BTreeMap<Key, Record>,
-    asked: Arc<Mutex<Asked>>,
+    calls: Arc<Mutex<Calls>>,
 }
 
-/// What a table was asked for.
+/// The calls of a table.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Asked {
+pub struct Calls {
     /// The keys of each read.
     pub reads: Vec<BTreeSet<Key>>,
-    /// Each write: the client, and the record of its deletion.
+    /// The client of each write, and the record of its deletion.
     pub writes: Vec<(Id, Deletion)>,
 }
 
 impl Table {
-    /// Puts the record under the key.
+    /// Adds the record under the key.
     pub fn with(mut self, key: Key, record: Record) -> Self {
         self.records.insert(key, record);
         self
     }
 
-    /// Puts the client under its id.
+    /// Adds the client under its id.
     pub fn with_client(self, id: &str, kind: Kind) -> Self {
         self.with(client(id), Record::Client(Client { kind, protected: false, version: Some(VERSION), idle: None }))
     }
 
-    /// What it was asked for since this was last called.
-    pub fn take_asked(&self) -> Asked {
-        mem::take(&mut self.asked.lock().unwrap_or_else(PoisonError::into_inner))
+    /// The calls since the last `take_calls`.
+    pub fn take_calls(&self) -> Calls {
+        mem::take(&mut self.calls.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn note(&self, asked: impl FnOnce(&mut Asked)) {
-        asked(&mut self.asked.lock().unwrap_or_else(PoisonError::into_inner));
+    fn record(&self, call: impl FnOnce(&mut Calls)) {
+        call(&mut self.calls.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// The sample data, as [`sample::write`](crate::sample::write) has it.
+    /// The sample data, as [`sample::write`](crate::sample::write) writes it.
     pub fn samples() -> Self {
         let owner = |secret: &str| api(APPLICATION, &["owner"], &[secret]);
         let plain = |application| Kind::Api(api(application, &["login_client"], &["2mq8zv5xk9tb3nc7hw4ry6gasdfjpue8"]));
-        let rotated_out = StoredSecret {
-            digest: Digest::of(OWNERS_OLD_SECRET),
-            expires_at: Some(now() - Duration::from_hours(24)),
-        };
+        let rotated_out =
+            StoredSecret { digest: Digest::of(OWNERS_OLD_SECRET), expires_at: Some(now() - Duration::from_hours(24)) };
         let mut rotated = owner(OWNER.1);
         rotated.secrets.push(rotated_out);
         let elsewhere = ApiClient { ip_allow_list: AllowList::new(["198.51.100.0/24"]), ..owner(OWNER_ELSEWHERE.1) };
-        let of_itself = |service: &str, token: &str| Kind::OAuth(oauth(service, Some(token)));
+        let dynamic = |service: &str, token: &str| Kind::OAuth(oauth(service, Some(token)));
         let static_client = OAuthClient { dynamic: false, ..oauth(SERVICE, Some(STATIC_CLIENT.1)) };
         let protect = |kind| Record::Client(Client { kind, protected: true, version: Some(VERSION), idle: None });
         let deletion = Deletion {
@@ -84,13 +90,13 @@ impl Table {
             .with_client(TARGET_ELSEWHERE, plain(OTHER_APPLICATION))
             .with(client(PROTECTED_TARGET), protect(plain(APPLICATION)))
             .with(client(DELETED_OWNER.0), Record::Deleted(deletion))
-            .with_client(CLIENT.0, of_itself(SERVICE, CLIENT.1))
+            .with_client(CLIENT.0, dynamic(SERVICE, CLIENT.1))
             .with_client(STATIC_CLIENT.0, Kind::OAuth(static_client))
             .with_client(TOKENLESS_CLIENT, Kind::OAuth(oauth(SERVICE, None)))
-            .with(client(PROTECTED_CLIENT.0), protect(of_itself(SERVICE, PROTECTED_CLIENT.1)))
-            .with_client(STRICT_CLIENT.0, of_itself(STRICT_SERVICE, STRICT_CLIENT.1))
-            .with_client(CLOSED_CLIENT.0, of_itself(CLOSED_SERVICE, CLOSED_CLIENT.1))
-            .with_client(RFC_CLIENT.0, of_itself(SERVICE, RFC_CLIENT.1));
+            .with(client(PROTECTED_CLIENT.0), protect(dynamic(SERVICE, PROTECTED_CLIENT.1)))
+            .with_client(STRICT_CLIENT.0, dynamic(STRICT_SERVICE, STRICT_CLIENT.1))
+            .with_client(CLOSED_CLIENT.0, dynamic(CLOSED_SERVICE, CLOSED_CLIENT.1))
+            .with_client(RFC_CLIENT.0, dynamic(SERVICE, RFC_CLIENT.1));
 
         let of_organization = || Service { organization_id: Some(ORGANIZATION.to_owned()), ..Service::default() };
         let foreign = Service { organization_id: Some("org-2002".to_owned()), ..Service::default() };
@@ -106,12 +112,12 @@ impl Table {
             .with_expired_token(EXPIRED_TOKEN, of_service(SERVICE))
     }
 
-    /// Puts the service under its id.
+    /// Adds the service under its id.
     pub fn with_service(self, service: &str, record: Service) -> Self {
         self.with(Key::Service(id(service)), Record::Service(record))
     }
 
-    /// Puts an access token of the Authlete API under its digest.
+    /// Adds an access token of the Authlete API under its digest.
     pub fn with_token(self, token: &str, scope: TokenScope) -> Self {
         self.with(token_key(token), Record::Token(AccessToken { scope, expires_at: None }))
     }
@@ -122,25 +128,29 @@ impl Table {
 }
 
 impl Store for Table {
-    async fn load(&self, keys: BTreeSet<Key>, _: &Meter) -> Result<Snapshot, Fault> {
+    async fn load(&self, keys: BTreeSet<Key>) -> Result<Snapshot, Fault> {
         let found = keys.iter().filter_map(|key| Some((key.clone(), self.records.get(key)?.clone()))).collect();
-        self.note(|asked| asked.reads.push(keys));
+        self.record(|calls| calls.reads.push(keys));
         Ok(found)
     }
 
-    async fn write_tombstone(&self, permit: &Authorization<'_>, deletion: &Deletion, _: &Meter) -> Result<WriteOutcome, Fault> {
-        assert!(self.bears_out(permit, &deletion.via), "{permit:?} {deletion:?}");
-        self.note(|asked| asked.writes.push((permit.target.clone(), deletion.clone())));
+    async fn write_tombstone(
+        &self,
+        authorization: &Authorization<'_>,
+        deletion: &Deletion,
+    ) -> Result<WriteOutcome, Fault> {
+        assert!(self.is_right(authorization, &deletion.via), "{authorization:?} {deletion:?}");
+        self.record(|calls| calls.writes.push((authorization.target.clone(), deletion.clone())));
         Ok(WriteOutcome::Written)
     }
 }
 
 impl Table {
-    /// Whether the client may be deleted at this door, and the permit rests on all that this depends on, and on nothing
-    /// that is not so.
-    fn bears_out(&self, Authorization { target, preconditions }: &Authorization<'_>, door: &str) -> bool {
+    /// Whether the client may be deleted through this channel, and the authorization has every precondition that the decision
+    /// needs and no other that the client does not meet.
+    fn is_right(&self, Authorization { target, preconditions }: &Authorization<'_>, channel: &str) -> bool {
         let Some(Record::Client(client)) = self.records.get(&Key::Client((*target).clone())) else { return false };
-        let needed = match (door, &client.kind) {
+        let needed = match (channel, &client.kind) {
             ("configuration", Kind::Api(api)) if !api.is_owner() => {
                 vec![Precondition::Application(&api.app_id), Precondition::NotOwner]
             }
@@ -157,7 +167,7 @@ impl Table {
         !client.protected
             && !needed.is_empty()
             && needed.iter().all(|needed| preconditions.contains(needed))
-            && preconditions.iter().all(|premise| needed.contains(premise) || Some(*premise) == version)
+            && preconditions.iter().all(|precondition| needed.contains(precondition) || Some(*precondition) == version)
     }
 }
 
@@ -194,10 +204,5 @@ pub fn oauth(service: &str, token: Option<&str>) -> OAuthClient {
         redirect_uris: Some(vec!["https://example.com/callback".to_owned()]),
         ..Metadata::default()
     };
-    OAuthClient {
-        service_id: id(service),
-        dynamic: true,
-        registration_token_digest: token.map(|token| Digest::of(token)),
-        metadata,
-    }
+    OAuthClient { service_id: id(service), dynamic: true, registration_token_digest: token.map(Digest::of), metadata }
 }

@@ -1,4 +1,4 @@
-//! An address, and the entries of an allow list in the lines that follow: plain arithmetic admits the same.
+//! An address, and in each further line an entry of an allow list: plain arithmetic admits the same addresses.
 #![no_main]
 
 use deregister::model::AllowList;
@@ -18,7 +18,7 @@ fuzz_target!(|bytes: &[u8]| {
         entries.iter().zip(&blocks).filter(|(_, block)| block.is_none()).map(|(entry, _)| *entry).collect();
     assert_eq!(list.unreadable().collect::<Vec<_>>(), unreadable);
 
-    // Most decisions are at the edges.
+    // Errors are most likely at the edges.
     let edges = blocks.iter().flatten().flat_map(|block| match *block {
         Block::Any => [0, 1, u128::MAX, 0],
         Block::V4 { first, last } | Block::V6 { first, last } => {

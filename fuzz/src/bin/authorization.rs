@@ -1,9 +1,12 @@
-//! A line or several of `Authorization`: each door takes exactly the credentials that a second reading finds in it.
+//! One or more lines of `Authorization`: each endpoint takes exactly the credentials that the reference parser finds.
 #![no_main]
 
-use deregister::{model::{Digest, Kind, Service, TokenScope}, snapshot::{Key, Record}};
+use deregister::{
+    model::{Digest, Kind, Service, TokenScope},
+    snapshot::{Key, Record},
+};
 use fuzz::{
-    answer::{Told, answer_to},
+    answer::{Answer, answer_to},
     reading,
     request::Request,
     table::{Table, api, client, oauth, token_key},
@@ -21,41 +24,41 @@ fuzz_target!(|bytes: &[u8]| {
     authlete(&lines, token);
 });
 
-/// The application, the service and the client of every request here: nobody's name by chance.
+/// The application, the service and the client of every request here. An input is unlikely to contain this name.
 const NAME: &str = "\u{f8ff}";
 
 fn configuration(lines: &[&str], credentials: Option<(String, Vec<u8>)>) {
     let table = Table::default().with_client(NAME, Kind::Api(api(NAME, &[], &[])));
-    let told = |table: &Table| send(table, "DELETE", "/config/\u{f8ff}/clients/\u{f8ff}", lines);
+    let answer_to = |table: &Table| send(table, "DELETE", "/config/\u{f8ff}/clients/\u{f8ff}", lines);
     match credentials {
         Some((id, secret)) if id != NAME => {
             let mut owner = api(NAME, &["owner"], &["another secret"]);
             owner.secrets[0].digest = Digest::of(secret);
             let with_owner = table.clone().with_client(&id, Kind::Api(owner));
-            let deleted = told(&with_owner);
-            assert_eq!((deleted.status, &deleted.asked.reads[0]), (204, &[client(&id), client(NAME)].into()));
+            let deleted = answer_to(&with_owner);
+            assert_eq!((deleted.status, &deleted.calls.reads[0]), (204, &[client(&id), client(NAME)].into()));
 
-            let another = table.with_client(&id, Kind::Api(api(NAME, &["owner"], &["a secret that nobody presents"])));
-            assert_eq!(told(&another).status, 401);
+            let another = table.with_client(&id, Kind::Api(api(NAME, &["owner"], &["another secret"])));
+            assert_eq!(answer_to(&another).status, 401);
         }
         Some(_) => {}
         None => {
-            let refused = told(&table);
-            assert_eq!((refused.status, refused.asked.reads.len()), (401, 0));
+            let refused = answer_to(&table);
+            assert_eq!((refused.status, refused.calls.reads.len()), (401, 0));
         }
     }
 }
 
 fn registration(lines: &[&str], token: Option<&str>, otherwise: u16) {
-    let told = |table: &Table| send(table, "DELETE", "/register/\u{f8ff}", lines);
+    let answer_to = |table: &Table| send(table, "DELETE", "/register/\u{f8ff}", lines);
     let table = Table::default().with_client(NAME, Kind::OAuth(oauth(NAME, token)));
-    let told_of_it = told(&table);
+    let answer = answer_to(&table);
     if token.is_some() {
-        assert_eq!(told_of_it.status, 204);
+        assert_eq!(answer.status, 204);
         let another = Table::default().with_client(NAME, Kind::OAuth(oauth(NAME, Some("not presented"))));
-        assert_eq!(told(&another).status, 401);
+        assert_eq!(answer_to(&another).status, 401);
     } else {
-        assert_eq!((told_of_it.status, told_of_it.asked.reads.len()), (otherwise, 0));
+        assert_eq!((answer.status, answer.calls.reads.len()), (otherwise, 0));
     }
 }
 
@@ -65,23 +68,23 @@ fn authlete(lines: &[&str], token: Option<&str>) {
         .with(Key::Service(id.clone()), Record::Service(Service::default()))
         .with_client(NAME, Kind::OAuth(oauth(NAME, Some("token"))))
         .with_token(token.unwrap_or("token"), TokenScope::ServiceId(id.clone()));
-    let told = send(&table, "POST", "/api/\u{f8ff}/client/registration/delete", lines);
+    let answer = send(&table, "POST", "/api/\u{f8ff}/client/registration/delete", lines);
     match token {
         Some(token) => {
-            assert!(told.says_deleted(), "{told:?}");
-            assert_eq!(told.asked.reads[0], [client(NAME), Key::Service(id), token_key(token)].into());
+            assert!(answer.is_deleted(), "{answer:?}");
+            assert_eq!(answer.calls.reads[0], [client(NAME), Key::Service(id), token_key(token)].into());
         }
-        None => assert_eq!((told.status, told.asked.reads.len()), (401, 0)),
+        None => assert_eq!((answer.status, answer.calls.reads.len()), (401, 0)),
     }
 }
 
-/// What the lines are answered, which is the same in both payloads where they look the same.
-fn send(table: &Table, method: &str, path: &str, lines: &[&str]) -> Told {
+/// The answer to the lines. It is the same in both payloads if there is one line.
+fn send(table: &Table, method: &str, path: &str, lines: &[&str]) -> Answer {
     let body = r#"{"clientId":"\uf8ff","token":"token"}"#;
     let request = Request { method, path, authorization: lines, body, ..Request::default() };
-    let told = answer_to(table, &request.payload_1());
+    let answer = answer_to(table, &request.payload_1());
     if lines.len() == 1 {
-        assert_eq!(answer_to(table, &request.payload_2()), told);
+        assert_eq!(answer_to(table, &request.payload_2()), answer);
     }
-    told
+    answer
 }

@@ -1,10 +1,13 @@
-//! A media type in the first line, and a body: the Authlete API understands what a second reading does.
+//! A media type in the first line, and a body: the Authlete API reads what the reference parser reads.
 #![no_main]
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use deregister::{model::{Kind, Service, TokenScope}, snapshot::{Key, Record}};
+use deregister::{
+    model::{Kind, Service, TokenScope},
+    snapshot::{Key, Record},
+};
 use fuzz::{
-    answer::{Told, answer_to},
+    answer::{Answer, answer_to},
     reading,
     request::Request,
     table::{Table, client, id, oauth, token_key},
@@ -16,7 +19,7 @@ fuzz_target!(|bytes: &[u8]| {
     let end = bytes.iter().position(|&byte| byte == b'\n').unwrap_or(bytes.len());
     let body = bytes.get(end + 1..).unwrap_or_default();
     let Ok(content_type) = std::str::from_utf8(&bytes[..end]) else { return };
-    // What is no header value is the other targets' business.
+    // Other targets test what cannot be a header value.
     if HeaderValue::from_str(content_type).is_err() {
         return;
     }
@@ -33,38 +36,38 @@ fuzz_target!(|bytes: &[u8]| {
     if let Some(name) = &named {
         table = table.with_client(name, Kind::OAuth(oauth(SERVICE, presented.as_deref().or(Some("not presented")))));
     }
-    let told = send(&table, "POST", "/api/service/client/registration/delete", content_type, body);
+    let answer = send(&table, "POST", "/api/service/client/registration/delete", content_type, body);
 
     if parameters.is_none() {
-        assert_eq!((told.status, told.asked.reads.len()), (400, 0), "{told:?}");
+        assert_eq!((answer.status, answer.calls.reads.len()), (400, 0), "{answer:?}");
         return;
     }
     let keys = [Key::Service(id(SERVICE)), token_key("token")].into_iter().chain(named.as_deref().map(client));
-    assert_eq!(told.asked.reads[0], keys.collect());
+    assert_eq!(answer.calls.reads[0], keys.collect());
     let code = match (named, presented) {
         (None, _) => "A215301",
         (Some(_), None) => "A215305",
         (Some(_), Some(_)) => "A216001",
     };
-    assert_eq!(told.body.as_ref().map(|body| &body["resultCode"]), Some(&code.into()), "{told:?}");
+    assert_eq!(answer.body.as_ref().map(|body| &body["resultCode"]), Some(&code.into()), "{answer:?}");
 
     registration(content_type, body);
 });
 
 const SERVICE: &str = "service";
 
-/// The client configuration endpoint looks into forms, for a token that is presented twice.
+/// The client configuration endpoint refuses a token that is in a form body, too.
 fn registration(content_type: &str, body: &[u8]) {
     let form = content_type.split(';').next().unwrap_or_default();
     let is_form = form.trim_matches([' ', '\t']).eq_ignore_ascii_case("application/x-www-form-urlencoded");
     let twice = is_form && reading::form(body).any(|(name, _)| name == "access_token");
     let table = Table::default().with_client("client", Kind::OAuth(oauth(SERVICE, Some("token"))));
-    let told = send(&table, "DELETE", "/register/client", content_type, body);
-    assert_eq!(told.status, if twice { 400 } else { 204 });
+    let answer = send(&table, "DELETE", "/register/client", content_type, body);
+    assert_eq!(answer.status, if twice { 400 } else { 204 });
 }
 
-/// What is answered, with the body in base64, and as it is where it is text.
-fn send(table: &Table, method: &str, path: &str, content_type: &str, body: &[u8]) -> Told {
+/// The answer. It is the same if the body is in base64 and if it is text.
+fn send(table: &Table, method: &str, path: &str, content_type: &str, body: &[u8]) -> Answer {
     let base64 = BASE64_STANDARD.encode(body);
     let request = Request {
         method,
@@ -75,10 +78,10 @@ fn send(table: &Table, method: &str, path: &str, content_type: &str, body: &[u8]
         is_base64: true,
         ..Request::default()
     };
-    let told = answer_to(table, &request.payload_2());
+    let answer = answer_to(table, &request.payload_2());
     if let Ok(text) = std::str::from_utf8(body) {
         let as_text = Request { body: text, is_base64: false, ..request };
-        assert_eq!(answer_to(table, &as_text.payload_1()), told);
+        assert_eq!(answer_to(table, &as_text.payload_1()), answer);
     }
-    told
+    answer
 }

@@ -1,4 +1,4 @@
-//! Any bytes as an event: there is an answer that the contract allows, and no deletion without the right credentials.
+//! Any bytes as an event: the contract allows the answer, and nothing is deleted without the right credentials.
 #![no_main]
 
 use fuzz::{
@@ -17,18 +17,18 @@ use std::{net::IpAddr, sync::LazyLock};
 static SAMPLES: LazyLock<Table> = LazyLock::new(Table::samples);
 
 fuzz_target!(init: Log::begin(), |event: &[u8]| {
-    let Some(told) = answer(&SAMPLES, event) else { return };
-    told.check_log();
-    // What is nested deeper than a `Value` can be is not looked into.
-    if let (Some((client, deletion)), Ok(event)) = (told.asked.writes.first(), serde_json::from_slice(event)) {
+    let Some(answer) = answer(&SAMPLES, event) else { return };
+    answer.check_log();
+    // An event that is nested deeper than a `Value` can be is not checked.
+    if let (Some((client, deletion)), Ok(event)) = (answer.calls.writes.first(), serde_json::from_slice(event)) {
         assert!(may_delete(&event, &deletion.via, client.as_str()), "{event}");
     }
 });
 
-/// Whether the event presents what opens this door for this client.
-fn may_delete(event: &Value, door: &str, client: &str) -> bool {
+/// Whether the event presents the credentials that this channel needs for this client.
+fn may_delete(event: &Value, channel: &str, client: &str) -> bool {
     let [Value::String(line)] = &fields(event, "authorization")[..] else { return false };
-    match door {
+    match channel {
         "configuration" => reading::basic(line).is_some_and(|(id, secret)| {
             let is = |known: (&str, &str)| id == known.0 && secret == known.1.as_bytes();
             is(OWNER) || (is(OWNER_ELSEWHERE) && is_elsewhere(event))
@@ -52,7 +52,7 @@ fn may_delete(event: &Value, door: &str, client: &str) -> bool {
     }
 }
 
-/// The values of the header field.
+/// The values of a header field.
 fn fields(event: &Value, name: &str) -> Vec<Value> {
     let headers = Some(&event["multiValueHeaders"]).filter(|headers| !headers.is_null()).unwrap_or(&event["headers"]);
     let lines = |value: &Value| value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
@@ -60,7 +60,7 @@ fn fields(event: &Value, name: &str) -> Vec<Value> {
     fields.filter(|(known, _)| known.eq_ignore_ascii_case(name)).flat_map(|(_, value)| lines(value)).collect()
 }
 
-/// Whether the platform says that the caller is where [`OWNER_ELSEWHERE`] may be.
+/// Whether the caller has an address that [`OWNER_ELSEWHERE`] may call from.
 fn is_elsewhere(event: &Value) -> bool {
     let context = &event["requestContext"];
     let http = Some(&context["http"]).filter(|http| !http.is_null()).unwrap_or(&context["identity"]);

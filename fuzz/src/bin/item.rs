@@ -1,8 +1,12 @@
-//! An item in DynamoDB's JSON: reading it never fails, and what was understood of it is understood again once written.
+//! An item in DynamoDB's JSON: reading it never panics, and what was read is read again after it was written.
 #![no_main]
 
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
-use deregister::{dynamodb::item::Item, model::Id, snapshot::Record, store::item::self};
+use deregister::{
+    dynamodb::item::{self, Item},
+    model::Id,
+    snapshot::Record,
+};
 use fuzz::{reading::base64, table::client};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value};
@@ -29,7 +33,7 @@ fn map(members: Map<String, Value>) -> Option<Item> {
     members.into_iter().map(|(name, value)| Some((name, attribute(value)?))).collect()
 }
 
-/// The attribute that `{"S": "…"}` and its like are; `None` for other JSON.
+/// The attribute of JSON such as `{"S": "…"}`. `None` for other JSON.
 fn attribute(value: Value) -> Option<AttributeValue> {
     let Value::Object(members) = value else { return None };
     let (kind, value) = members.into_iter().next()?;
