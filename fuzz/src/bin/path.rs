@@ -27,7 +27,7 @@ fuzz_target!(|bytes: &[u8]| {
         }
         Some(Endpoint::Configuration { application: Some(_), client: Some(_) }) => {}
         None | Some(Endpoint::Configuration { .. }) => {
-            is_without_a_read(&answer(&Table::default(), "DELETE", BASIC), 404)
+            is_without_a_read(&answer(&Table::default(), "DELETE", BASIC), 404);
         }
         Some(Endpoint::Registration { client: Some(target) }) => {
             let table = Table::default().with_client(&target, Kind::OAuth(oauth(NAME, Some("token"))));
