@@ -22,7 +22,8 @@ async fn holds(endpoint: &str, row: Option<u8>) {
         for request in &case.requests {
             for payload in [1, 2] {
                 let event = table.event(request, payload).to_string();
-                let context = format!("{endpoint}, {}, payload {payload}: {event}", case.title);
+                let name = request.name.as_deref().unwrap_or("a request without a name");
+                let context = format!("{endpoint}, {}, {name}, payload {payload}.0: {event}", case.title);
                 is_answered(&fixture, case, &event, &answer, &context).await;
             }
         }
