@@ -9,7 +9,7 @@ _default:
 local *options:
     cargo run --example local -- {{options}}
 
-# The transcript of the main job: all three doors, and what comes after a deletion
+# The transcript of the main job: the three endpoints, and what follows a deletion
 demo:
     cargo run --example local -- --demo --port 0 --database-port 0
 
@@ -21,7 +21,7 @@ test:
 test-ctl:
     cargo test --features cli --bin deregisterctl --test ctl
 
-# The suites of the store, the doors, the races and the undoing against moto, a second emulator of DynamoDB
+# The tests of the store, the endpoints, races and restorations against moto, a second emulator of DynamoDB
 test-moto: (venv "moto" "tests/moto/requirements.txt")
     {{tools}}/moto/bin/python tests/moto/run.py cargo test --test suite -- store:: endpoints:: races:: restore::
 
@@ -30,13 +30,13 @@ test-sdk: (venv "sdk" "tests/sdk/requirements.txt")
     cargo build --example local
     {{tools}}/sdk/bin/pytest -q -p no:cacheprovider --confcutdir tests tests/sdk
 
-# Formatting, lints and documentation, all without a warning
+# Formatting, lints and documentation: no warning is accepted
 lint:
     cargo fmt --check
     cargo clippy --all-targets --all-features -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --all-features
 
-# Licences, banned crates and sources of all that is linked
+# Licences, banned crates and sources of every dependency
 deny:
     cargo install --quiet --locked --debug --root {{tools}} cargo-deny@0.20.2
     {{tools}}/bin/cargo-deny check bans licenses sources
@@ -47,16 +47,16 @@ sbom:
     PATH={{tools}}/bin:$PATH cargo cyclonedx --format json --spec-version 1.5 --target aarch64-unknown-linux-gnu --override-filename deregister.cdx
     mv deregister.cdx.json target/
 
-# What a request costs, as ratios: a table, and bench.json, table.md and ratios.svg in target/bench/results
+# The cost of a request, as ratios: a table, and bench.json, table.md and ratios.svg in target/bench/results
 bench *options:
     cargo build --release --features floor --bin deregister --bin floor
     cargo bench --bench bench --target-dir target/bench -- {{options}}
 
-# What the cascade and the sweep cost beside a million rows of others; fails where a number of calls grows with them
+# The cost of the cascade and the sweep beside a million rows of other clients; fails if a number of calls grows with them
 bench-background *options:
     cargo bench --bench background --target-dir target/bench -- {{options}}
 
-# Coverage-guided fuzzing, each of the six targets for so many seconds; needs a C++ compiler
+# Coverage-guided fuzzing: each of the six targets for this many seconds; needs a C++ compiler
 fuzz seconds="100":
     fuzz/run {{seconds}}
 
@@ -64,30 +64,31 @@ fuzz seconds="100":
 fmt:
     cargo fmt
 
-# A virtual environment with what the file pins
+# A virtual environment with the packages of the file
 [private]
 venv name requirements:
     test -x {{tools}}/{{name}}/bin/python || python3 -m venv {{tools}}/{{name}}
     {{tools}}/{{name}}/bin/pip install --quiet --disable-pip-version-check -r {{requirements}}
 
-# The template by the rules of SAM, CloudFormation and Checkov, without an account
+# The template, checked by SAM, CloudFormation's linter and Checkov, without an account
 template: (venv "sam" ".ci/requirements/sam.txt") (venv "checkov" ".ci/requirements/checkov.txt")
     SAM_CLI_TELEMETRY=0 {{tools}}/sam/bin/sam validate --lint --region us-east-1
     {{tools}}/sam/bin/cfn-lint --regions ALL_REGIONS -- template.yaml
     {{tools}}/checkov/bin/checkov --file template.yaml --framework cloudformation --skip-download --compact --quiet
 
-# What is deployed: for arm64, or for x86_64
+# The builds that are deployed, for arm64 or for x86_64
 build architecture="arm64": (venv "sam" ".ci/requirements/sam.txt")
     PATH={{tools}}/sam/bin:$PATH SAM_CLI_TELEMETRY=0 sam build --parameter-overrides Architecture={{architecture}}
 
-# The deployed builds in AWS's own emulator of Lambda, and the functions under `cargo lambda watch`
+# The release builds in AWS's emulator of Lambda, and the functions under `cargo lambda watch`
 test-platform: (venv "sam" "tests/platform/requirements.txt")
     cargo build --example local
+    cargo run --quiet --example events -- target/events
     cargo build --features background --bins
     PATH={{tools}}/sam/bin:$PATH cargo lambda build --release --bin deregister --bin deregister-cascade --bin deregister-sweep
     PATH={{tools}}/sam/bin:$PATH pytest -v -p no:cacheprovider tests/platform
 
-# The OpenAPI document: linted, compared with the events, replayed and fuzzed against the local run
+# The OpenAPI document: linted, compared with the table of cases, replayed and fuzzed against the local run
 test-openapi: (venv "openapi" "tests/openapi/requirements.txt")
     cargo build --example local
     PATH={{tools}}/openapi/bin:$PATH REDOCLY_TELEMETRY=off npx --yes @redocly/cli@2.77.0 lint --config tests/openapi/redocly.yaml openapi.yaml

@@ -9,7 +9,7 @@
 //! 3. [`http`] answers with the outcome, and [`functions::Delete`] logs a record of it.
 //!
 //! Two more functions work in the background: [`functions::Cascade`] removes what was issued to a deleted client, and
-//! [`functions::Sweep`] deletes clients that nobody uses.
+//! [`functions::Sweep`] deletes clients that are not used.
 //!
 //! Imports point downwards only, and `tests/suite/house.rs` checks it: functions, http, deletion, rule and store, snapshot,
 //! model. [`dynamodb`] implements the port; only binaries use it.

@@ -33,8 +33,9 @@ impl Setting {
         variable: impl Fn(&str) -> Option<String>,
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Result<T, WrongSetting> {
-        let value = variable(self.name).filter(|value| !value.is_empty()).unwrap_or_else(|| self.default.to_owned());
-        parse(&value).ok_or(WrongSetting { name: self.name, must_be: self.must_be, value })
+        let set = variable(self.name).filter(|value| !value.is_empty());
+        let value = set.as_deref().unwrap_or(self.default);
+        parse(value).ok_or_else(|| WrongSetting { name: self.name, must_be: self.must_be, value: value.to_owned() })
     }
 }
 

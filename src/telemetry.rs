@@ -1,7 +1,7 @@
 //! The log: JSON, one line an event. A record is a line that is also a metric.
 //!
 //! The keys are those of Powertools for AWS Lambda. A record carries CloudWatch's embedded metric format, so that no second
-//! line and no agent is needed. This module knows no record: whoever writes one declares it as a type.
+//! line and no agent is needed. Each function declares its record as a type; this module knows none of them.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -10,7 +10,7 @@ use std::{
     time::SystemTime,
 };
 use tracing::{
-    Event, Level, Subscriber,
+    Event, Subscriber,
     field::{Field, Visit},
     level_filters::LevelFilter,
 };
@@ -34,8 +34,8 @@ pub trait Record: Serialize {
     /// The metrics, by the names of the record's own fields.
     const METRICS: &'static [Metrics];
 
-    /// The severity.
-    fn level(&self) -> Level;
+    /// Whether the record tells of a failure. Its level is ERROR then, and INFO otherwise.
+    fn is_failure(&self) -> bool;
 
     /// The message, for people.
     fn message(&self) -> &'static str;
@@ -67,7 +67,7 @@ pub struct Metric {
 pub fn write<R: Record>(record: &R, now: SystemTime) {
     let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let line = Line {
-        level: record.level().as_str(),
+        level: if record.is_failure() { "ERROR" } else { "INFO" },
         timestamp: timestamp(now),
         service: SERVICE,
         message: record.message(),
@@ -80,14 +80,15 @@ pub fn write<R: Record>(record: &R, now: SystemTime) {
     };
     // The log must not fail a request. No record fails to serialize.
     let line = serde_json::to_string(&line).unwrap_or_default();
-    match record.level() {
-        Level::ERROR => tracing::error!(target: RECORD, line),
-        _ => tracing::info!(target: RECORD, line),
+    if record.is_failure() {
+        tracing::error!(target: RECORD, line);
+    } else {
+        tracing::info!(target: RECORD, line);
     }
 }
 
-/// Installs the log on the standard output. `level` is the lowest level that is written, from `AWS_LAMBDA_LOG_LEVEL`.
-/// `clock` gives the time.
+/// Installs the log on the standard output. `level` is the lowest level that is written, from `AWS_LAMBDA_LOG_LEVEL`: a
+/// level of `tracing`; anything else counts as INFO. `clock` gives the time.
 pub fn install(level: Option<&str>, clock: fn() -> SystemTime) {
     subscriber(level, clock, std::io::stdout).init();
 }
@@ -97,7 +98,8 @@ pub fn subscriber<W>(level: Option<&str>, clock: fn() -> SystemTime, writer: W) 
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let level = level.and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
+    // Parsed as a `LevelFilter`, an empty text would be ERROR, and `off` would silence the function.
+    let level = level.and_then(|level| level.parse().ok()).map_or(LevelFilter::INFO, LevelFilter::from_level);
     let written = Targets::new()
         .with_default(level)
         .with_target(RECORD, LevelFilter::TRACE)

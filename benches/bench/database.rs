@@ -1,9 +1,13 @@
-//! The database's part: the embedded DynamoDB, in the clear and behind TLS.
+//! The embedded DynamoDB, in the clear and behind TLS.
 
-use crate::{sample, tls};
+use crate::{
+    sample::{self, APPLICATION, OWNER},
+    tls,
+};
 use aws_sdk_dynamodb::{
     Client,
     config::{BehaviorVersion, Credentials, Region},
+    types::{AttributeValue as Value, KeysAndAttributes, ReturnValuesOnConditionCheckFailure},
 };
 use deregister::dynamodb::{ClientsTable, https};
 use dynoxide::{AttributeValue, ImportOptions};
@@ -14,16 +18,15 @@ use tokio::net::TcpListener;
 /// A running database with the sample data.
 pub(crate) struct Database {
     embedded: dynoxide::Database,
-    /// Its address, in the clear.
+    /// The address, in the clear.
     pub(crate) url: String,
-    /// The SDK's client for it.
-    pub(crate) client: Client,
-    /// The store on it.
+    client: Client,
+    /// The clients table.
     pub(crate) store: ClientsTable,
 }
 
 impl Database {
-    /// An empty table, with the sample data.
+    /// Starts a database with the sample data.
     pub(crate) async fn start() -> Result<Self, Box<dyn Error>> {
         let embedded = dynoxide::Database::memory()?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
@@ -42,7 +45,7 @@ impl Database {
         Ok(Self { embedded, url, client, store })
     }
 
-    /// Adds clients `prefix-0` to `prefix-{count - 1}` of an application, past the API.
+    /// Adds clients `prefix-0` to `prefix-{count - 1}` of an application, without SDK and HTTP.
     pub(crate) fn fill(&self, prefix: &str, application: &str, count: usize) -> Result<(), Box<dyn Error>> {
         let text = |text: &str| AttributeValue::S(text.to_owned());
         let member = |name: &str, value| (name.to_owned(), value);
@@ -68,10 +71,55 @@ impl Database {
         Ok(())
     }
 
-    /// Puts TLS in front of it, and says at which address, and with whose certificate.
+    /// Puts TLS in front of the database. Returns the address, and the file with the certificate.
     pub(crate) async fn behind_tls(&self) -> Result<(String, String), Box<dyn Error>> {
         let certificates = std::env::temp_dir().join(format!("deregister-bench-{}.pem", std::process::id()));
         let front = tls::front(&self.url, &certificates).await?;
         Ok((front.url, certificates.into_os_string().into_string().map_err(|_| "a temporary folder in UTF-8")?))
+    }
+
+    /// Deletes a client with the two SDK calls of a delete, and nothing else.
+    pub(crate) async fn delete_with_sdk(&self, target: &str) -> Result<(), Box<dyn Error>> {
+        let key = |id: &str| HashMap::from([("pk".to_owned(), Value::S(format!("client#{id}")))]);
+        let wanted = KeysAndAttributes::builder()
+            .keys(key(OWNER.0))
+            .keys(key(target))
+            .consistent_read(true)
+            .projection_expression("pk, client, deleted, service, #token, expires_at, idle, idle_since")
+            .expression_attribute_names("#token", "token")
+            .build()?;
+        let read = self.client.batch_get_item().request_items("clients", wanted).send().await?;
+        if read.responses.is_none_or(|tables| tables.values().map(Vec::len).sum::<usize>() != 2) {
+            return Err("not both items".into());
+        }
+        let text = |text: &str| Value::S(text.to_owned());
+        let record = HashMap::from([
+            ("at".to_owned(), Value::N("1800000000".to_owned())),
+            ("by".to_owned(), text(OWNER.0)),
+            ("via".to_owned(), text("configuration")),
+            ("source_ip".to_owned(), text("203.0.113.7")),
+            ("request_id".to_owned(), text("bench")),
+        ]);
+        self.client
+            .update_item()
+            .table_name("clients")
+            .set_key(Some(key(target)))
+            .update_expression(
+                "SET tombstone = client, deleted = :deleted, expires_at = :until REMOVE client, idle, idle_since",
+            )
+            .condition_expression(
+                "attribute_exists(client) AND (attribute_not_exists(client.protected) OR client.protected = :no) \
+                 AND client.kind = :api AND client.app_id = :app AND NOT contains(client.features, :owner)",
+            )
+            .expression_attribute_values(":deleted", Value::M(record))
+            .expression_attribute_values(":until", Value::N("1802592000".to_owned()))
+            .expression_attribute_values(":no", Value::Bool(false))
+            .expression_attribute_values(":api", text("api"))
+            .expression_attribute_values(":app", text(APPLICATION))
+            .expression_attribute_values(":owner", text("owner"))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await?;
+        Ok(())
     }
 }

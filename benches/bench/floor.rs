@@ -1,4 +1,4 @@
-//! The floor: an empty handler on `lambda_http`, built like the function. What it costs is what the platform costs.
+//! The empty handler: `lambda_http` answers 204, built like the function. Its cost is that of the platform.
 
 use lambda_http::{Body, Error, Request, Response, run_concurrent, service_fn};
 

@@ -1,10 +1,13 @@
-//! `just bench`: what a request costs, each figure beside what it is measured by, taken in turn.
+//! `just bench`: what a request costs. Each figure and the one that it is compared with are measured in turn.
 //!
-//! It wants the release binaries `deregister` and `floor`, and prints a table; JSON and a picture go into the folder
-//! given. Nothing here passes or fails: the ratios are for people.
-#![expect(clippy::cast_precision_loss, reason = "what is counted here stays far below 2^52")]
+//! It needs the release binaries `deregister` and `floor`. It prints tables, and writes JSON and a picture to a folder. It
+//! never fails because of a ratio: the ratios only inform.
+#![expect(clippy::cast_precision_loss, reason = "the counts stay far below 2^52")]
 
 mod database;
+#[path = "../../examples/local/envelope.rs"]
+#[expect(dead_code, reason = "the tests use the rest")]
+mod envelope;
 #[path = "../../examples/local/front.rs"]
 mod front;
 mod peer;
@@ -16,11 +19,10 @@ mod timing;
 #[path = "../../tests/support/tls.rs"]
 mod tls;
 
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValuesOnConditionCheckFailure};
 use clap::Parser;
 use database::Database;
 use deregister::{
-    functions::Delete,
+    functions::{self, Delete},
     http::event::{Event, EventResponse},
     model::{Deletion, Id, Realm},
     rule::Authorization,
@@ -35,7 +37,7 @@ use serde_json::json;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::{
     alloc::System,
-    collections::{BTreeSet, HashMap},
+    collections::BTreeSet,
     error::Error,
     fmt::Write,
     fs,
@@ -53,13 +55,13 @@ struct Options {
     /// The folder of the release binaries
     #[arg(long, default_value = "target/release")]
     binaries: PathBuf,
-    /// Where to put bench.json, table.md and ratios.svg
+    /// The folder for bench.json, table.md and ratios.svg
     #[arg(long, default_value = "target/bench/results")]
     out: PathBuf,
-    /// A hundredth of the items, a fifth of the repetitions: to see that it works
+    /// A hundredth of the items and a fifth of the repetitions, to see that it works
     #[arg(long)]
     quick: bool,
-    /// Only serve this many clients, beside the peer
+    /// Only serve this many clients, for the comparison with the peer
     #[arg(long, hide = true)]
     serve: Option<usize>,
     /// What `cargo bench` passes
@@ -110,14 +112,14 @@ async fn main() -> Result<()> {
 struct Bench {
     function: PathBuf,
     floor: PathBuf,
-    /// How often each measurement is repeated, in its own unit of repetitions.
+    /// The factor of all numbers of repetitions.
     times: usize,
     /// The size of the large table.
     items: usize,
 }
 
 impl Bench {
-    /// From the start of the process to its first request for work.
+    /// The time from the start of the process to its first request for an event.
     async fn start(&self) -> Result<Vec<Row>> {
         let database = Database::start().await?;
         let (url, certificates) = database.behind_tls().await?;
@@ -141,7 +143,7 @@ impl Bench {
         ])
     }
 
-    /// The first delete of a new environment, beside the later ones, over TLS.
+    /// The first delete of a new environment beside the later ones, over TLS.
     async fn first_delete(&self) -> Result<Vec<Row>> {
         let database = Database::start().await?;
         let (url, certificates) = database.behind_tls().await?;
@@ -172,12 +174,12 @@ impl Bench {
         Ok(rows)
     }
 
-    /// A delete through the whole function, beside its two SDK calls alone, in one process.
+    /// A delete through the whole function beside its two SDK calls alone, in one process.
     async fn warm_delete(&self) -> Result<Row> {
         let database = Database::start().await?;
         let pairs = 200 * self.times;
         database.fill("warm", APPLICATION, 2 * pairs)?;
-        let function = Delete::new(database.store.clone(), realm()?, now);
+        let function = function(database.store.clone())?;
         let (mut ours, mut bare) = (Vec::new(), Vec::new());
         for n in 0..pairs {
             let event = event(&format!("warm-{}", 2 * n));
@@ -190,14 +192,14 @@ impl Bench {
             }
             let target = format!("warm-{}", 2 * n + 1);
             let begun = Instant::now();
-            two_calls(&database, &target).await?;
+            database.delete_with_sdk(&target).await?;
             bare.push(milliseconds(begun.elapsed()));
         }
         let beside = Sample::of("its two SDK calls", "ms", bare);
         Ok(Row::new("warm delete", Sample::of("function", "ms", ours), beside, Some(1.1)))
     }
 
-    /// Instructions a request, by callgrind, as the difference between two runs of different length.
+    /// The instructions of a request, counted by callgrind: the difference between a short and a long run.
     async fn instructions(&self) -> Result<Vec<Row>> {
         const FEW: usize = 20;
         const MANY: usize = 120;
@@ -244,7 +246,7 @@ impl Bench {
         ])
     }
 
-    /// The most memory that a process has had resident, after a thousand requests.
+    /// The peak of a process's resident memory after a thousand requests.
     async fn memory(&self) -> Result<Vec<Row>> {
         let requests = 200 * self.times;
         let database = Database::start().await?;
@@ -275,7 +277,7 @@ impl Bench {
         ])
     }
 
-    /// The stripped binary, beside what was to be reached.
+    /// The size of the stripped binary beside its target.
     fn size(&self) -> Result<Vec<Row>> {
         let deflated = std::process::Command::new("gzip").args(["-9", "-c"]).arg(&self.function).output()?;
         let megabytes = |name: &str, bytes: f64| Sample::of(name, "MB", vec![bytes / 1e6]);
@@ -288,7 +290,7 @@ impl Bench {
         ])
     }
 
-    /// A delete in a large table beside one in a small one, and among many clients of others beside none.
+    /// A delete in a large table beside one in a small table, and among many clients of other applications beside none.
     async fn other_clients(&self) -> Result<Vec<Row>> {
         let mut rows = Vec::new();
         for (figure, application, small, large) in [
@@ -300,7 +302,7 @@ impl Bench {
                 let database = Database::start().await?;
                 database.fill("filling", application, items)?;
                 database.fill("target", APPLICATION, 100 * self.times)?;
-                let function = Delete::new(database.store.clone(), realm()?, now);
+                let function = function(database.store.clone())?;
                 sides.push((items, database, function, Vec::new()));
             }
             for n in 0..100 * self.times {
@@ -319,13 +321,13 @@ impl Bench {
         Ok(rows)
     }
 
-    /// What is counted and not timed: round trips, and allocations in the function's own code.
+    /// Counts instead of times: round trips, and allocations in the function's own code.
     async fn counts(&self) -> Result<String> {
-        let function = Delete::new(Canned, realm()?, now);
+        let function = function(Canned)?;
         let deletes = 1000;
         let one = async |n| {
             let event: Event = serde_json::from_str(&event("target"))?;
-            let answer: Answer = function.call(LambdaEvent::new(event, context(n))).await?;
+            let answer: EventResponse = function.call(LambdaEvent::new(event, context(n))).await?;
             if answer.response.status() == 204 {
                 Ok::<_, Box<dyn Error>>(())
             } else {
@@ -339,7 +341,7 @@ impl Bench {
         }
         let all = region.change();
 
-        // What the store and the invocation's context take is not the function's.
+        // The allocations of the store and of the invocation's context are not the function's.
         let id = |id: &str| Id::new(id).map(Key::Client).ok_or("an id");
         let keys = vec![BTreeSet::from([id(OWNER.0)?, id(sample::TARGET)?]); deletes];
         let region = Region::new(ALLOCATOR);
@@ -347,17 +349,17 @@ impl Bench {
             context(n);
             Canned.load(keys).await?;
         }
-        let others = region.change();
+        let other = region.change();
         Ok(format!(
-            "Round trips: 2 for a delete, 1 for a refusal, 0 for a request that is refused at parsing (`tests/doors.rs` \
-             holds these). Allocations in the function's own code, from the event's text to the answer, without the \
+            "Round trips: 2 for a delete, 1 for a refusal, 0 for a request that is refused at parsing. `tests/suite` \
+             checks these. Allocations in the function's own code, from the event's text to the answer, without the \
              SDK: {} and {} bytes a delete.\n",
-            (all.allocations - others.allocations) / deletes,
-            (all.bytes_allocated - others.bytes_allocated) / deletes,
+            (all.allocations - other.allocations) / deletes,
+            (all.bytes_allocated - other.bytes_allocated) / deletes,
         ))
     }
 
-    /// Deletes by several environments at once, from one table.
+    /// Deletes by several environments at once, in one table.
     async fn load(&self) -> Result<String> {
         let each = 100 * self.times;
         let mut table = String::from("| environments at once | deletes a second | p50 | p99 |\n|---|---|---|---|\n");
@@ -390,12 +392,12 @@ impl Bench {
     }
 }
 
-/// A store that answers at once: what remains is the function's own code.
+/// A store that answers at once, so that only the function's own code costs something.
 #[derive(Clone)]
 struct Canned;
 
 impl Store for Canned {
-    async fn load(&self, keys: BTreeSet<Key>, _: &Meter) -> std::result::Result<Snapshot, Fault> {
+    async fn load(&self, keys: BTreeSet<Key>) -> std::result::Result<Snapshot, Fault> {
         let record = |key: &Key| match key {
             Key::Client(id) if id.as_str() == OWNER.0 => sample::owner(),
             _ => sample::target(),
@@ -403,69 +405,18 @@ impl Store for Canned {
         Ok(keys.into_iter().map(|key| (key.clone(), Record::Client(record(&key)))).collect())
     }
 
-    async fn write_tombstone(
-        &self,
-        _: &Authorization<'_>,
-        _: &Deletion,
-        _: &Meter,
-    ) -> std::result::Result<WriteOutcome, Fault> {
+    async fn write_tombstone(&self, _: &Authorization<'_>, _: &Deletion) -> std::result::Result<WriteOutcome, Fault> {
         Ok(WriteOutcome::Written)
     }
 }
 
-/// Has an environment delete this client, and says how many milliseconds that took.
+/// Deletes this client in an environment. Returns how many milliseconds that takes.
 async fn delete(environment: &mut Environment, target: &str) -> Result<f64> {
     let (time, answer) = environment.invoke(event(target)).await?;
     if answer.get("statusCode") == Some(&json!(204)) { Ok(milliseconds(time)) } else { Err(answer.to_string().into()) }
 }
 
-/// The two calls of a delete, as anybody would make them with the SDK.
-async fn two_calls(database: &Database, target: &str) -> Result<()> {
-    let key = |id: &str| HashMap::from([("pk".to_owned(), AttributeValue::S(format!("client#{id}")))]);
-    let wanted = KeysAndAttributes::builder()
-        .keys(key(OWNER.0))
-        .keys(key(target))
-        .consistent_read(true)
-        .projection_expression("pk, client, deleted, service, #token, expires_at, idle, idle_since")
-        .expression_attribute_names("#token", "token")
-        .build()?;
-    let read = database.client.batch_get_item().request_items("clients", wanted).send().await?;
-    if read.responses.is_none_or(|tables| tables.values().map(Vec::len).sum::<usize>() != 2) {
-        return Err("not both items".into());
-    }
-    let text = |text: &str| AttributeValue::S(text.to_owned());
-    let record = HashMap::from([
-        ("at".to_owned(), AttributeValue::N("1800000000".to_owned())),
-        ("by".to_owned(), text(OWNER.0)),
-        ("via".to_owned(), text("configuration")),
-        ("source_ip".to_owned(), text("203.0.113.7")),
-        ("request_id".to_owned(), text("bench")),
-    ]);
-    database
-        .client
-        .update_item()
-        .table_name("clients")
-        .set_key(Some(key(target)))
-        .update_expression(
-            "SET tombstone = client, deleted = :deleted, expires_at = :until REMOVE client, idle, idle_since",
-        )
-        .condition_expression(
-            "attribute_exists(client) AND (attribute_not_exists(client.protected) OR client.protected = :no) \
-             AND client.kind = :api AND client.app_id = :app AND NOT contains(client.features, :owner)",
-        )
-        .expression_attribute_values(":deleted", AttributeValue::M(record))
-        .expression_attribute_values(":until", AttributeValue::N("1802592000".to_owned()))
-        .expression_attribute_values(":no", AttributeValue::Bool(false))
-        .expression_attribute_values(":api", text("api"))
-        .expression_attribute_values(":app", text(APPLICATION))
-        .expression_attribute_values(":owner", text("owner"))
-        .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-        .send()
-        .await?;
-    Ok(())
-}
-
-/// How many instructions a process has run when it has answered these events.
+/// The instructions of a process that starts and answers these events.
 async fn instructions_of(program: &Path, database: &str, events: Vec<String>) -> Result<f64> {
     let out = std::env::temp_dir().join(format!("deregister-callgrind-{}", std::process::id()));
     let out_option = format!("--callgrind-out-file={}", out.display());
@@ -486,32 +437,34 @@ async fn instructions_of(program: &Path, database: &str, events: Vec<String>) ->
     Ok(total.trim().parse()?)
 }
 
-/// The vendor's call, as the platform sends it, for this client.
+/// The event of the vendor's sample call, with this client to delete.
 fn event(target: &str) -> String {
-    include_str!("../../events/configuration-deleted.2.0.json").replace(sample::TARGET, target)
+    include_str!("../../events/configuration/deleted.json").replace(sample::TARGET, target)
 }
 
-/// An invocation of its own.
+/// The context of an invocation.
 fn context(n: usize) -> Context {
     let mut context = Context::default();
     context.request_id = format!("bench-{n}");
     context
 }
 
-fn realm() -> Result<Realm> {
-    Realm::new("deregister").ok_or_else(|| "a realm".into())
+/// The function over this store.
+fn function<S: Store>(store: S) -> Result<Delete<S>> {
+    let realm = Realm::new("deregister").ok_or("a realm")?;
+    Ok(Delete::new(store, realm, now, functions::Environment::default()))
 }
 
 fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place where the benchmark is given its clock")]
+#[expect(clippy::disallowed_methods, reason = "the benchmark gets its clock here, and only here")]
 fn now() -> SystemTime {
     SystemTime::now()
 }
 
-/// On what this was measured.
+/// The machine and the version that are measured.
 fn machine() -> String {
     let first = |file: &str, start: &str| {
         let text = fs::read_to_string(file).unwrap_or_default();

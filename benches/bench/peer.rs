@@ -1,11 +1,8 @@
-//! The peer: npm's `oidc-provider`, at which clients delete themselves by RFC 7592 too, beside the function behind the
-//! local front. Each is a process of its own.
+//! The comparison with a peer, npm's `oidc-provider`, which implements RFC 7592 too. The function runs behind the local
+//! front. Each side is a process of its own.
 
-use crate::{Result, database::Database, front, milliseconds, now, realm, sample::SERVICE};
-use deregister::{
-    functions::Delete,
-    model::{Client, Digest, Id, Kind, Metadata, OAuthClient, Version},
-};
+use crate::{Result, database::Database, front, function, milliseconds, sample::SERVICE};
+use deregister::model::{Client, Digest, Id, Kind, Metadata, OAuthClient, Version};
 use http_body_util::{BodyExt, Full};
 use hyper_util::{client::legacy, rt::TokioExecutor};
 use lambda_http::http::{Request, Uri, header::CONTENT_TYPE};
@@ -38,21 +35,22 @@ const FILES: [(&str, &str); 3] = [
     ("server.mjs", include_str!("peer/server.mjs")),
 ];
 const FOLDER: &str = "target/bench/peer";
-/// How many clients register for a round. Each is two entries in the peer's memory, its token being one, and of more
-/// than 1,000 entries the peer may forget the oldest.
+/// The clients of a round. Each is two entries in the peer's memory, the client and its token. The peer may drop the
+/// oldest of more than 1,000 entries.
 const ROUND: usize = 400;
-/// How many rounds come before those that count: the peer is slower until Node.js has compiled it.
+/// The rounds that are not counted. The peer is slower until Node.js has compiled it.
 const WARM_UP: usize = 5;
-/// How long an installation or a start may take.
-const PATIENCE: Duration = Duration::from_mins(2);
+/// The time limit of an installation and of a start.
+const TIMEOUT: Duration = Duration::from_mins(2);
 
-/// Both sides in turn, `rounds` times at each number of connections, as a table. Whatever is missing, it says so.
+/// Measures both sides in turn, `rounds` times at each number of connections. Returns a table, or a sentence that says why
+/// there is none.
 pub(crate) async fn compare(rounds: usize) -> String {
     let compared = measure(rounds).await;
     compared.unwrap_or_else(|error| format!("There is no comparison with oidc-provider: {error}\n"))
 }
 
-/// Serves this many clients of RFC 7592, and says where.
+/// Serves this many clients that can delete themselves. Prints the address.
 pub(crate) async fn serve(clients: usize) -> Result<()> {
     let database = Database::start().await?;
     for n in 0..clients {
@@ -72,7 +70,7 @@ pub(crate) async fn serve(clients: usize) -> Result<()> {
     }
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     println!("http://{}", listener.local_addr()?);
-    Ok(front::serve(listener, Delete::new(database.store, realm()?, now)).await?)
+    Ok(front::serve(listener, function(database.store)?).await?)
 }
 
 /// The registration access token of a client that [`serve`] creates.
@@ -109,18 +107,19 @@ async fn measure(rounds: usize) -> Result<String> {
     }
     writeln!(
         table,
-        "\nOf {} deletes a row, both sides in turn, after a warm-up. Alike is RFC 7592's `DELETE`, on connections that \
-         are kept, from a client on the same machine. The rest is not: oidc-provider keeps its clients in the memory of \
-         its one process, on one thread, answers through koa and writes nothing; deregister reads and writes each \
-         client, with the record of its deletion, through HTTP to an emulator of DynamoDB (SQLite in memory) in the \
-         same process, on two threads, and each request becomes an event of API Gateway first, and the function's \
-         answer a response.",
+        "\n{} deletes a row, both servers in turn, after a warm-up. Both serve RFC 7592's `DELETE`, on connections that \
+         stay open, to a client on the same machine. The rest differs:\n\n\
+         - oidc-provider keeps its clients in the memory of its one process. It has one thread, answers through koa and \
+         writes nothing.\n\
+         - deregister reads and writes each client, with the record of its deletion, through HTTP. Its database is an \
+         emulator of DynamoDB (SQLite in memory) in the same process, on two threads. Each request becomes an event of \
+         API Gateway, and the function's answer becomes a response.",
         rounds * ROUND
     )?;
     Ok(table)
 }
 
-/// Installs the peer, and says by which Node.js it is run.
+/// Installs the peer. Returns the version of Node.js that runs it.
 async fn install() -> Result<String> {
     fs::create_dir_all(FOLDER)?;
     for (name, text) in FILES {
@@ -131,11 +130,11 @@ async fn install() -> Result<String> {
     output("node", &["--version"]).await
 }
 
-/// What a program prints in the peer's folder.
+/// Runs a program in the peer's folder. Returns what it prints.
 async fn output(program: &str, arguments: &[&str]) -> Result<String> {
     let mut command = Command::new(program);
     let run = command.args(arguments).current_dir(FOLDER).stdin(Stdio::null()).kill_on_drop(true).output();
-    let output = timeout(PATIENCE, run).await.map_err(|_| format!("{program} takes too long"))?;
+    let output = timeout(TIMEOUT, run).await.map_err(|_| format!("{program} takes too long"))?;
     let output = output.map_err(|error| format!("{program}: {error}"))?;
     if output.status.success() {
         Ok(String::from_utf8(output.stdout)?.trim().to_owned())
@@ -147,25 +146,25 @@ async fn output(program: &str, arguments: &[&str]) -> Result<String> {
 /// A running server.
 struct Server {
     _process: Child,
-    /// Its host and port.
+    /// The host and the port.
     address: String,
 }
 
 impl Server {
-    /// Starts a server that prints its URL once it listens.
+    /// Starts a server that prints its URL as soon as it listens.
     async fn start(command: &mut Command) -> Result<Self> {
         let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = command.kill_on_drop(true).spawn()?;
         let mut stdout = BufReader::new(process.stdout.take().ok_or("no output")?);
         let mut url = String::new();
-        timeout(PATIENCE, stdout.read_line(&mut url)).await.map_err(|_| "a server takes too long to start")??;
+        timeout(TIMEOUT, stdout.read_line(&mut url)).await.map_err(|_| "a server takes too long to start")??;
         match url.trim().strip_prefix("http://") {
             Some(address) => Ok(Self { _process: process, address: address.to_owned() }),
             None => Err(String::from_utf8_lossy(&process.wait_with_output().await?.stderr).into()),
         }
     }
 
-    /// Registers clients for a round, by RFC 7591, and has a request for each to delete it.
+    /// Registers the clients of a round (RFC 7591). Returns a request for each that deletes it.
     async fn register(&self) -> Result<Vec<String>> {
         let client = legacy::Client::builder(TokioExecutor::new()).build_http::<Full<&[u8]>>();
         let metadata = br#"{
@@ -190,14 +189,14 @@ impl Server {
 /// The deletes of one side at one number of connections.
 #[derive(Default)]
 struct Deletes {
-    /// How many milliseconds each took.
+    /// The milliseconds of each delete.
     times: Vec<f64>,
-    /// How long they took together.
-    together: Duration,
+    /// The duration of all rounds.
+    duration: Duration,
 }
 
 impl Deletes {
-    /// Sends these requests, each connection its next one when it has the answer to the one before.
+    /// Sends these requests. Each connection sends its next request when it has the answer to the last one.
     async fn run(&mut self, to: &Server, requests: Vec<String>, connections: usize) -> Result<()> {
         let mut opened = Vec::new();
         for _ in 0..connections {
@@ -221,34 +220,34 @@ impl Deletes {
             });
         }
         let times = workers.join_all().await.into_iter().collect::<io::Result<Vec<_>>>()?;
-        self.together += begun.elapsed();
+        self.duration += begun.elapsed();
         self.times.extend(times.into_iter().flatten());
         Ok(())
     }
 
-    /// Adds them to the table.
+    /// Adds a row to the table.
     fn row(mut self, table: &mut String, server: &str, connections: usize) -> Result<()> {
         self.times.sort_by(f64::total_cmp);
         let at = |hundredths| self.times.get(self.times.len() * hundredths / 100).copied().unwrap_or(f64::NAN);
-        let rate = self.times.len() as f64 / self.together.as_secs_f64();
+        let rate = self.times.len() as f64 / self.duration.as_secs_f64();
         writeln!(table, "| {server} | {connections} | {rate:.0} | {:.2} ms | {:.2} ms |", at(50), at(99))?;
         Ok(())
     }
 }
 
-/// The request to delete the client at `path`, as it goes over the wire: written out, so that the measurement has little
-/// of its own to do.
+/// The bytes of the request to delete the client at `path`. They are written out, so that the measurement itself costs
+/// little.
 fn request(host: &str, path: &str, token: &str) -> String {
     format!("DELETE {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {token}\r\n\r\n")
 }
 
-/// Sends a request and reads the answer, which must be 204 and ends with its head then.
+/// Sends a request and reads the answer. It must be 204, and so ends with its header.
 async fn delete(connection: &mut BufReader<TcpStream>, request: &str) -> io::Result<()> {
     connection.write_all(request.as_bytes()).await?;
     let mut line = String::new();
     connection.read_line(&mut line).await?;
     if !line.starts_with("HTTP/1.1 204 ") {
-        return Err(io::Error::other(format!("{:?} is answered {line:?}", request.lines().next())));
+        return Err(io::Error::other(format!("the answer to {:?} is {line:?}", request.lines().next())));
     }
     while line != "\r\n" {
         line.clear();

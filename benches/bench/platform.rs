@@ -1,4 +1,4 @@
-//! Lambda's part: execution environments, each a process behind a Runtime API of its own.
+//! Execution environments, as on Lambda: each is a process with a Runtime API of its own.
 
 use axum::{
     Router,
@@ -23,39 +23,39 @@ use tokio::{
     time::Instant,
 };
 
-/// How long anything here may take before it counts as broken.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// The time limit of a start, an answer and an end.
+const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// What the Runtime API hears from a process.
-enum Heard {
-    /// It asks for its next event.
+/// A request of the process to the Runtime API.
+enum Request {
+    /// The process asks for its next event.
     Next(Instant),
-    /// It has answered one.
+    /// The process has answered an event.
     Answer(Instant, Bytes),
 }
 
 struct Api {
-    heard: mpsc::UnboundedSender<Heard>,
+    requests: mpsc::UnboundedSender<Request>,
     events: Mutex<mpsc::UnboundedReceiver<String>>,
 }
 
 /// A running process, ready for events.
 pub(crate) struct Environment {
     process: Child,
-    heard: mpsc::UnboundedReceiver<Heard>,
+    requests: mpsc::UnboundedReceiver<Request>,
     events: mpsc::UnboundedSender<String>,
-    /// From the start of the process to its first request for work.
+    /// The time from the start of the process to its first request for an event.
     pub(crate) start: Duration,
 }
 
 impl Environment {
-    /// Starts `program` with these variables and nothing else in its environment.
+    /// Starts `program` with these environment variables and those of Lambda.
     pub(crate) async fn start(program: &[&File], variables: &[(&str, &str)]) -> Result<Self, Box<dyn Error>> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?.to_string();
-        let (heard_by, mut heard) = mpsc::unbounded_channel();
+        let (sender, mut requests) = mpsc::unbounded_channel();
         let (events, waiting) = mpsc::unbounded_channel();
-        let api = Arc::new(Api { heard: heard_by, events: Mutex::new(waiting) });
+        let api = Arc::new(Api { requests: sender, events: Mutex::new(waiting) });
         let router = Router::new()
             .route("/2018-06-01/runtime/invocation/next", get(next))
             .route("/2018-06-01/runtime/invocation/{id}/{end}", post(ended))
@@ -78,51 +78,51 @@ impl Environment {
             .stdout(Stdio::null())
             .kill_on_drop(true)
             .spawn()?;
-        match tokio::time::timeout(PATIENCE, heard.recv()).await? {
-            Some(Heard::Next(at)) => Ok(Self { process, heard, events, start: at - begun }),
+        match tokio::time::timeout(TIMEOUT, requests.recv()).await? {
+            Some(Request::Next(at)) => Ok(Self { process, requests, events, start: at - begun }),
             _ => Err("the process answered before it was asked".into()),
         }
     }
 
-    /// Hands the process an event, and takes its answer and the time that it took.
+    /// Sends the process an event. Returns the time until the answer, and the answer.
     pub(crate) async fn invoke(&mut self, event: String) -> Result<(Duration, Value), Box<dyn Error>> {
         let begun = Instant::now();
         self.events.send(event)?;
         let answer = loop {
-            match tokio::time::timeout(PATIENCE, self.heard.recv()).await? {
-                Some(Heard::Answer(at, body)) => break (at - begun, serde_json::from_slice(&body)?),
-                Some(Heard::Next(_)) => {}
+            match tokio::time::timeout(TIMEOUT, self.requests.recv()).await? {
+                Some(Request::Answer(at, body)) => break (at - begun, serde_json::from_slice(&body)?),
+                Some(Request::Next(_)) => {}
                 None => return Err("the process is gone".into()),
             }
         };
         Ok(answer)
     }
 
-    /// The most memory that the process has had resident, in kilobytes.
+    /// The peak of the process's resident memory, in kilobytes.
     pub(crate) fn peak_memory(&self) -> Result<u64, Box<dyn Error>> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id().ok_or("it has ended")?))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
         Ok(line.trim().trim_end_matches(" kB").parse()?)
     }
 
-    /// Asks the process to end, and waits until it has.
+    /// Asks the process to end, and waits for its end.
     pub(crate) async fn terminate(mut self) -> Result<(), Box<dyn Error>> {
         let id = self.process.id().ok_or("it has ended")?.to_string();
         Command::new("kill").arg(id).status().await?;
-        tokio::time::timeout(PATIENCE, self.process.wait()).await??;
+        tokio::time::timeout(TIMEOUT, self.process.wait()).await??;
         Ok(())
     }
 
-    /// Ends the process.
+    /// Kills the process.
     pub(crate) async fn end(mut self) -> Result<(), Box<dyn Error>> {
         self.process.kill().await?;
         Ok(())
     }
 }
 
-/// Hands out the next event, with the headers of the platform.
+/// Answers with the next event and the platform's headers.
 async fn next(State(api): State<Arc<Api>>) -> Response {
-    let _ = api.heard.send(Heard::Next(Instant::now()));
+    let _ = api.requests.send(Request::Next(Instant::now()));
     let event = api.events.lock().await.recv().await.unwrap_or_default();
     let deadline = crate::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default() + Duration::from_secs(10);
     let id = format!("{:032x}", deadline.as_nanos());
@@ -135,5 +135,5 @@ async fn next(State(api): State<Arc<Api>>) -> Response {
 }
 
 async fn ended(State(api): State<Arc<Api>>, Path((_, _end)): Path<(String, String)>, body: Bytes) {
-    let _ = api.heard.send(Heard::Answer(Instant::now(), body));
+    let _ = api.requests.send(Request::Answer(Instant::now(), body));
 }

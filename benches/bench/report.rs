@@ -1,4 +1,4 @@
-//! What was measured, as a table, as JSON and as a picture.
+//! The measurements as a table, as JSON and as a picture.
 
 use serde::Serialize;
 use std::fmt::Write;
@@ -6,22 +6,22 @@ use std::fmt::Write;
 /// Measurements of one thing.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Sample {
-    /// What was measured.
+    /// What is measured.
     pub(crate) name: String,
     /// The unit, such as `ms`.
     pub(crate) unit: &'static str,
-    /// The middle one.
+    /// The middle value.
     pub(crate) median: f64,
-    /// The one that a tenth lies below.
+    /// The 10th percentile.
     pub(crate) p10: f64,
-    /// The one that a tenth lies above.
+    /// The 90th percentile.
     pub(crate) p90: f64,
-    /// How many there were.
+    /// How many values there are.
     pub(crate) count: usize,
 }
 
 impl Sample {
-    /// Sums up measurements.
+    /// Summarizes measurements.
     pub(crate) fn of(name: &str, unit: &'static str, mut values: Vec<f64>) -> Self {
         values.sort_by(f64::total_cmp);
         let at =
@@ -30,18 +30,18 @@ impl Sample {
     }
 }
 
-/// A row: one thing beside what it is measured by.
+/// A figure beside the one that it is compared with.
 #[derive(Debug, Serialize)]
 pub(crate) struct Row {
-    /// The figure's name.
+    /// The name of the figure.
     pub(crate) figure: &'static str,
-    /// The function's.
+    /// The function's figure.
     pub(crate) ours: Sample,
-    /// What it is compared with.
+    /// The figure that it is compared with.
     pub(crate) beside: Sample,
     /// The ratio of the medians.
     pub(crate) ratio: f64,
-    /// The ratio to reach, where there is one.
+    /// The target for the ratio, if there is one.
     pub(crate) to_reach: Option<f64>,
 }
 
@@ -73,7 +73,7 @@ fn cell(Sample { name, unit, median, p10, p90, count }: &Sample) -> String {
     }
 }
 
-/// The ratios as a bar chart in SVG: a bar a row, a mark at what is to be reached.
+/// The ratios as a bar chart in SVG, with a bar for each row and a mark at its target.
 pub(crate) fn picture(rows: &[Row]) -> String {
     const WIDTH: f64 = 760.0;
     const LABEL: f64 = 330.0;

@@ -1,8 +1,10 @@
-//! Whether time tells a caller more than the answer does: requests that get the same answer for different reasons, in
-//! random order, compared by Welch's t-test, as dudect does.
+//! Whether the time of an answer tells a caller more than the answer itself.
+//!
+//! Requests that get the same answer for different reasons are sent in random order. Welch's t-test compares their times,
+//! as in dudect.
 
-use crate::{Result, context, database::Database, event, milliseconds, now, realm, sample};
-use deregister::{functions::Delete, http::event::Event};
+use crate::{Result, context, database::Database, event, function, milliseconds, sample};
+use deregister::http::event::Event;
 use lambda_http::LambdaEvent;
 use std::{
     fmt::Write,
@@ -10,17 +12,17 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// What |t| is called a difference, by dudect.
-const DIFFERENT: f64 = 4.5;
+/// dudect reports a difference if |t| is above this.
+const MAX_T: f64 = 4.5;
 
-/// Requests that a caller must not be able to tell apart: the door, and each reason with its event.
+/// Requests that a caller must not be able to distinguish: the answer, and each reason with its event.
 fn indistinguishable() -> Vec<(&'static str, Vec<(&'static str, String)>)> {
     let configuration = |id: &str, secret: &str| {
         let authorization = basic(id, secret);
         event(sample::TARGET).replace(&basic(sample::OWNER.0, sample::OWNER.1), &authorization)
     };
     let registration = |id: &str| {
-        let event = include_str!("../../events/registration-deleted.2.0.json");
+        let event = include_str!("../../events/registration/deleted.json");
         event.replace(sample::RFC_CLIENT.0, id).replace(sample::RFC_CLIENT.1, "reg-00000000-wrong.000000")
     };
     let unknown = "0".repeat(sample::OWNER.0.len());
@@ -53,13 +55,13 @@ fn indistinguishable() -> Vec<(&'static str, Vec<(&'static str, String)>)> {
     ]
 }
 
-/// A Markdown table of the differences in time, each beside the first reason.
+/// Compares the times. Returns a Markdown table, with each reason beside the first one.
 pub(crate) async fn compare(requests: usize) -> Result<String> {
     let database = Database::start().await?;
-    let function = Delete::new(database.store.clone(), realm()?, now);
+    let function = function(database.store.clone())?;
     let mut table =
         String::from("| answer | reason | median | beside | differs by | Welch's t |\n|---|---|---|---|---|---|\n");
-    for (door, classes) in indistinguishable() {
+    for (answer, classes) in indistinguishable() {
         let mut times = vec![Vec::new(); classes.len()];
         let random = RandomState::new();
         for n in 0..requests * classes.len() {
@@ -74,11 +76,11 @@ pub(crate) async fn compare(requests: usize) -> Result<String> {
         let Some((first, beside)) = samples.next() else { continue };
         for (reason, times) in samples {
             let t = times.welch(&beside);
-            let verdict = if t.abs() > DIFFERENT { " **different**" } else { "" };
+            let verdict = if t.abs() > MAX_T { " **different**" } else { "" };
             let differs = times.median - beside.median;
             writeln!(
                 table,
-                "| {door} | {reason} | {:.0} µs | {first}: {:.0} µs | {differs:+.0} µs | {t:.1}{verdict} |",
+                "| {answer} | {reason} | {:.0} µs | {first}: {:.0} µs | {differs:+.0} µs | {t:.1}{verdict} |",
                 times.median, beside.median
             )?;
         }
@@ -86,7 +88,7 @@ pub(crate) async fn compare(requests: usize) -> Result<String> {
     Ok(table)
 }
 
-/// Times of one class, without the slowest tenth, in which the machine is heard more than the function.
+/// The times of one reason, without the slowest tenth: it says more about the machine than about the function.
 struct Times {
     median: f64,
     mean: f64,

@@ -1,8 +1,8 @@
-//! What stands behind the doors: a table of grants, the cascade on the clients table's stream, and the sweep.
+//! The background functions: the cascade on the clients table's stream, with a grants table, and the sweep.
 //!
-//! On AWS the stream has many shards, Lambda reads them, and a record that nobody could handle ends in a queue. Here it
-//! is one shard, which this process polls, from the moment on that it begins to; and what fails is handed over again,
-//! with all that was read with it, until it succeeds. What it reads are Lambda's records, but for `eventSourceARN`.
+//! On AWS, Lambda reads the stream's many shards, and sends records that fail for long to a queue. Here the stream has one
+//! shard, and this process polls it, beginning with the next change. A batch with a failed record is delivered again until
+//! it succeeds. The records are those of Lambda, without `eventSourceARN`.
 
 use crate::{
     front::invocation,
@@ -24,12 +24,12 @@ use std::time::{Duration, SystemTime};
 pub(crate) type Cascade = functions::Cascade<ClientsTable, GrantsTable>;
 pub(crate) type Sweep = functions::Sweep<ClientsTable, GrantsTable>;
 
-/// The table of grants.
+/// The grants table.
 pub(crate) const GRANTS: &str = "grants";
-/// The attribute that says when a grant ends.
+/// The attribute with the end of a grant.
 const EXPIRES_AT: &str = "expires_at";
 
-/// The sample grants: whose, which, and in how many hours it ends.
+/// The sample grants: the client, the id of the grant, and the hours until its end.
 const SAMPLES: [(&str, &str, u64); 5] = [
     (RFC_CLIENT.0, "consent", 365 * 24),
     (RFC_CLIENT.0, "refresh-token-1", 30 * 24),
@@ -38,22 +38,22 @@ const SAMPLES: [(&str, &str, u64); 5] = [
     (IDLE_CLIENT, "consent", 365 * 24),
 ];
 
-/// The time that an invocation of the cascade and of the sweep has.
+/// The time-out of an invocation.
 const TIMEOUT: Duration = Duration::from_mins(1);
-/// How often the stream is read: as often as Lambda does.
-const BETWEEN_POLLS: Duration = Duration::from_millis(250);
-/// How often the sweep runs.
-const BETWEEN_SWEEPS: Duration = Duration::from_mins(1);
+/// The time between two reads of the stream. Lambda polls as often.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// The time between two runs of the sweep.
+const SWEEP_INTERVAL: Duration = Duration::from_mins(1);
 
-/// All of it, for the transcript.
+/// What the transcript needs of the background functions.
 pub(crate) struct Background {
     pub(crate) grants: GrantsTable,
     pub(crate) trigger: Trigger,
     pub(crate) sweep: Sweep,
 }
 
-/// The table of grants, as an authorization server might have it. If it is not there it is created, with the samples or
-/// without.
+/// Opens the grants table, as an authorization server might have it. If there is none, creates one, with or without the
+/// samples.
 pub(crate) async fn open_grants(
     database: &Database,
     config: config::Builder,
@@ -92,7 +92,7 @@ fn write_grants(database: &Database) -> Result<(), Error> {
     Ok(())
 }
 
-/// What triggers the cascade: the clients table's stream, read as the template has Lambda read it.
+/// The trigger of the cascade: it reads the clients table's stream as `template.yaml` configures Lambda.
 pub(crate) struct Trigger {
     database: Database,
     cascade: Cascade,
@@ -100,7 +100,7 @@ pub(crate) struct Trigger {
 }
 
 impl Trigger {
-    /// Switches the stream on, where it is off, and begins with the next change of the table.
+    /// Switches the stream on if it is off. The first record will be the next change of the table.
     pub(crate) fn new(database: Database, store: ClientsTable, grants: GrantsTable) -> Result<Self, Error> {
         let table = store.name().to_owned();
         let stream = || -> Result<_, Error> {
@@ -128,8 +128,8 @@ impl Trigger {
         })
     }
 
-    /// Hands the deletions since the last time to the cascade, as one batch. Whether it has handled all of them; else
-    /// they are handed over again the next time.
+    /// Invokes the cascade with the new deletions, as one batch. Returns whether it is done with all of them. If not, the
+    /// next call delivers them again.
     pub(crate) async fn pull(&mut self) -> Result<bool, Error> {
         let request = GetRecordsRequest { shard_iterator: self.position.clone(), limit: None };
         let page = self.database.get_records(request)?;
@@ -137,8 +137,8 @@ impl Trigger {
         records.retain(is_deletion);
         if !records.is_empty() {
             let batch = serde_json::from_value(json!({ "Records": records }))?;
-            let failures = self.cascade.call(LambdaEvent::new(batch, invocation(TIMEOUT))).await?;
-            if !failures.batch_item_failures.is_empty() {
+            let response = self.cascade.call(LambdaEvent::new(batch, invocation(TIMEOUT))).await?;
+            if !response.batch_item_failures.is_empty() {
                 return Ok(false);
             }
         }
@@ -146,9 +146,9 @@ impl Trigger {
         Ok(true)
     }
 
-    /// Polls the stream for ever.
+    /// Polls the stream until the process ends.
     pub(crate) async fn run(mut self) {
-        let mut polls = tokio::time::interval(BETWEEN_POLLS);
+        let mut polls = tokio::time::interval(POLL_INTERVAL);
         loop {
             polls.tick().await;
             if let Err(error) = self.pull().await {
@@ -158,21 +158,21 @@ impl Trigger {
     }
 }
 
-/// The filter of the event source mapping: a live client became a tombstone.
+/// The filter of the event source in `template.yaml`: a live client became a tombstone.
 fn is_deletion(record: &Value) -> bool {
     record.get("eventName").is_some_and(|name| name == "MODIFY")
         && record.pointer("/dynamodb/OldImage/client").is_some()
         && record.pointer("/dynamodb/NewImage/deleted").is_some()
 }
 
-/// Makes one run of the sweep.
+/// Runs the sweep once.
 pub(crate) async fn sweep_once(sweep: &Sweep) -> Result<Report, Fault> {
     sweep.call(LambdaEvent::new(IgnoredAny, invocation(TIMEOUT))).await
 }
 
-/// Sweeps for ever. How a run ended, its line in the log says.
+/// Runs the sweep until the process ends. The log has the report of each run.
 pub(crate) async fn sweep_on_schedule(sweep: Sweep) {
-    let mut schedule = tokio::time::interval(BETWEEN_SWEEPS);
+    let mut schedule = tokio::time::interval(SWEEP_INTERVAL);
     loop {
         schedule.tick().await;
         let _ = sweep_once(&sweep).await;

@@ -1,17 +1,17 @@
-//! The HTTP front: it does what API Gateway's HTTP API does. Each request becomes an event of payload 2.0, which goes
-//! through the function's public parser; what the function hands back becomes the response.
+//! The HTTP front, in place of API Gateway's HTTP API. It makes an event of each request, hands the event to the function's
+//! public parser, and makes a response of the function's answer.
 
+use crate::envelope::{self, Sender};
 use axum::{
     Router,
     body::{Body, to_bytes},
     extract::{ConnectInfo, Request},
-    http::{HeaderMap, StatusCode},
+    http::{HeaderName, HeaderValue, StatusCode},
     response::Response,
 };
-use base64::{Engine, prelude::BASE64_STANDARD};
 use deregister::{dynamodb::ClientsTable, functions::Delete};
 use lambda_http::{LambdaEvent, lambda_runtime::Context};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use std::{
     error::Error,
     io,
@@ -24,9 +24,9 @@ use std::{
 };
 use tokio::net::TcpListener;
 
-/// API Gateway's own limit for a body, in bytes.
+/// API Gateway's limit for a body, in bytes.
 const MAX_BODY: usize = 10 * 1024 * 1024;
-/// The time that an answer may take.
+/// The time-out of an invocation.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Answers every request on `listener` with the function.
@@ -55,45 +55,25 @@ async fn answer(
     response(&serde_json::to_value(answer)?)
 }
 
-/// The event of payload 2.0.
+/// The event, as an HTTP API makes it.
 async fn event(peer: SocketAddr, request: Request) -> Result<Value, Box<dyn Error>> {
     let (parts, body) = request.into_parts();
-    let bytes = to_bytes(body, MAX_BODY).await?;
-    let (body, is_base64) = match String::from_utf8(bytes.to_vec()) {
-        Ok(text) => (text, false),
-        Err(binary) => (BASE64_STANDARD.encode(binary.as_bytes()), true),
+    let line = |(name, value): (&HeaderName, &HeaderValue)| {
+        (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
     };
-    Ok(json!({
-        "version": "2.0",
-        "routeKey": "$default",
-        "rawPath": parts.uri.path(),
-        "rawQueryString": parts.uri.query().unwrap_or_default(),
-        "headers": joined(&parts.headers),
-        "requestContext": {
-            "stage": "$default",
-            "http": {
-                "method": parts.method.as_str(),
-                "path": parts.uri.path(),
-                "protocol": format!("{:?}", parts.version),
-                "sourceIp": peer.ip().to_string(),
-            },
-        },
-        "body": if body.is_empty() { Value::Null } else { Value::String(body) },
-        "isBase64Encoded": is_base64,
-    }))
+    let request = envelope::Request {
+        method: parts.method.to_string(),
+        path: parts.uri.path().to_owned(),
+        query: parts.uri.query().unwrap_or_default().to_owned(),
+        headers: parts.headers.iter().map(line).collect(),
+        body: to_bytes(body, MAX_BODY).await?.to_vec(),
+        source_ip: peer.ip().to_string(),
+        stage: None,
+    };
+    Ok(request.payload_2(Sender::Gateway))
 }
 
-/// The header fields; field lines of one name are joined with commas.
-fn joined(headers: &HeaderMap) -> Map<String, Value> {
-    let lines = |name| {
-        let values = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
-        values.collect::<Vec<_>>().join(",")
-    };
-    headers.keys().map(|name| (name.to_string(), Value::String(lines(name)))).collect()
-}
-
-/// The context of a new invocation, which has this much time. Its id is unique across runs too, since a run may keep
-/// its data.
+/// The context of a new invocation with this time-out. Its id is unique across runs, because a run may keep its data.
 pub(crate) fn invocation(timeout: Duration) -> Context {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let since_epoch = super::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

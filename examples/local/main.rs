@@ -1,10 +1,12 @@
-//! The whole system on one machine: the embedded DynamoDB, the function, and an HTTP front in place of API Gateway; and
-//! what stands behind the doors, the cascade and the sweep.
+//! The whole system on one machine: an embedded DynamoDB, an HTTP front in place of API Gateway, the function, the cascade
+//! and the sweep.
 //!
-//! `cargo run --example local` serves until Ctrl-C; `cargo run --example local -- --demo` exits after the transcript,
-//! with 0 only if every answer was what the contract says.
+//! `cargo run --example local` serves until Ctrl-C. `cargo run --example local -- --demo` exits after the transcript, with
+//! 0 only if every answer was as the contract says.
 
 mod background;
+#[expect(dead_code, reason = "the tests use the rest")]
+mod envelope;
 mod front;
 #[expect(dead_code, reason = "the tests and the benchmark use the rest")]
 mod sample;
@@ -37,10 +39,10 @@ use tokio::net::TcpListener;
 #[derive(Parser)]
 #[command(name = "local", after_help = NOTES)]
 struct Options {
-    /// The port of the HTTP front; 0 for any free one
+    /// The port of the HTTP front. 0: any free port
     #[arg(long, default_value_t = 9000)]
     port: u16,
-    /// The port of the database; 0 for any free one
+    /// The port of the database. 0: any free port
     #[arg(long, default_value_t = 8000)]
     database_port: u16,
     /// Keep the data in this file instead of in memory
@@ -52,7 +54,7 @@ struct Options {
     /// Exit after the transcript
     #[arg(long, conflicts_with = "empty")]
     demo: bool,
-    /// Keep a table named grants too, and clear it of what deleted clients hold
+    /// Keep a table named grants, and remove the grants of deleted clients from it
     #[arg(long, conflicts_with = "demo")]
     grants: bool,
     /// Sweep idle clients, now and every minute
@@ -60,15 +62,15 @@ struct Options {
     sweep: Option<Mode>,
 }
 
-/// What the help says at its end.
+/// The end of the help.
 const NOTES: &str = "\
-The transcript shows the cascade and the sweep once. With --grants or --sweep they go on for as long as the run, and the
-log of all functions is written to the standard output.
+The transcript shows the cascade and the sweep once. With --grants or --sweep they run until the end, and the log of all
+functions is written to the standard output.
 
---grants: unlike on AWS the cascade runs in this process, and the table's stream has one shard, which is polled from the
-start of the run on. What fails is handed over again until it succeeds: there is no queue for it.
---sweep: how long clients may be idle is set by SWEEP_UNUSED_HOURS and SWEEP_IDLE_DAYS, as on AWS. Without --grants
-clients are swept whatever was issued to them.";
+--grants: The cascade runs in this process. It reads the table's stream from the start of the run. A record that fails is
+delivered again until it succeeds. On AWS, the stream has many shards, and such a record goes to a queue.
+--sweep: SWEEP_UNUSED_HOURS and SWEEP_IDLE_DAYS set how long clients may be idle, as on AWS. Without --grants, the sweep
+deletes idle clients that have grants too.";
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
 enum Mode {
@@ -109,12 +111,9 @@ async fn run(options: &Options) -> Result<ExitCode, Error> {
         front_listener,
         Delete::new(store.clone(), endpoints.realm, now, Environment::default()),
     ));
-    let sweep = |grants, settings| Sweep {
-        store: store.clone(),
-        grants,
-        settings,
-        clock: now,
-        environment: Environment::default(),
+    let sweep = |grants, settings| {
+        let (store, environment) = (store.clone(), Environment::default());
+        Sweep { store, grants, settings, clock: now, environment }
     };
 
     let is_new = store.create_table().await? == Creation::Done;
@@ -123,17 +122,17 @@ async fn run(options: &Options) -> Result<ExitCode, Error> {
         sample::write(&store, now()).await?;
         let grants = background::open_grants(&database, config.clone(), true).await?;
         let trigger = Trigger::new(database.clone(), store.clone(), grants.clone())?;
-        // The samples are made for the defaults.
+        // The idle sample clients are due by the default settings.
         let sweep = sweep(Some(grants.clone()), settings::Sweep::read(|_| None)?);
         as_promised = transcript::play(&front_url, &store, Background { grants, trigger, sweep }, now()).await?;
-        // The transcript has deleted some of the samples: they are put back for whoever comes next.
+        // The transcript has deleted some samples. Write them again, so that they can be used.
         for table in [store.name(), background::GRANTS] {
             client.delete_table().table_name(table).send().await?;
         }
         store.create_table().await?;
         sample::write(&store, now()).await?;
     } else if options.demo {
-        return Err("the transcript needs new data, and the file given with --data has some already".into());
+        return Err("the transcript needs an empty database, and the file of --data has data".into());
     }
     let grants =
         if options.grants { Some(background::open_grants(&database, config, !options.empty).await?) } else { None };
@@ -145,7 +144,7 @@ async fn run(options: &Options) -> Result<ExitCode, Error> {
     if !options.demo {
         println!("serving the table {} until Ctrl-C", store.name());
         if options.grants || options.sweep.is_some() {
-            // What these two do is told there alone.
+            // Only the log shows what these two do.
             telemetry::install(variable("AWS_LAMBDA_LOG_LEVEL").as_deref(), now);
         }
         trigger.map(|trigger| tokio::spawn(trigger.run()));
@@ -158,7 +157,7 @@ async fn run(options: &Options) -> Result<ExitCode, Error> {
     Ok(if as_promised { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// A listener on the loopback interface, and its address.
+/// Listens on the loopback interface. Returns the listener and its URL.
 async fn listen(what: &str, port: u16, option: &str) -> Result<(TcpListener, String), String> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(|error| {
         format!("the {what} cannot listen on 127.0.0.1:{port} ({error}); choose another port with {option}")
@@ -167,7 +166,7 @@ async fn listen(what: &str, port: u16, option: &str) -> Result<(TcpListener, Str
     Ok((listener, format!("http://{address}")))
 }
 
-/// The SDK's configuration for the embedded database, whatever the environment says.
+/// The SDK's configuration for the embedded database. It reads no environment variable.
 fn config(endpoint: &str) -> Result<config::Builder, rustls::Error> {
     Ok(Config::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
@@ -177,7 +176,7 @@ fn config(endpoint: &str) -> Result<config::Builder, rustls::Error> {
         .credentials_provider(Credentials::new("local", "local", None, None, "local")))
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place where the local run is given its clock")]
+#[expect(clippy::disallowed_methods, reason = "the local run gets its clock here, and only here")]
 fn now() -> SystemTime {
     SystemTime::now()
 }

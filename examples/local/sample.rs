@@ -1,6 +1,6 @@
-//! The sample data: what the vendors' and the RFC's own examples name, and a neighbour for each rule.
+//! The sample data: the clients of the vendors' and the RFC's own examples, and a client for each rule.
 //!
-//! The secrets and tokens are published samples or made up in their likeness. They open nothing but a local run.
+//! The secrets and tokens are published samples, or made up in the same form. They are valid only in a local run.
 
 use deregister::{
     dynamodb::{ClientsTable, admin::Creation},
@@ -20,13 +20,13 @@ pub const OTHER_APPLICATION: &str = "yxwvutsrqpnmkjhgfedcba9876";
 
 /// The owner whose credentials the sample call carries.
 pub const OWNER: (&str, &str) = ("sgnyvus6pc4jm7khr2neq5gs89gbr2eq", "wt4c3un9wkkcfvyknqx44ync476afs68");
-/// A secret of the same owner that has been rotated out.
+/// An expired secret of the same owner.
 pub const OWNERS_OLD_SECRET: &str = "y7n2xq4kz9c3vb8mt6ha5wrd2fgje4su";
-/// An owner who may call from the documentation network 198.51.100.0/24 alone.
+/// An owner with an allow list: it can call only from the documentation network 198.51.100.0/24.
 pub const OWNER_ELSEWHERE: (&str, &str) = ("2e5nqg8rh7c4u9vy6wk3xmz8tbajsfdp", "k8v3n6xz2yqc9t5mwr7hb4ajgf2sedup");
-/// A client of the same application that is no owner.
+/// A client of the same application that is not an owner.
 pub const DIRECT_ACCESS: (&str, &str) = ("4gk9s2myh8xq7vzt3bnc6wrfa5jdupe2", "q5w8e2r9t4y7u3pa6sd8fg2hj5kzx9cv");
-/// An owner who has been deleted.
+/// A deleted owner.
 pub const DELETED_OWNER: (&str, &str) = ("7pdu2wrfza5js8myt4gk9hxq3vbnc6ee", "z8x5c2vb9nm4a7sd3fg6hj8kq2we5rt9");
 
 /// The client that the sample call deletes.
@@ -38,7 +38,7 @@ pub const TARGET_ELSEWHERE: &str = "m3ur8xt5kq2zv7hcy9nw4bg6asdfjpe8";
 
 /// The service of the Authlete API's sample.
 pub const SERVICE: &str = "715948317";
-/// Another service of the same organization, which wants to be told UNAUTHORIZED.
+/// Another service of the same organization, with `unauthorizedOnClientConfigSupported`.
 pub const STRICT_SERVICE: &str = "715948318";
 /// Another service of the same organization, without dynamic registration.
 pub const CLOSED_SERVICE: &str = "715948319";
@@ -60,7 +60,7 @@ pub const EXPIRED_TOKEN: &str = "sat_0aB3cD6eF9gH2jK5lM8nP1qR4sT7uV0w";
 pub const CLIENT: (&str, &str) = ("1140735077", "rat_T5yU8iO2pA6sD9fG3hJ7kL1zX4cV0bNm");
 /// A client of [`SERVICE`] that did not register itself.
 pub const STATIC_CLIENT: (&str, &str) = ("1140735078", "rat_Q1wE4rT7yU0iO3pA6sD9fG2hJ5kL8zXc");
-/// A client of [`SERVICE`] that has no registration access token.
+/// A client of [`SERVICE`] without a registration access token.
 pub const TOKENLESS_CLIENT: &str = "1140735079";
 /// A client of [`SERVICE`] that is protected from deletion.
 pub const PROTECTED_CLIENT: (&str, &str) = ("1140735080", "rat_V9bN2mQ5wE8rT1yU4iO7pA0sD3fG6hJk");
@@ -70,18 +70,19 @@ pub const STRICT_CLIENT: (&str, &str) = ("2251846188", "rat_L4zX7cV0bN3mQ6wE9rT2
 pub const CLOSED_CLIENT: (&str, &str) = ("2251846189", "rat_G2hJ5kL8zX1cV4bN7mQ0wE3rT6yU9iOp");
 /// The client of RFC 7592's own examples, with its registration access token.
 pub const RFC_CLIENT: (&str, &str) = ("s6BhdRkqt3", "reg-23410913-abewfq.123483");
-/// A client of [`SERVICE`] that registered itself two days ago, and was never used.
+/// A client of [`SERVICE`] that registered itself two days ago and was never used.
 pub const UNUSED_CLIENT: &str = "1140735081";
 /// A client of [`SERVICE`] that was last used a hundred days ago.
 pub const IDLE_CLIENT: &str = "1140735082";
 
-/// The version at which every sample client is.
+/// The version of every sample client.
 pub const VERSION: Version = Version(3);
 
-/// Writes the sample data. `now` is what the secret and the token that have expired are dated by, and the idle clients.
+/// Writes the sample data. The expired secret, the expired token and the idle clients are dated relative to `now`. An item
+/// that exists stays as it is.
 ///
 /// # Errors
-/// The [`Fault`] of the first write that fails. What is there already is left as it is.
+/// The [`Fault`] of the first write that fails.
 pub async fn write(store: &ClientsTable, now: SystemTime) -> Result<(), Fault> {
     let yesterday = Some(now - Duration::from_hours(24));
     let owner = |credentials: (&str, &str)| api(APPLICATION, &["owner"], credentials.1);
@@ -187,7 +188,7 @@ fn oauth(service: &str, token: Option<&str>) -> OAuthClient {
     OAuthClient {
         service_id: id(service),
         dynamic: true,
-        registration_token_digest: token.map(|token| Digest::of(token)),
+        registration_token_digest: token.map(Digest::of),
         metadata: Metadata {
             client_name: Some("My Test Client".to_owned()),
             redirect_uris: Some(vec!["https://example.com/callback".to_owned()]),

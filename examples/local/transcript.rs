@@ -1,5 +1,5 @@
-//! The transcript: the vendors' own requests, what was answered, and whether that is what the contract says; and what
-//! comes after a deletion.
+//! The transcript: the vendors' own requests, each with its answer, and whether the answer is as the contract says. Then
+//! the revocation check, the cascade, a restoration and the sweep.
 
 use crate::{
     background::{self, Background, Sweep},
@@ -29,7 +29,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// One request, and the answer that the contract promises.
+/// A request, and the answer that the contract promises.
 struct Step {
     title: &'static str,
     method: &'static str,
@@ -40,9 +40,9 @@ struct Step {
     promise: Promise,
 }
 
-/// What the body must be.
+/// The body that the contract promises.
 enum Promise {
-    /// There is none.
+    /// No body.
     Nothing,
     /// This JSON.
     Exactly(Value),
@@ -50,9 +50,8 @@ enum Promise {
     With(Value),
 }
 
-/// Plays every step against the front at `url`, prints it, and says whether all were as promised. Then the cascade
-/// removes what was issued to a client that has deleted itself; an operator restores the client, at the time `now`, and
-/// it plays its own step again; and idle clients are swept.
+/// Plays and prints the transcript against the front at `url`. Returns whether everything was as promised. `now` is the
+/// time of the restoration.
 pub(crate) async fn play(
     url: &str,
     store: &ClientsTable,
@@ -64,60 +63,55 @@ pub(crate) async fn play(
         as_promised &= step.play(url).await?;
     }
     as_promised &= cascade(store, &mut background, now).await?;
-    println!("\n# an operator undoes the deletion\n$ deregisterctl client restore {}", RFC_CLIENT.0);
+    println!("\n# an operator restores the client\n$ deregisterctl client restore {}", RFC_CLIENT.0);
     let id = id(RFC_CLIENT.0)?;
     let restored = store.restore(&id, &Restoration { at: now, by: "operator#demo".to_owned() }).await?;
     as_promised &= matches!(restored, RestoreOutcome::Done(_));
     let status = store.client_status(&id).await?;
     as_promised &= see("the client", words(&status), "live");
-    as_promised &= see("a token of before the deletion", verdict(&status, now), "refused");
-    as_promised &= see("a token of an hour later", verdict(&status, now + Duration::from_hours(1)), "honoured");
+    as_promised &= see("a token from before the deletion", verdict(&status, now), "refused");
+    as_promised &= see("a token from an hour later", verdict(&status, now + Duration::from_hours(1)), "accepted");
     as_promised &=
-        registration("and its registration access token is good again", 204, Promise::Nothing).play(url).await?;
+        registration("its registration access token is valid again", 204, Promise::Nothing).play(url).await?;
     as_promised &= sweep(store, &background.sweep).await?;
-    println!();
-    println!(
-        "{}",
-        if as_promised { "every answer was as the contract says" } else { "NOT every answer was as the contract says" }
-    );
+    println!("\n{} answer was as the contract says", if as_promised { "every" } else { "NOT every" });
     Ok(as_promised)
 }
 
-/// An authorization server looks at a client that has deleted itself, before the cascade and after.
+/// The revocation check and the grants of a client that has deleted itself, before and after the cascade.
 async fn cascade(store: &ClientsTable, background: &mut Background, now: SystemTime) -> Result<bool, Error> {
     let Background { grants, trigger, .. } = background;
     let client = id(RFC_CLIENT.0)?;
-    println!("\n# what an authorization server sees at once of the client that deleted itself");
+    println!("\n# the revocation check, right after a client deleted itself");
     let status = store.client_status(&client).await?;
     let mut as_promised = see("the client", words(&status), &format!("deleted by client#{client} via registration"));
-    as_promised &= see("a token of before the deletion", verdict(&status, now), "refused");
+    as_promised &= see("a token from before the deletion", verdict(&status, now), "refused");
     as_promised &= see("its grants", grants.count(&client, 10).await?, "3");
 
-    println!("\n# the table's stream triggers the cascade: the grants of deleted clients go, the others stay");
+    println!(
+        "\n# the table's stream triggers the cascade, which removes the grants of deleted clients and keeps the others"
+    );
     as_promised &= see("records handled", if trigger.pull().await? { "all" } else { "not all" }, "all");
     as_promised &= see("its grants", grants.count(&client, 10).await?, "0");
     let others = id(IDLE_CLIENT)?;
-    as_promised &= see(&format!("those of {others}, which is live"), grants.count(&others, 10).await?, "1");
+    as_promised &= see(&format!("the grants of {others}, which is live"), grants.count(&others, 10).await?, "1");
     Ok(as_promised)
 }
 
-/// The sweep looks at two idle clients, one of which holds a consent.
+/// The sweep of two idle clients, one of which has a consent.
 async fn sweep(store: &ClientsTable, sweep: &Sweep) -> Result<bool, Error> {
     let mut as_promised = true;
-    for (title, deletes, fate) in [
-        ("the sweep only observes, unless it is told otherwise", false, "live"),
+    for (title, deletes, status_after) in [
+        ("by default the sweep only observes", false, "live"),
         ("the sweep deletes", true, "deleted by sweep via sweep"),
     ] {
         println!("\n# {title}");
-        let report = background::sweep_once(&Sweep {
-            settings: settings::Sweep { deletes, ..sweep.settings.clone() },
-            ..sweep.clone()
-        })
-        .await?;
+        let settings = settings::Sweep { deletes, ..sweep.settings.clone() };
+        let report = background::sweep_once(&Sweep { settings, ..sweep.clone() }).await?;
         let promised = Report { deletes, due: 2, swept: 1, granted: 1, complete: true, ..Report::default() };
         as_promised &= see("its report", serde_json::to_string(&report)?, &serde_json::to_string(&promised)?);
         for (client, what, promised) in
-            [(UNUSED_CLIENT, "never used", fate), (IDLE_CLIENT, "long not used, with a consent", "live")]
+            [(UNUSED_CLIENT, "never used", status_after), (IDLE_CLIENT, "not used for long, with a consent", "live")]
         {
             let status = store.client_status(&id(client)?).await?;
             as_promised &= see(&format!("{client}, {what}"), words(&status), promised);
@@ -126,7 +120,7 @@ async fn sweep(store: &ClientsTable, sweep: &Sweep) -> Result<bool, Error> {
     Ok(as_promised)
 }
 
-/// Prints what is seen, and says whether it is what is promised.
+/// Prints a value. Returns whether it is the promised one.
 fn see(what: &str, seen: impl Display, promised: &str) -> bool {
     let seen = seen.to_string();
     println!("= {what}: {seen}");
@@ -146,7 +140,7 @@ fn words(status: &ClientStatus) -> String {
 }
 
 fn verdict(status: &ClientStatus, issued_at: SystemTime) -> &'static str {
-    if status.accepts(issued_at) { "honoured" } else { "refused" }
+    if status.accepts(issued_at) { "accepted" } else { "refused" }
 }
 
 fn id(id: &str) -> Result<Id, &'static str> {
@@ -199,7 +193,7 @@ fn steps() -> Vec<Step> {
         configuration("the vendor's own call", OWNER, TARGET, 204, Promise::Nothing),
         configuration("the same again", OWNER, TARGET, 404, errors("Client ID not found.")),
         registration("RFC 7592: a client deletes itself", 204, Promise::Nothing),
-        registration("the same again: its token died with it", 401, Promise::With(json!({ "error": "invalid_token" }))),
+        registration("the same again: its token is revoked", 401, Promise::With(json!({ "error": "invalid_token" }))),
         authlete(
             "Authlete API: a wrong registration access token",
             "not-the-token",
@@ -214,7 +208,7 @@ fn steps() -> Vec<Step> {
     ]
 }
 
-/// The client of RFC 7592's examples deletes itself.
+/// The client of the examples in RFC 7592 deletes itself.
 fn registration(title: &'static str, status: u16, promise: Promise) -> Step {
     Step {
         title,

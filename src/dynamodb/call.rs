@@ -1,4 +1,4 @@
-//! One call of DynamoDB: what it cost, and what its error means.
+//! A call of DynamoDB: what its attempts mean for the statistics, and what its error means.
 
 use crate::store::{CallStatistics, Fault};
 use aws_sdk_dynamodb::{
@@ -12,26 +12,13 @@ use aws_sdk_dynamodb::{
         query::QueryError, update_item::UpdateItemError,
     },
 };
-use std::{error::Error, future::Future, iter};
-use tokio::time::Instant;
+use std::{error::Error, iter};
 
 /// The error codes of DynamoDB for throttling.
 const THROTTLES: [&str; 3] = ["ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException"];
 
 /// The error codes of DynamoDB for a conflict with another write. The same call may succeed later.
 const CONFLICTS: [&str; 2] = ["ReplicatedWriteConflictException", "TransactionConflictException"];
-
-/// Makes a call, with all its attempts, and returns its answer with its own statistics. The statistics are added to the
-/// scope around the call too.
-pub(super) async fn measured<T>(call: impl Future<Output = T>) -> (T, CallStatistics) {
-    let start = Instant::now();
-    // Boxed, because the SDK's futures are large and every future that waits for them would contain them.
-    let (answer, mut statistics) = CallStatistics::collect(Box::pin(call)).await;
-    statistics.calls = 1;
-    statistics.duration = start.elapsed();
-    CallStatistics::record(|scope| scope.add(&statistics));
-    (answer, statistics)
-}
 
 /// Records that DynamoDB left some keys or items of a batch unprocessed: it does that instead of a throttling error.
 pub(super) fn record_unprocessed() {

@@ -3,14 +3,14 @@
 
 use super::{
     ClientsTable,
-    call::{fault, measured},
+    call::fault,
     item,
     schema::{CLIENT, KEY},
 };
 use crate::{
     model::{Deletion, Id, Idle, PastDeletion, epoch_seconds},
     snapshot::{Key, Unreadable},
-    store::{ClientStatus, ClientStatuses, Fault},
+    store::{CallStatistics, ClientStatus, ClientStatuses, Fault},
 };
 use aws_sdk_dynamodb::{
     operation::update_item::UpdateItemError,
@@ -34,7 +34,7 @@ impl ClientStatuses for ClientsTable {
             .consistent_read(true)
             .projection_expression("client.kind, client.#dynamic, deleted, history, idle, idle_since")
             .expression_attribute_names("#dynamic", "dynamic");
-        match measured(get.send()).await.0.map_err(|error| fault(&error))?.item {
+        match CallStatistics::of_call(Box::pin(get.send())).await.0.map_err(|error| fault(&error))?.item {
             Some(item) => Ok(read(&key, item)?),
             None => Ok(ClientStatus::Unknown),
         }

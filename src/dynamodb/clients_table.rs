@@ -3,7 +3,7 @@
 //! `token` and `dynamic` are reserved words of DynamoDB. Expressions name these attributes by a placeholder with `#`.
 
 use super::{
-    call::{RecordAttempts, fault, measured, record_unprocessed},
+    call::{RecordAttempts, fault, record_unprocessed},
     item::{self, Item},
     schema::KEY,
 };
@@ -11,7 +11,7 @@ use crate::{
     model::{Client, Deletion, Kind, OWNER, Version, epoch_seconds},
     rule::{Authorization, Precondition},
     snapshot::{Key, Record, Snapshot},
-    store::{Fault, Store, WriteOutcome},
+    store::{CallStatistics, Fault, Store, WriteOutcome},
 };
 use aws_sdk_dynamodb::{
     Client as Sdk, config,
@@ -107,7 +107,7 @@ impl ClientsTable {
 
 impl Store for ClientsTable {
     async fn load(&self, keys: BTreeSet<Key>) -> Result<Snapshot, Fault> {
-        let (items, _) = measured(self.batch_get(&keys)).await;
+        let (items, _) = CallStatistics::of_call(Box::pin(self.batch_get(&keys))).await;
         let by_key: HashMap<String, Key> = keys.into_iter().map(|key| (key.to_string(), key)).collect();
         let record = |item: Item| {
             let key = by_key.get(item.get(KEY)?.as_s().ok()?)?.clone();
@@ -137,7 +137,8 @@ impl Store for ClientsTable {
             .expression_attribute_values(":deleted", deleted)
             .expression_attribute_values(":expires_at", AttributeValue::N(expires_at.to_string()))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let (answer, statistics) = measured(only_if(update, &authorization.preconditions).send()).await;
+        let (answer, statistics) =
+            CallStatistics::of_call(Box::pin(only_if(update, &authorization.preconditions).send())).await;
         let Err(error) = answer else { return Ok(WriteOutcome::Written) };
         let Some(UpdateItemError::ConditionalCheckFailedException(failed)) = error.as_service_error() else {
             return Err(fault(&error));

@@ -2,13 +2,13 @@
 
 use super::{
     ClientsTable,
-    call::{fault, measured},
+    call::fault,
     item::{self, Item},
     schema::{IDLE, KEY},
 };
 use crate::{
     model::{Id, IdlePartition, epoch_seconds},
-    store::{Fault, IdleClients, IdlePage},
+    store::{CallStatistics, Fault, IdleClients, IdlePage},
 };
 use aws_sdk_dynamodb::types::AttributeValue;
 use std::time::SystemTime;
@@ -36,7 +36,7 @@ impl IdleClients for ClientsTable {
             .expression_attribute_values(":since", AttributeValue::N(epoch_seconds::of(since).to_string()))
             .set_exclusive_start_key(after)
             .limit(PAGE_SIZE);
-        let page = measured(query.send()).await.0.map_err(|error| fault(&error))?;
+        let page = CallStatistics::of_call(Box::pin(query.send())).await.0.map_err(|error| fault(&error))?;
         let client = |item: Item| {
             let id = item.get(KEY)?.as_s().ok()?.strip_prefix("client#").and_then(Id::new)?;
             Some((id, item::idle(&item)?))

@@ -21,7 +21,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 use tokio::time::Instant;
-use tracing::Level;
 
 /// Time reserved for the response, so that it says which records are done.
 const RESPONSE_MARGIN: Duration = Duration::from_secs(2);
@@ -206,8 +205,8 @@ impl telemetry::Record for PurgeRecord<'_> {
         ],
     }];
 
-    fn level(&self) -> Level {
-        if self.reason.is_none() { Level::INFO } else { Level::ERROR }
+    fn is_failure(&self) -> bool {
+        self.reason.is_some()
     }
 
     fn message(&self) -> &'static str {

@@ -28,7 +28,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 use tokio::time::Instant;
-use tracing::Level;
 
 /// Time reserved for sending the response before Lambda's time-out.
 const RESPONSE_MARGIN: Duration = Duration::from_millis(250);
@@ -200,11 +199,8 @@ impl telemetry::Record for RequestRecord<'_> {
         },
     ];
 
-    fn level(&self) -> Level {
-        match self.summary.outcome {
-            RequestOutcome::Deleted | RequestOutcome::Refused => Level::INFO,
-            RequestOutcome::Failed => Level::ERROR,
-        }
+    fn is_failure(&self) -> bool {
+        matches!(self.summary.outcome, RequestOutcome::Failed)
     }
 
     fn message(&self) -> &'static str {

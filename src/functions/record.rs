@@ -2,7 +2,6 @@
 
 use crate::store::CallStatistics;
 use lambda_runtime::Context;
-use nix::sys::resource::{UsageWho, getrusage};
 use serde::Serialize;
 use std::{
     sync::{
@@ -87,7 +86,15 @@ fn trace_id(header: &str) -> &str {
 }
 
 /// The process's peak of resident memory. Linux counts it in kilobytes.
+#[cfg(target_os = "linux")]
 fn max_memory_mb() -> Option<f64> {
-    let kilobytes = getrusage(UsageWho::RUSAGE_SELF).ok()?.max_rss();
-    cfg!(target_os = "linux").then(|| i32::try_from(kilobytes).map(|kilobytes| f64::from(kilobytes) / 1024.0).ok())?
+    use nix::sys::resource::{UsageWho, getrusage};
+    let kilobytes = i32::try_from(getrusage(UsageWho::RUSAGE_SELF).ok()?.max_rss()).ok()?;
+    Some(f64::from(kilobytes) / 1024.0)
+}
+
+/// Other systems count it in other units.
+#[cfg(not(target_os = "linux"))]
+fn max_memory_mb() -> Option<f64> {
+    None
 }

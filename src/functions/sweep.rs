@@ -1,4 +1,4 @@
-//! The sweep: it deletes clients that registered themselves and that nobody uses, by its [rule](crate::rule::sweep).
+//! The sweep: it deletes clients that registered themselves and are not used, by its [rule](crate::rule::sweep).
 //!
 //! It is a function on a schedule. It reads the index of idle clients, so that a run costs what is due, not what the table
 //! holds. It deletes as every endpoint does, so that each deletion can be undone. Unless a setting says otherwise, it only
@@ -21,7 +21,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 use tokio::time::Instant;
-use tracing::Level;
 
 /// Time reserved for the report.
 const RESPONSE_MARGIN: Duration = Duration::from_secs(1);
@@ -222,8 +221,8 @@ impl telemetry::Record for SweepRecord<'_> {
         ],
     }];
 
-    fn level(&self) -> Level {
-        if self.reason.is_none() { Level::INFO } else { Level::ERROR }
+    fn is_failure(&self) -> bool {
+        self.reason.is_some()
     }
 
     fn message(&self) -> &'static str {

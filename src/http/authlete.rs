@@ -61,7 +61,7 @@ impl Endpoint for Authlete<'_> {
             service: self.service.clone().ok_or(CallRefusal::UnknownService)?,
             target: Id::new(client_id.as_str()),
             client_id,
-            token: token.filter(|token| !token.is_empty()).map(|token| Digest::of(token)),
+            token: token.filter(|token| !token.is_empty()).map(Digest::of),
         })
     }
 

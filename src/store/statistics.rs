@@ -1,13 +1,17 @@
 //! Call statistics: what database calls cost.
 
-use std::{cell::Cell, future::Future, time::Duration};
+use std::{cell::Cell, future::Future, pin::Pin, time::Duration};
+use tokio::time::Instant;
 
 tokio::task_local! {
-    /// The statistics of the innermost scope.
-    static SCOPE: Cell<CallStatistics>;
+    /// The statistics that [`CallStatistics::collect`] collects.
+    static COLLECTED: Cell<CallStatistics>;
+    /// The statistics of the call that is being made.
+    static CALL: Cell<CallStatistics>;
 }
 
-/// What database calls cost. Each call has statistics of its own, and they are added to those of the scope around it.
+/// What database calls cost. Each call returns statistics of its own. [`collect`](Self::collect) adds up those of all calls in
+/// it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CallStatistics {
     /// The calls, each counted once however often it was attempted.
@@ -23,22 +27,40 @@ pub struct CallStatistics {
 }
 
 impl CallStatistics {
-    /// Runs `work` in a scope, and returns its output with the statistics of the database calls in it.
+    /// Runs `work`, and returns its output with the statistics of the database calls in it. Calls that `work` abandons are
+    /// counted too.
     pub async fn collect<T>(work: impl Future<Output = T>) -> (T, Self) {
-        let in_scope = async {
+        let work = async {
             let output = work.await;
-            (output, SCOPE.with(Cell::get))
+            (output, COLLECTED.with(Cell::get))
         };
-        SCOPE.scope(Cell::default(), in_scope).await
+        COLLECTED.scope(Cell::default(), work).await
     }
 
-    /// Changes the statistics of the innermost scope. Without a scope it does nothing: operators' calls have none.
-    pub(crate) fn record(change: impl FnOnce(&mut Self)) {
-        let _ = SCOPE.try_with(|scope| {
-            let mut statistics = scope.get();
-            change(&mut statistics);
-            scope.set(statistics);
-        });
+    /// Makes a call, with all its attempts, and returns its output with its own statistics.
+    ///
+    /// The call is boxed, because the SDK's futures are large and every future that waits for them would contain them.
+    pub(crate) async fn of_call<T>(call: Pin<Box<impl Future<Output = T>>>) -> (T, Self) {
+        let call = async {
+            Self::record(|statistics| statistics.calls += 1);
+            let timer = Timer(Instant::now());
+            let output = call.await;
+            drop(timer);
+            (output, CALL.with(Cell::get))
+        };
+        CALL.scope(Cell::default(), call).await
+    }
+
+    /// Changes the statistics of the call that is being made, and those that are being collected.
+    pub(crate) fn record(change: impl Fn(&mut Self)) {
+        for scope in [&COLLECTED, &CALL] {
+            // An operator's call is not collected.
+            let _ = scope.try_with(|scope| {
+                let mut statistics = scope.get();
+                change(&mut statistics);
+                scope.set(statistics);
+            });
+        }
     }
 
     /// The attempts that repeated an earlier one.
@@ -47,12 +69,21 @@ impl CallStatistics {
         self.attempts.saturating_sub(self.calls)
     }
 
-    /// Adds the statistics of a call.
-    pub(crate) fn add(&mut self, call: &Self) {
-        self.calls += call.calls;
-        self.attempts += call.attempts;
-        self.throttles += call.throttles;
-        self.ambiguous += call.ambiguous;
-        self.duration += call.duration;
+    /// Adds other statistics.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.calls += other.calls;
+        self.attempts += other.attempts;
+        self.throttles += other.throttles;
+        self.ambiguous += other.ambiguous;
+        self.duration += other.duration;
+    }
+}
+
+/// Records the duration of a call at its end, or when it is abandoned.
+struct Timer(Instant);
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        CallStatistics::record(|statistics| statistics.duration += self.0.elapsed());
     }
 }

@@ -1,4 +1,4 @@
-"""The credentials of schemathesis' requests, in turn: those of samples, and some that are malformed."""
+"""The credentials of schemathesis' requests: those of samples and malformed ones, in turn."""
 
 from itertools import cycle
 

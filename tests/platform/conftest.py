@@ -18,11 +18,14 @@ import requests
 import samcli
 
 ROOT = pathlib.Path(__file__).parents[2]
-EVENTS = ROOT / "events"
+# Every named request of tests/cases, written by `cargo run --example events -- target/events`.
+EVENTS = ROOT / "target/events"
+# Those that are invoked by hand, and the events of the stream and the schedule.
+BY_HAND = ROOT / "events"
 LOCAL = ROOT / "target/debug/examples/local"
 FUNCTION, CASCADE, SWEEP = "deregister", "deregister-cascade", "deregister-sweep"
 
-# The AWS SAM CLI puts it into its containers.
+# The emulator that the AWS SAM CLI puts into its containers.
 PROCESSOR = {"x86_64": "x86_64", "aarch64": "arm64"}[platform.machine()]
 EMULATOR = pathlib.Path(samcli.__file__).parent / f"local/rapid/aws-lambda-rie-{PROCESSOR}"
 
@@ -33,7 +36,7 @@ SIGNATURE = (
 
 
 class Database:
-    """The embedded database, with the sample data unless told otherwise. It keeps its port when it is filled afresh."""
+    """The embedded database with the sample data, or as the options say. A refilled database keeps its port."""
 
     def __init__(self, *options):
         self.options = options
@@ -56,9 +59,9 @@ class Database:
 
     @contextlib.contextmanager
     def stalled(self):
-        """It takes requests, and answers none."""
+        """The database accepts requests and answers none."""
         self.run.send_signal(signal.SIGSTOP)
-        # Until it has stopped it may still answer.
+        # It may still answer until it has stopped.
         os.waitid(os.P_PID, self.run.pid, os.WSTOPPED)
         try:
             yield
@@ -67,7 +70,7 @@ class Database:
 
     @contextlib.contextmanager
     def gone(self):
-        """Nobody listens on its port. It comes back filled afresh."""
+        """The database is stopped. It is refilled afterwards."""
         self.stop()
         try:
             yield
@@ -75,9 +78,9 @@ class Database:
             self.fill()
 
     def call(self, operation, **request):
-        """DynamoDB's own JSON, so that items are as the events have them."""
+        """Calls DynamoDB in its own JSON, so that items have the form that they have in events."""
         headers = {"x-amz-target": f"DynamoDB_20120810.{operation}", "content-type": "application/x-amz-json-1.0"}
-        # There must be a signature, and nobody looks at it.
+        # The database requires a signature and does not verify it.
         headers |= {"x-amz-date": "20270115T080000Z", "authorization": SIGNATURE}
         response = requests.post(f"http://127.0.0.1:{self.port}", json.dumps(request), headers=headers, timeout=30)
         response.raise_for_status()
@@ -99,7 +102,7 @@ class Invocation:
 
 
 class Function:
-    """A function in the emulator, which starts it with the first invocation."""
+    """A function in the emulator. The emulator starts it with the first invocation."""
 
     def __init__(self, run, port):
         self.run = run
@@ -111,25 +114,25 @@ class Function:
     def invoke(self, event):
         response = self.post(event)
         response.raise_for_status()
-        # The emulator's own lines stand around what the function writes: START, END, REPORT.
+        # The emulator writes START before the lines of the function, END and REPORT after them.
         start, *log, _ = itertools.takewhile(lambda line: not line.startswith("REPORT "), self.run.stdout)
         return Invocation(start.split()[2], response.json(), [json.loads(line) for line in log])
 
-    def last_words(self):
-        """What it says instead of starting."""
+    def start_error(self):
+        """The message of a function that does not start."""
         assert self.post("configuration-deleted.2.0.json").status_code == 502
         [line] = [json.loads(line) for line in self.stop().splitlines() if not line.startswith("START ")]
         assert line["level"] == "ERROR"
         return line["message"]
 
     def kill(self):
-        """Kills its process in the middle of whatever it does. The emulator starts another with the next invocation."""
+        """Kills the function's process. The emulator starts another with the next invocation."""
         tasks = pathlib.Path(f"/proc/{self.run.pid}/task").iterdir()
         for child in itertools.chain(*((task / "children").read_text().split() for task in tasks)):
             os.kill(int(child), signal.SIGKILL)
 
     def stop(self):
-        """Stops it, and gives what it wrote and nobody has read."""
+        """Stops the function, and returns its output that was not read yet."""
         self.run.terminate()
         unread = self.run.stdout.read()
         self.run.wait()
@@ -143,7 +146,7 @@ def bootstrap(name):
 
 @contextlib.contextmanager
 def emulated(database_port, name=FUNCTION, **variables):
-    """The function with this name, with the environment that Lambda gives it, and these variables."""
+    """The function with this name, with Lambda's environment and these variables."""
     variables |= aws(database_port) | {"AWS_LAMBDA_FUNCTION_NAME": name}
     with emulated_in(variables, name) as function:
         yield function
@@ -165,7 +168,7 @@ def emulated_in(environment, name):
 
 
 def aws(database_port):
-    """What leads to the database."""
+    """The variables that lead to the database."""
     return {
         "AWS_ENDPOINT_URL_DYNAMODB": f"http://127.0.0.1:{database_port}",
         "AWS_REGION": "eu-central-1",
@@ -180,9 +183,9 @@ def free_port():
 
 
 def wait_for(port):
-    """Returns once somebody listens on the port."""
+    """Waits until a server listens on the port."""
     for _ in range(1000):
         with contextlib.suppress(ConnectionRefusedError):
             return socket.create_connection(("127.0.0.1", port)).close()
         time.sleep(0.05)
-    raise TimeoutError(f"nobody listens on port {port}")
+    raise TimeoutError(f"no server listens on port {port}")

@@ -1,4 +1,4 @@
-"""How many instructions the deployed build runs, counted by callgrind, and what they may be at the most.
+"""The instructions of the release build, counted by callgrind, against their budget.
 
 A Runtime API and a DynamoDB that answer from memory, each answer in one piece, make the count the same every time.
 """
@@ -49,7 +49,7 @@ FOUND = {"Responses": {"clients": [client(OWNER, ["owner"], OWNERS_DIGEST), clie
 
 
 class Answering(http.server.BaseHTTPRequestHandler):
-    """Answers in one piece, so that the function reads as often every time."""
+    """Answers in one piece, so that the function makes the same number of reads every time."""
 
     protocol_version = "HTTP/1.1"
     wbufsize = -1

@@ -1,9 +1,9 @@
-"""`sam local invoke` needs Docker. What it hands to a function in its container can be seen without."""
+"""The environment that `sam local invoke` gives to a function. The invocation itself needs Docker."""
 
 import json
 
 import pytest
-from conftest import CASCADE, FUNCTION, ROOT, SWEEP, emulated_in
+from conftest import BY_HAND, CASCADE, FUNCTION, ROOT, SWEEP, emulated_in
 from samcli.commands.local.lib.local_lambda import LocalLambdaRunner
 from samcli.lib.providers.sam_function_provider import SamFunctionProvider
 from samcli.lib.providers.sam_stack_provider import SamLocalStackProvider
@@ -12,7 +12,7 @@ ENV = json.loads((ROOT / "tests/platform/env.json").read_text())
 
 
 def given(name, variables):
-    """What the SAM CLI hands to a function, by its own calls, where `env.json` has these variables."""
+    """The environment that the SAM CLI gives to a function if `env.json` has these variables."""
     stacks, _ = SamLocalStackProvider.get_stacks(str(ROOT / "template.yaml"))
     functions = SamFunctionProvider(stacks)
     runner = LocalLambdaRunner(None, functions, cwd=ROOT, real_path=ROOT, env_vars_values=variables)
@@ -22,13 +22,13 @@ def given(name, variables):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_function_is_given_every_variable_of_env_json():
     for name, variables in ENV.items():
-        # A variable that the template does not name is not handed on.
+        # The SAM CLI ignores a variable that the template does not name.
         handed = given(name, ENV)
         assert {variable: handed.get(variable) for variable in variables} == variables
 
 
-# Nothing leads to a database then, so that a function asks AWS itself, which this machine may not reach. What counts is
-# that it says so, as an answer or as a sentence, and does not abort.
+# Without env.json no variable leads to a database: the functions call AWS, which this machine may not reach. They must
+# answer or stop with a sentence, and must not abort.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_the_function_answers_without_env_json():
     with emulated_in(given("Function", {}), FUNCTION) as function:
@@ -39,12 +39,12 @@ def test_the_function_answers_without_env_json():
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_the_sweep_answers_without_env_json():
     with emulated_in(given("Sweep", {}), SWEEP) as function:
-        answer = function.invoke("schedule-empty.json").answer
+        answer = function.invoke(BY_HAND / "schedule/empty.json").answer
     assert (answer["errorType"], answer["errorMessage"][:27]) == ("Fault", "the database is unavailable")
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_the_cascade_says_what_it_lacks_without_env_json():
     with emulated_in(given("Cascade", {}), CASCADE) as function:
-        why = function.last_words()
+        why = function.start_error()
     assert why == "the function stopped: GRANTS_TABLE must be the name of a DynamoDB table, and is empty"

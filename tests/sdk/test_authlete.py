@@ -1,4 +1,4 @@
-"""The official Authlete SDK for Python (version 3 of the API) against the local run: what it makes of the answers."""
+"""The official Authlete SDK for Python (version 3 of the API) against the local run."""
 
 import pytest
 from authlete.api import AuthleteApiException, AuthleteApiImpl

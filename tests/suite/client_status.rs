@@ -1,6 +1,12 @@
 //! What an authorization server asks and tells: the revocation barrier, and that a client is used.
 
-
+use crate::support::{
+    Fixture, RETENTION,
+    door::Door,
+    now,
+    random::Random,
+    wire::{Wire, wire::Fault},
+};
 use aws_sdk_dynamodb::{
     Client as Sdk,
     config::{Builder, ConfigBag, Intercept, RuntimeComponents, interceptors::FinalizerInterceptorContextRef},
@@ -27,13 +33,6 @@ use std::{
         atomic::{AtomicU32, Ordering::Relaxed},
     },
     time::{Duration, SystemTime},
-};
-use crate::support::{
-    Fixture, RETENTION,
-    door::Door,
-    now,
-    random::Random,
-    wire::{wire::Fault, Wire},
 };
 use tokio::{
     sync::{Barrier, mpsc, oneshot},
@@ -412,7 +411,8 @@ async fn of_16_servers_that_use_a_client_within_one_hour_one_writes_and_all_are_
         let since = idle(&fixture, "a").await.unwrap().since;
         assert!((now() + round * HOUR..now() + (round + 1) * HOUR).contains(&since));
         // So that it is an hour before all of the next round.
-        let put = fixture.sdk.update_item().table_name(&fixture.table).key("pk", AttributeValue::S("client#a".to_owned()));
+        let put =
+            fixture.sdk.update_item().table_name(&fixture.table).key("pk", AttributeValue::S("client#a".to_owned()));
         let put = put.update_expression("SET idle_since = :since");
         let long_ago = AttributeValue::N("1700000000".to_owned());
         put.expression_attribute_values(":since", long_ago).send().await.unwrap();

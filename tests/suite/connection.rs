@@ -1,73 +1,85 @@
-//! The promises about the connection to the database: what the environment says is what is used, TLS is verified, and
-//! the connection is opened once, ahead of the first request.
+//! The connection to the database: it is configured by the environment, it verifies TLS, and the start opens it.
 
-
+use crate::support::{Fixture, basic, event, invocation, now, sample, tls};
 use deregister::{
     dynamodb::{ClientsTable, connection},
-    functions::Delete,
+    functions::{Delete, Environment},
     model::Realm,
-    settings::Settings,
+    settings::Database,
+    snapshot::Key,
     store::{Fault, Store},
 };
 use lambda_http::LambdaEvent;
-use std::{collections::BTreeSet, path::PathBuf, sync::atomic::Ordering, time::Duration};
-use crate::support::{Fixture, basic, event, invocation, now, sample};
+use sha2::{Digest, Sha256};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    sync::atomic::Ordering,
+    time::Duration,
+};
 use tokio::{io::AsyncReadExt, net::TcpListener};
 
-/// What Lambda's environment says, and these variables beside it.
+/// Lambda's environment with some more variables.
 fn environment(more: &[(&'static str, &str)]) -> impl Fn(&str) -> Option<String> + use<> {
-    let lambdas = [
+    let of_lambda = [
         ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001"),
         ("AWS_REGION", "eu-central-1"),
         ("AWS_ACCESS_KEY_ID", "key"),
         ("AWS_SECRET_ACCESS_KEY", "secret"),
         ("AWS_SESSION_TOKEN", "session"),
     ];
-    let all: Vec<_> = more.iter().chain(&lambdas).map(|&(name, value)| (name, value.to_owned())).collect();
+    let all: Vec<_> = more.iter().chain(&of_lambda).map(|&(name, value)| (name, value.to_owned())).collect();
     move |asked| all.iter().find(|(name, _)| *name == asked).map(|(_, value)| value.clone())
 }
 
-fn settings() -> Settings {
-    Settings::read(|_| None).unwrap()
+fn settings() -> Database {
+    Database::read(|_| None).unwrap()
 }
 
-async fn store_in(variables: &[(&'static str, &str)]) -> ClientsTable {
+/// The clients table, as Lambda's environment with these variables leads to it.
+async fn table_in(variables: &[(&'static str, &str)]) -> ClientsTable {
     let config = connection::configure(&settings(), environment(variables)).await.unwrap();
     ClientsTable::new(config, "clients", Duration::ZERO)
 }
 
-/// The sample data behind TLS, and a store that trusts its certificate by this variable.
+/// The sample data behind TLS, and the clients table with the server's certificate in the file that this variable names.
 async fn trusting_by(variable: &'static str) -> (tls::Front, ClientsTable) {
     let fixture = Fixture::with_samples().await;
     let certificates = file(variable);
     let front = tls::front(&fixture.endpoint, &certificates).await.unwrap();
     let certificates = certificates.to_str().unwrap();
-    let store = store_in(&[("AWS_ENDPOINT_URL_DYNAMODB", front.url.as_str()), (variable, certificates)]).await;
-    (front, store)
+    let table = table_in(&[("AWS_ENDPOINT_URL_DYNAMODB", front.url.as_str()), (variable, certificates)]).await;
+    (front, table)
 }
 
-/// A file of this test's own.
+/// The path of a temporary file.
 fn file(name: &str) -> PathBuf {
-    std::env::temp_dir().join(format!("deregister-{}-{name}", std::process::id()))
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("connection-{}-{name}", std::process::id()))
+}
+
+/// The key of an item that does not exist.
+fn missing() -> BTreeSet<Key> {
+    BTreeSet::from([Key::Token("none".to_owned())])
 }
 
 #[tokio::test]
-async fn region_and_credentials_are_those_of_lambdas_environment() {
+async fn region_and_credentials_come_from_lambdas_environment() {
     let database = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", database.local_addr().unwrap());
-    let heard = tokio::spawn(async move {
+    let head = tokio::spawn(async move {
         let (mut stream, _) = database.accept().await.unwrap();
-        let mut heard = Vec::new();
-        while !heard.windows(4).any(|end| end == b"\r\n\r\n") {
-            stream.read_buf(&mut heard).await.unwrap();
+        let mut head = Vec::new();
+        while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+            stream.read_buf(&mut head).await.unwrap();
         }
-        String::from_utf8_lossy(&heard).to_ascii_lowercase()
+        String::from_utf8_lossy(&head).to_ascii_lowercase()
     });
-    let store = store_in(&[("AWS_ENDPOINT_URL", "http://127.0.0.1:1"), ("AWS_ENDPOINT_URL_DYNAMODB", &url)]).await;
-    let _ = store.load(BTreeSet::from([key()])).await;
-    let heard = heard.await.unwrap();
-    assert!(heard.contains("credential=key/") && heard.contains("/eu-central-1/dynamodb/"), "{heard}");
-    assert!(heard.contains("x-amz-security-token: session"), "{heard}");
+    let table = table_in(&[("AWS_ENDPOINT_URL", "http://127.0.0.1:1"), ("AWS_ENDPOINT_URL_DYNAMODB", &url)]).await;
+    let _ = table.load(missing()).await;
+    let head = head.await.unwrap();
+    assert!(head.contains("credential=key/") && head.contains("/eu-central-1/dynamodb/"), "{head}");
+    assert!(head.contains("x-amz-security-token: session"), "{head}");
 }
 
 #[tokio::test]
@@ -76,20 +88,20 @@ async fn an_empty_variable_counts_as_unset() {
     let empty = ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_CA_BUNDLE", "SSL_CERT_FILE", "AWS_PROFILE", "AWS_SESSION_TOKEN"];
     let mut variables = vec![("AWS_ENDPOINT_URL", fixture.endpoint.as_str())];
     variables.extend(empty.map(|name| (name, "")));
-    store_in(&variables).await.load(BTreeSet::from([key()])).await.unwrap();
+    table_in(&variables).await.load(missing()).await.unwrap();
 
-    let store = store_in(&[("AWS_ENDPOINT_URL_DYNAMODB", ""), ("AWS_ENDPOINT_URL", "")]).await;
-    let fault = store.load(BTreeSet::from([key()])).await.unwrap_err();
+    let table = table_in(&[("AWS_ENDPOINT_URL_DYNAMODB", ""), ("AWS_ENDPOINT_URL", "")]).await;
+    let fault = table.load(missing()).await.unwrap_err();
     assert!(matches!(fault, Fault::Unavailable(_)), "{fault}");
 }
 
 #[tokio::test]
-async fn the_connection_is_opened_over_tls_and_the_first_delete_uses_it() {
-    let (front, store) = trusting_by("AWS_CA_BUNDLE").await;
-    store.open(Duration::from_secs(10)).await;
+async fn the_first_request_uses_the_tls_connection_that_the_start_opened() {
+    let (front, table) = trusting_by("AWS_CA_BUNDLE").await;
+    table.open(Duration::from_secs(10)).await;
     assert_eq!(front.handshakes.load(Ordering::Relaxed), 1);
 
-    let function = Delete::new(store, Realm::new("deregister").unwrap(), now);
+    let function = Delete::new(table, Realm::new("deregister").unwrap(), now, Environment::default());
     let path = format!("/config/{}/clients/{}", sample::APPLICATION, sample::TARGET);
     let event = event("DELETE", &path, "", &[("authorization", &basic(sample::OWNER))], "");
     let event = serde_json::from_str(&event).unwrap();
@@ -99,36 +111,34 @@ async fn the_connection_is_opened_over_tls_and_the_first_delete_uses_it() {
 }
 
 #[tokio::test]
-async fn an_opening_of_no_time_leaves_the_connection_to_the_first_request() {
-    let (front, store) = trusting_by("SSL_CERT_FILE").await;
-    store.open(Duration::ZERO).await;
+async fn with_an_opening_timeout_of_zero_the_first_request_opens_the_connection() {
+    let (front, table) = trusting_by("SSL_CERT_FILE").await;
+    table.open(Duration::ZERO).await;
     assert_eq!(front.handshakes.load(Ordering::Relaxed), 0);
-    store.load(BTreeSet::from([key()])).await.unwrap();
+    table.load(missing()).await.unwrap();
     assert_eq!(front.handshakes.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]
-async fn an_opening_that_fails_is_no_error() {
-    let store = store_in(&[("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1")]).await;
-    store.open(Duration::from_secs(10)).await;
+async fn an_opening_that_fails_is_not_an_error() {
+    let table = table_in(&[("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1")]).await;
+    table.open(Duration::from_secs(10)).await;
 }
 
 #[tokio::test]
-async fn a_server_whose_certificate_nobody_vouches_for_is_not_spoken_to() {
+async fn a_server_with_an_untrusted_certificate_is_refused() {
     let fixture = Fixture::with_samples().await;
     let front = tls::front(&fixture.endpoint, &file("untrusted.pem")).await.unwrap();
-    let store = store_in(&[("AWS_ENDPOINT_URL_DYNAMODB", front.url.as_str())]).await;
-    let Err(Fault::Unavailable(why)) = store.load(BTreeSet::from([key()])).await else {
-        panic!("it was spoken to");
-    };
+    let table = table_in(&[("AWS_ENDPOINT_URL_DYNAMODB", front.url.as_str())]).await;
+    let Err(Fault::Unavailable(why)) = table.load(missing()).await else { panic!("the server is not refused") };
     assert!(why.contains("certificate"), "{why}");
     assert_eq!(front.handshakes.load(Ordering::Relaxed), 0);
 }
 
 #[tokio::test]
-async fn a_certificate_file_that_is_of_no_use_stops_the_start_and_is_named() {
+async fn a_certificate_file_without_a_usable_certificate_stops_the_start_by_name() {
     let empty = file("empty.pem");
-    std::fs::write(&empty, "").unwrap();
+    fs::write(&empty, "").unwrap();
     for (variable, path, why) in [
         ("AWS_CA_BUNDLE", "/nonexistent.pem", "cannot be read"),
         ("SSL_CERT_FILE", empty.to_str().unwrap(), "no usable certificate"),
@@ -138,9 +148,9 @@ async fn a_certificate_file_that_is_of_no_use_stops_the_start_and_is_named() {
     }
 }
 
+/// The fingerprints are those of <https://www.amazontrust.com/repository/>.
 #[test]
 fn amazons_roots_are_those_that_amazon_publishes() {
-    use sha2::{Digest, Sha256};
     for (name, fingerprint) in [
         ("AmazonRootCA1", "8ecde6884f3d87b1125ba31ac3fcb13d7016de7f57cc904fe1cb97c6ae98196e"),
         ("AmazonRootCA2", "1ba5b2aa8c65401a82960118f80bec4f62304d83cec4713a19c39c011ea46db4"),
@@ -148,11 +158,7 @@ fn amazons_roots_are_those_that_amazon_publishes() {
         ("AmazonRootCA4", "e35d28419ed02025cfa69038cd623962458da5c695fbdea3c22b0bfb25897092"),
         ("SFSRootCAG2", "568d6905a2c88708a4b3025190edcfedb1974a606a13c6e5290fcb2ae63edab5"),
     ] {
-        let certificate = std::fs::read(format!("src/store/roots/{name}.cer")).unwrap();
+        let certificate = fs::read(format!("src/dynamodb/roots/{name}.cer")).unwrap();
         assert_eq!(hex::encode(Sha256::digest(certificate)), fingerprint, "{name}");
     }
-}
-
-fn key() -> deregister::snapshot::Key {
-    deregister::snapshot::Key::Token("none".to_owned())
 }

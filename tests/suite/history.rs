@@ -1,12 +1,12 @@
-//! A long history: callers, owners, operators and accidents at work on one table at the same time, judged afterwards by
-//! the answers that were given and the records that the deletions left.
+//! A long history: callers, owners, operators and faults work on one table at the same time. The test then compares the
+//! answers with the records of the deletions.
 //!
-//! What is done is random, from a seed (`PROPTEST_RNG_SEED`, or always the same); the order in which it takes effect is up
-//! to the scheduler. Whoever restores a client or removes its tombstone reads the record first, and writes on condition
-//! that it still stands, so that no record gets lost. Both wait until the request has ended, as people and the time to
-//! live do; `tests/model.rs` has the rest.
+//! The steps are random, from a seed (`PROPTEST_RNG_SEED`, or a fixed one). The scheduler decides the order in which they
+//! take effect. A step that restores a client or removes its tombstone reads the record first, and asserts in its write that
+//! the record is still there, so that no record is lost. Both steps wait until the request has ended, as people and the time
+//! to live do. The module `protocol` tests the other orders.
 
-
+use crate::support::{self, Fixture, basic, bearer, wire};
 use aws_sdk_dynamodb::{
     error::{ProvideErrorMetadata, SdkError},
     operation::update_item::builders::UpdateItemFluentBuilder,
@@ -26,14 +26,13 @@ use std::{
         atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
-use crate::support::{Fixture, basic, bearer, wire::Fault};
 use tokio::task::JoinSet;
 
 const APPLICATION: &str = "application";
 const WORKERS: u64 = 16;
 const STEPS: u32 = 150;
 
-/// Random numbers (splitmix64), so that a seed means the same for ever.
+/// Random numbers (splitmix64). A seed gives the same numbers in every version of the dependencies.
 struct Random(u64);
 
 impl Random {
@@ -49,15 +48,15 @@ impl Random {
     }
 }
 
-/// An id, and who goes by it one after the other: always API clients, or always OAuth clients.
-struct Line {
+/// An id, with the clients that have it one after the other. They are all API clients, or all OAuth clients.
+struct Succession {
     id: Id,
     api: bool,
     /// Every secret or registration access token that was ever in use.
     secrets: Mutex<Vec<String>>,
 }
 
-impl Line {
+impl Succession {
     fn new(n: usize) -> Self {
         Self { id: Id::new(format!("client-{n}")).unwrap(), api: n.is_multiple_of(2), secrets: Mutex::default() }
     }
@@ -66,19 +65,19 @@ impl Line {
         format!("client#{}", self.id)
     }
 
-    /// A secret that nobody ever had.
+    /// A secret that no client had before.
     fn new_secret(&self) -> String {
         static SECRETS: AtomicU64 = AtomicU64::new(0);
         format!("{}-{}", self.id, SECRETS.fetch_add(1, Relaxed))
     }
 
-    /// The secret in use, or, less often, one of the last before it.
+    /// The current secret, or, less often, one of the former secrets.
     fn some_secret(&self, random: &mut Random) -> String {
         let secrets = self.secrets.lock().unwrap();
         secrets.iter().rev().cycle().nth(random.below(8).saturating_sub(4)).unwrap().clone()
     }
 
-    /// Where the secret's digest stands in the item.
+    /// The path of the secret's digest in the item.
     fn path(&self) -> &'static str {
         if self.api { "client.secrets[0].digest" } else { "client.registration_token_digest" }
     }
@@ -111,18 +110,18 @@ fn digest_of(client: &Client) -> Digest {
     }
 }
 
-/// A request to delete, and its answer.
+/// A request to delete a client, and its answer.
 struct Request {
-    door: &'static str,
+    channel: &'static str,
     caller: String,
     secret: Digest,
-    /// Whether the secret was nobody's any more when the request was made.
+    /// Whether the secret had been replaced before the request.
     late: bool,
     target: String,
     status: u16,
 }
 
-/// A deletion, as its tombstone tells of it.
+/// A deletion, as its tombstone records it.
 struct Record {
     key: String,
     client: Client,
@@ -133,26 +132,27 @@ struct Record {
 struct History {
     requests: HashMap<String, Request>,
     records: Vec<Record>,
-    /// The digests of secrets that were somebody's and are nobody's any more.
-    spent: HashSet<[u8; 32]>,
+    /// The digests of secrets that were replaced.
+    replaced: HashSet<[u8; 32]>,
     tally: BTreeMap<String, u32>,
 }
 
 struct World {
     fixture: Fixture,
-    /// Past the wire.
-    store: ClientsTable,
-    lines: Vec<Line>,
+    /// The clients table, without the wire.
+    clients: ClientsTable,
+    successions: Vec<Succession>,
     history: Mutex<History>,
 }
 
 impl World {
     async fn new() -> Self {
         let fixture = Fixture::empty().await;
-        let store = fixture.direct();
-        let world = Self { fixture, store, lines: (0..10).map(Line::new).collect(), history: Mutex::default() };
-        for (n, line) in world.lines.iter().enumerate() {
-            world.create(line, n.is_multiple_of(4)).await;
+        let clients = fixture.direct();
+        let successions = (0..10).map(Succession::new).collect();
+        let world = Self { fixture, clients, successions, history: Mutex::default() };
+        for (n, succession) in world.successions.iter().enumerate() {
+            world.create(succession, n.is_multiple_of(4)).await;
         }
         world
     }
@@ -166,13 +166,13 @@ impl World {
     }
 
     async fn step(&self, random: &mut Random) {
-        let line = &self.lines[random.below(self.lines.len())];
+        let succession = &self.successions[random.below(self.successions.len())];
         match random.below(20) {
-            0..12 => self.delete(line, random).await,
-            12 => self.set_owner(line, random.coin()).await,
-            13 => drop(self.store.set_protected(&line.id, random.below(4) == 0).await.unwrap()),
-            14 => self.rotate(line).await,
-            15..19 => self.undo(line, random).await,
+            0..12 => self.delete(succession, random).await,
+            12 => self.set_owner(succession, random.coin()).await,
+            13 => drop(self.clients.set_protected(&succession.id, random.below(4) == 0).await.unwrap()),
+            14 => self.rotate(succession).await,
+            15..19 => self.restore_or_replace(succession, random).await,
             _ => {
                 let throttled = || wire::Fault::error(400, "ThrottlingException");
                 let fault = [|| wire::Fault::AnswerLost, || wire::Fault::Reset, throttled][random.below(3)];
@@ -181,12 +181,13 @@ impl World {
         }
     }
 
-    /// Deletes a client at the door for its kind: an API client in the name of any other, an OAuth client in its own.
-    async fn delete(&self, target: &Line, random: &mut Random) {
-        let api: Vec<_> = self.lines.iter().filter(|line| line.api).collect();
+    /// Deletes a client at the endpoint for its kind. The caller of an API client is any API client; an OAuth client deletes
+    /// itself.
+    async fn delete(&self, target: &Succession, random: &mut Random) {
+        let api: Vec<_> = self.successions.iter().filter(|succession| succession.api).collect();
         let caller = if target.api { api[random.below(api.len())] } else { target };
         let secret = caller.some_secret(random);
-        let (door, path, authorization) = if target.api {
+        let (channel, path, authorization) = if target.api {
             let path = format!("/config/{APPLICATION}/clients/{}", target.id);
             ("configuration", path, basic((caller.id.as_str(), &secret)))
         } else {
@@ -194,89 +195,90 @@ impl World {
         };
         let event = support::event("DELETE", &path, "", &[("authorization", &authorization)], "");
         let secret = digest(&secret);
-        let late = self.history().spent.contains(secret.as_bytes());
+        let late = self.history().replaced.contains(secret.as_bytes());
         let invocation = support::invocation();
         let id = invocation.request_id.clone();
         let status = self.fixture.invoke_in(invocation, &event).await.status().as_u16();
-        let request = Request { door, caller: caller.key(), secret, late, target: target.key(), status };
+        let request = Request { channel, caller: caller.key(), secret, late, target: target.key(), status };
         self.history().requests.insert(id, request);
         self.count(&status.to_string());
         if status == 204 {
-            self.undo(target, random).await;
+            self.restore_or_replace(target, random).await;
         }
     }
 
-    async fn create(&self, line: &Line, owner: bool) {
-        let secret = line.new_secret();
-        let created = self.store.create_client(&line.id, &line.client(digest(&secret), owner)).await.unwrap();
-        assert_eq!(created, Creation::Done, "who removed the tombstone has the id to give away");
-        line.secrets.lock().unwrap().push(secret);
+    async fn create(&self, succession: &Succession, owner: bool) {
+        let secret = succession.new_secret();
+        let created =
+            self.clients.create_client(&succession.id, &succession.client(digest(&secret), owner)).await.unwrap();
+        assert_eq!(created, Creation::Done, "the id is free after the tombstone was removed");
+        succession.secrets.lock().unwrap().push(secret);
     }
 
-    /// An update of the item, past the wire.
-    fn update(&self, line: &Line) -> UpdateItemFluentBuilder {
-        self.fixture.sdk.update_item().table_name("clients").key("pk", AttributeValue::S(line.key()))
+    /// An update of the item, without the wire.
+    fn update(&self, succession: &Succession) -> UpdateItemFluentBuilder {
+        self.fixture.sdk.update_item().table_name("clients").key("pk", AttributeValue::S(succession.key()))
     }
 
-    async fn set_owner(&self, line: &Line, owner: bool) {
-        let update = self.update(line).update_expression("SET client.features[0] = :feature");
+    async fn set_owner(&self, succession: &Succession, owner: bool) {
+        let update = self.update(succession).update_expression("SET client.features[0] = :feature");
         let update = update.condition_expression("attribute_exists(client.features)");
         done(&update.expression_attribute_values(":feature", AttributeValue::S(feature(owner))).send().await);
     }
 
     /// Replaces the secret.
-    async fn rotate(&self, line: &Line) {
-        let Some(mut item) = self.fixture.item(&line.key()).await else { return };
+    async fn rotate(&self, succession: &Succession) {
+        let Some(mut item) = self.fixture.item(&succession.key()).await else { return };
         let Some(client) = item.remove("client") else { return };
-        let (old, new) = (digest_of(&from_attribute_value(client).unwrap()), line.new_secret());
+        let (old, new) = (digest_of(&from_attribute_value(client).unwrap()), succession.new_secret());
         let binary = |digest: Digest| AttributeValue::B(Blob::new(digest.as_bytes()));
-        let update = self.update(line).update_expression(format!("SET {} = :new", line.path()));
-        let update = update.condition_expression(format!("{} = :old", line.path()));
+        let update = self.update(succession).update_expression(format!("SET {} = :new", succession.path()));
+        let update = update.condition_expression(format!("{} = :old", succession.path()));
         let update = update.expression_attribute_values(":old", binary(old));
         if done(&update.expression_attribute_values(":new", binary(digest(&new))).send().await) {
-            line.secrets.lock().unwrap().push(new);
-            self.history().spent.insert(*old.as_bytes());
+            succession.secrets.lock().unwrap().push(new);
+            self.history().replaced.insert(*old.as_bytes());
             self.count("rotated");
         }
     }
 
-    /// The record of a deletion whose request has ended.
-    async fn record(&self, line: &Line) -> Option<Record> {
-        let mut item = self.fixture.item(&line.key()).await?;
+    /// The record of a deletion, if its request has ended.
+    async fn record(&self, succession: &Succession) -> Option<Record> {
+        let mut item = self.fixture.item(&succession.key()).await?;
         let client = from_attribute_value(item.remove("tombstone")?).unwrap();
         let deletion: Deletion = from_attribute_value(item.remove("deleted")?).unwrap();
         let has_ended = self.history().requests.contains_key(&deletion.request_id);
-        has_ended.then_some(Record { key: line.key(), client, deletion })
+        has_ended.then_some(Record { key: succession.key(), client, deletion })
     }
 
-    /// Restores a deleted client; or removes its tombstone, as the time to live does, and creates another client in its
-    /// place.
-    async fn undo(&self, line: &Line, random: &mut Random) {
-        const STANDS: &str = "attribute_exists(tombstone) AND deleted.request_id = :request";
-        let Some(record) = self.record(line).await else { return };
+    /// Restores a deleted client, or removes its tombstone, as the time to live does, and creates another client with its id.
+    async fn restore_or_replace(&self, succession: &Succession, random: &mut Random) {
+        const UNCHANGED: &str = "attribute_exists(tombstone) AND deleted.request_id = :request";
+        let Some(record) = self.record(succession).await else { return };
         let request = AttributeValue::S(record.deletion.request_id.clone());
-        let spent = digest_of(&record.client);
+        let replaced = digest_of(&record.client);
         if random.coin() {
             let restore = "SET client = tombstone REMOVE tombstone, deleted, expires_at";
-            let update = self.update(line).update_expression(restore).condition_expression(STANDS);
+            let update = self.update(succession).update_expression(restore).condition_expression(UNCHANGED);
             if done(&update.expression_attribute_values(":request", request).send().await) {
                 self.history().records.push(record);
                 self.count("restored");
             }
         } else {
-            let delete = self.fixture.sdk.delete_item().table_name("clients").key("pk", AttributeValue::S(line.key()));
-            let delete = delete.condition_expression(STANDS).expression_attribute_values(":request", request);
+            let delete =
+                self.fixture.sdk.delete_item().table_name("clients").key("pk", AttributeValue::S(succession.key()));
+            let delete = delete.condition_expression(UNCHANGED).expression_attribute_values(":request", request);
             if done(&delete.send().await) {
                 self.history().records.push(record);
-                self.history().spent.insert(*spent.as_bytes());
-                self.create(line, random.coin()).await;
-                self.count("given away");
+                self.history().replaced.insert(*replaced.as_bytes());
+                self.create(succession, random.coin()).await;
+                self.count("replaced");
             }
         }
     }
 }
 
-/// Whether the write took effect. Nothing but its condition may have prevented that.
+/// Whether the write took effect. Only its condition may prevent that.
 fn done<T, E: ProvideErrorMetadata>(written: &Result<T, SdkError<E>>) -> bool {
     let code = written.as_ref().err().map(|error| error.code().unwrap_or("no code"));
     assert!(matches!(code, None | Some("ConditionalCheckFailedException")), "{code:?}");
@@ -284,7 +286,7 @@ fn done<T, E: ProvideErrorMetadata>(written: &Result<T, SdkError<E>>) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn in_a_long_history_answers_and_records_agree_and_no_record_breaks_a_rule() {
+async fn answers_and_records_agree_and_no_record_breaks_a_rule() {
     let seed = env::var("PROPTEST_RNG_SEED").map_or(20_261_122, |seed| seed.parse().unwrap());
     println!("PROPTEST_RNG_SEED={seed}");
     let world = Arc::new(World::new().await);
@@ -298,8 +300,8 @@ async fn in_a_long_history_answers_and_records_agree_and_no_record_breaks_a_rule
         });
     }
     workers.join_all().await;
-    for line in &world.lines {
-        let last = world.record(line).await;
+    for succession in &world.successions {
+        let last = world.record(succession).await;
         world.history().records.extend(last);
     }
 
@@ -307,9 +309,9 @@ async fn in_a_long_history_answers_and_records_agree_and_no_record_breaks_a_rule
     println!("{:?}, {} records", history.tally, history.records.len());
     let mut deletions: HashMap<&str, u32> = HashMap::new();
     for Record { key, client, deletion } in &history.records {
-        let Request { door, caller, secret, target, .. } = &history.requests[&deletion.request_id];
+        let Request { channel, caller, secret, target, .. } = &history.requests[&deletion.request_id];
         *deletions.entry(&deletion.request_id).or_default() += 1;
-        assert_eq!([key, &deletion.by, &deletion.via], [target, caller, *door], "the record says who deleted what");
+        assert_eq!([key, &deletion.by, &deletion.via], [target, caller, *channel], "the record names another request");
         assert!(!client.protected, "a protected client was deleted: {deletion:?}");
         match &client.kind {
             Kind::Api(client) => assert!(!client.is_owner(), "an owner was deleted: {deletion:?}"),
@@ -319,11 +321,11 @@ async fn in_a_long_history_answers_and_records_agree_and_no_record_breaks_a_rule
     for (id, Request { status, late, .. }) in &history.requests {
         match (status, deletions.get(id.as_str()).copied().unwrap_or_default()) {
             (204, 1) | (401 | 403 | 404, 0) | (503, 0 | 1) => {}
-            (status, deletions) => panic!("{id} was told {status}, and there are {deletions} records of it"),
+            (status, deletions) => panic!("the answer to {id} is {status}, and it has {deletions} records"),
         }
-        assert!(!*late || *status == 401, "{id} came with a spent secret, and was told {status}");
+        assert!(!*late || *status == 401, "the answer to {id} with a replaced secret is {status}");
     }
-    for what in ["204", "401", "403", "404", "restored", "rotated", "given away"] {
+    for what in ["204", "401", "403", "404", "restored", "rotated", "replaced"] {
         assert!(history.tally.contains_key(what), "{what} never happened");
     }
 }

@@ -19,7 +19,7 @@
 //!
 //! **Bounds.** One to three clients, two or three requests of two or three tries, up to four changes by others.
 
-
+use crate::support::Fixture;
 use deregister::{
     deletion::{self, NotDeleted},
     invocation::Invocation,
@@ -32,7 +32,6 @@ use deregister::{
 };
 use stateright::{Checker, Model, Property};
 use std::{collections::BTreeSet, sync::Mutex, time::Duration};
-use crate::support::Fixture;
 use tokio::{
     runtime::{Builder, Runtime},
     time::Instant,

@@ -1,6 +1,12 @@
 //! What happens when others write at the same time, and when an answer is lost.
 
-
+use crate::support::{
+    Fixture, basic,
+    door::Door::{self, Authlete, Configuration, Registration},
+    json, now,
+    sample::{APPLICATION, CLIENT, OWNER, TARGET},
+    wire::Fault,
+};
 use aws_sdk_dynamodb::types::AttributeValue;
 use deregister::{
     deletion::{self, NotDeleted},
@@ -13,13 +19,6 @@ use std::{
     collections::HashMap,
     sync::Arc,
     time::{Duration, SystemTime},
-};
-use crate::support::{
-    Fixture, basic,
-    door::Door::{self, Authlete, Configuration, Registration},
-    json, now,
-    sample::{APPLICATION, CLIENT, OWNER, TARGET},
-    wire::Fault,
 };
 use tokio::{sync::Barrier, task::JoinSet, time::Instant};
 
@@ -263,7 +262,8 @@ async fn write_tombstone(fixture: &Fixture, client_id: &str) {
         ("via".to_owned(), AttributeValue::S("configuration".to_owned())),
         ("request_id".to_owned(), AttributeValue::S("another".to_owned())),
     ]);
-    fixture.sdk
+    fixture
+        .sdk
         .update_item()
         .table_name(&fixture.table)
         .key("pk", AttributeValue::S(format!("client#{client_id}")))

@@ -1,6 +1,12 @@
 //! Undoing a deletion: what comes back, what does not, and what stays on record.
 
-
+use crate::support::{
+    Fixture, RETENTION, basic, bearer, json, now,
+    sample::{
+        APPLICATION, CLIENT, DIRECT_ACCESS, OWNER, OWNER_ELSEWHERE, RFC_CLIENT, SERVICE, SERVICE_TOKEN, TARGET, VERSION,
+    },
+    wire::Fault,
+};
 use aws_sdk_dynamodb::types::AttributeValue;
 use deregister::{
     dynamodb::{
@@ -17,13 +23,6 @@ use std::{
     collections::HashSet,
     sync::Arc,
     time::{Duration, SystemTime},
-};
-use crate::support::{
-    Fixture, RETENTION, basic, bearer, json, now,
-    sample::{
-        APPLICATION, CLIENT, DIRECT_ACCESS, OWNER, OWNER_ELSEWHERE, RFC_CLIENT, SERVICE, SERVICE_TOKEN, TARGET, VERSION,
-    },
-    wire::Fault,
 };
 use tokio::{sync::Barrier, task::JoinSet};
 
@@ -226,7 +225,10 @@ async fn the_history_stays_with_the_client_through_further_deletions_and_keeps_t
     let undone = deletions(&fixture, "a").await.undone;
     let requests: Vec<_> = undone.iter().map(|undone| undone.deletion.request_id.as_str()).collect();
     assert_eq!(requests, ["2", "3", "4", "5", "6", "7", "8", "9", "10", "11"]);
-    assert_eq!(fixture.clients.find(&Key::Client(id("a"))).await, Ok(Some(Record::Client(api("secret", Some(Version(13)))))));
+    assert_eq!(
+        fixture.clients.find(&Key::Client(id("a"))).await,
+        Ok(Some(Record::Client(api("secret", Some(Version(13))))))
+    );
 }
 
 #[tokio::test]

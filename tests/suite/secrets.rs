@@ -1,11 +1,16 @@
-//! No answer, no line of the log and nothing in the table ever holds a secret or a token, in clear or encoded.
+//! No answer, no line of the log and no item holds a secret or a token, in clear or encoded.
 //!
-//! The log is all that the process says at TRACE, far more than the function writes on Lambda: this crate, the SDK, its
-//! HTTP client, and the embedded database. The SDK hides the bodies of its requests and its own credentials; it does
-//! write the items that it was answered, and the embedded database writes both. What they have of a secret is what the
-//! table has: its digest.
+//! The log is all that the thread logs at TRACE: this crate, the SDK, its HTTP client and the embedded database. That is far
+//! more than the function logs on Lambda. The SDK hides the bodies of its requests and its own credentials, and logs the items
+//! of its answers. The embedded database logs both. They contain digests, because the table contains digests.
 
-
+use crate::support::{
+    Fixture, basic, bearer,
+    build::{api_client, id, oauth_client},
+    event,
+    log::Captured,
+    sample,
+};
 use aws_sdk_dynamodb::types::AttributeValue;
 use axum::{
     Router,
@@ -18,23 +23,18 @@ use base64::{
 };
 use deregister::{
     http::event::{Event, EventResponse},
-    model::{ApiClient, Client, Digest, Id, Kind, Metadata, OAuthClient, StoredSecret},
+    model::Digest,
     rule::{authlete, configuration, registration},
 };
 use serde_json::json;
 use std::{
     collections::HashMap,
-    io::{self, Write},
     process::Command,
-    sync::{
-        Mutex, Once,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicUsize, Ordering},
 };
-use crate::support::{Fixture, basic, bearer, event, sample};
 use tracing_subscriber::filter::LevelFilter;
 
-/// What is good somewhere, was good once, or never was.
+/// Secrets and tokens: valid ones, expired ones, and made-up ones.
 const SECRETS: [&str; 19] = [
     sample::OWNER.1,
     sample::OWNERS_OLD_SECRET,
@@ -56,68 +56,47 @@ const SECRETS: [&str; 19] = [
     "not a b64token: \u{fc}ber-geheim-93846",
     "trailing-padding-4hT9wKz2==",
 ];
-/// A secret where an id belongs.
+/// A secret in the place of an id.
 const MISPLACED: &str = "misplaced-Xw8kQ3vN6zR1tY4u";
 
-/// All that has been logged.
-static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
-
-struct Log;
-
-impl Write for Log {
-    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        LOG.lock().unwrap().write(text)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+/// Captures all that this thread logs.
+fn capture_all() -> Captured {
+    Captured::by(|buffer| tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_writer(buffer).finish())
 }
 
-impl Log {
-    /// Begins to log, once for all tests.
-    fn begin() {
-        static BEGUN: Once = Once::new();
-        BEGUN.call_once(|| tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_writer(|| Log).init());
-    }
-
-    fn text() -> String {
-        String::from_utf8_lossy(&LOG.lock().unwrap()).into_owned()
-    }
-
-    /// This crate's lines. What is in the table, or asked of it, is in the embedded database's own.
-    fn ours() -> String {
-        Self::text().lines().filter(|line| line.contains(" deregister::")).collect::<Vec<_>>().join("\n")
-    }
+/// The lines of this crate. The lines of the embedded database contain what is in the table, and what is read from it.
+fn own_lines(log: &Captured) -> String {
+    log.text().lines().filter(|line| line.contains(" deregister::")).collect::<Vec<_>>().join("\n")
 }
 
-/// What gives the bytes away: the text, its base64 wherever it begins in a longer one, its hexadecimal digits, and its
-/// bytes as Rust lists them.
+/// The forms in which a text can hold these bytes: as they are, in base64 at each of the three offsets in a longer text, in
+/// hexadecimal digits, and as Rust prints a list of bytes.
 fn forms(bytes: &[u8]) -> Vec<String> {
-    let base64 = [("", 0), (":", 2), ("::", 3)].map(|(before, foreign)| {
+    let base64 = [("", 0), (":", 2), ("::", 3)].map(|(before, skipped)| {
         let text = BASE64_STANDARD_NO_PAD.encode([before.as_bytes(), bytes].concat());
-        text[foreign..text.len() - 1].to_owned()
+        text[skipped..text.len() - 1].to_owned()
     });
-    let listed = format!("{bytes:?}").trim_matches(['[', ']']).to_owned();
+    let list = format!("{bytes:?}").trim_matches(['[', ']']).to_owned();
     let text = String::from_utf8(bytes.to_vec()).ok();
-    base64.into_iter().chain([hex::encode(bytes), listed]).chain(text).collect()
+    base64.into_iter().chain([hex::encode(bytes), list]).chain(text).collect()
 }
 
+/// Checks that the text holds the secret in no form.
 #[track_caller]
-fn assert_kept(secret: &str, place: &str, text: &str) {
+fn assert_hidden(secret: &str, place: &str, text: &str) {
     for form in forms(secret.as_bytes()) {
         let at = text.find(&form);
         assert_eq!(at.map(|at| text[at.saturating_sub(200)..].chars().take(300).collect::<String>()), None, "{place}");
     }
 }
 
-/// Header fields, query and body.
-type Way = (Vec<(&'static str, String)>, String, String);
+/// A request without its path: header fields, query and body.
+type Parts = (Vec<(&'static str, String)>, String, String);
 
 /// Every way to send a secret.
-fn ways(secret: &str) -> Vec<Way> {
+fn requests_with(secret: &str) -> Vec<Parts> {
     let header = |value: String| vec![("authorization", value)];
-    let ids = [sample::OWNER.0, sample::OWNER_ELSEWHERE.0, sample::DIRECT_ACCESS.0, sample::DELETED_OWNER.0, "nobody"];
+    let ids = [sample::OWNER.0, sample::OWNER_ELSEWHERE.0, sample::DIRECT_ACCESS.0, sample::DELETED_OWNER.0, "unknown"];
     let credentials = ids
         .map(|id| basic((id, secret)))
         .into_iter()
@@ -132,98 +111,100 @@ fn ways(secret: &str) -> Vec<Way> {
         ])
         .map(|value| (header(value), String::new(), String::new()));
     let json = |id: &str| json!({ "clientId": id, "token": secret, "json": { "secret": secret } }).to_string();
-    let good = [basic(sample::OWNER), bearer(sample::SERVICE_TOKEN), bearer(sample::RFC_CLIENT.1)];
-    let elsewhere = good.into_iter().flat_map(|good| {
+    let valid = [basic(sample::OWNER), bearer(sample::SERVICE_TOKEN), bearer(sample::RFC_CLIENT.1)];
+    let outside_credentials = valid.into_iter().flat_map(|valid| {
         [
-            (header(good.clone()), format!("access_token={secret}"), String::new()),
-            (header(good.clone()), format!("client_secret={secret}"), secret.to_owned()),
-            (header(good.clone()), String::new(), json("nobody")),
-            (header(good.clone()), String::new(), json(sample::PROTECTED_CLIENT.0)),
-            (header(good.clone()), String::new(), json(sample::CLIENT.0)),
+            (header(valid.clone()), format!("access_token={secret}"), String::new()),
+            (header(valid.clone()), format!("client_secret={secret}"), secret.to_owned()),
+            (header(valid.clone()), String::new(), json("unknown")),
+            (header(valid.clone()), String::new(), json(sample::PROTECTED_CLIENT.0)),
+            (header(valid.clone()), String::new(), json(sample::CLIENT.0)),
             (
-                [header(good.clone()), vec![("content-type", "application/x-www-form-urlencoded".to_owned())]].concat(),
+                [header(valid.clone()), vec![("content-type", "application/x-www-form-urlencoded".to_owned())]]
+                    .concat(),
                 String::new(),
                 format!("clientId={}&token={secret}&access_token={secret}", sample::STRICT_CLIENT.0),
             ),
             (
-                [header(good.clone()), vec![("if-match", format!("\"{secret}\""))]].concat(),
+                [header(valid.clone()), vec![("if-match", format!("\"{secret}\""))]].concat(),
                 String::new(),
                 "{".to_owned(),
             ),
-            ([header(good), vec![("Authorization", bearer(secret))]].concat(), String::new(), String::new()),
+            ([header(valid), vec![("Authorization", bearer(secret))]].concat(), String::new(), String::new()),
         ]
     });
-    credentials.chain(elsewhere).collect()
+    credentials.chain(outside_credentials).collect()
 }
 
 #[tokio::test]
 async fn no_answer_log_line_or_item_holds_a_secret() {
-    Log::begin();
+    let log = capture_all();
     let fixture = Fixture::with_samples().await;
-    let doors = [
+    let targets = [
         ("DELETE", format!("/config/{}/clients/{}", sample::APPLICATION, sample::TARGET)),
         ("DELETE", format!("/register/{}", sample::RFC_CLIENT.0)),
         ("POST", format!("/api/{}/client/registration/delete", sample::SERVICE)),
-        ("PUT", "/register/nobody".to_owned()),
+        ("PUT", "/register/unknown".to_owned()),
         ("POST", "/nowhere".to_owned()),
     ];
-    for (secret, (method, path)) in SECRETS.iter().flat_map(|secret| doors.iter().map(move |door| (secret, door))) {
-        for (headers, query, body) in ways(secret) {
+    for (secret, (method, path)) in SECRETS.iter().flat_map(|secret| targets.iter().map(move |target| (secret, target)))
+    {
+        for (headers, query, body) in requests_with(secret) {
             let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
             let answer = fixture.invoke(&event(method, path, &query, &headers, &body)).await;
-            assert_kept(
-                secret,
-                "an answer",
-                &serde_json::to_string(&Answer { response: answer, cookies: None }).unwrap(),
-            );
+            let answer = EventResponse { response: answer, cookies: None };
+            assert_hidden(secret, "an answer", &serde_json::to_string(&answer).unwrap());
         }
     }
     for client in [sample::TARGET, sample::RFC_CLIENT.0, sample::CLIENT.0] {
-        assert!(!fixture.lives(client).await, "{client} should have been deleted on the way");
+        assert!(!fixture.lives(client).await, "no request deleted {client}");
     }
 
-    let (log, table) = (Log::text(), fixture.sdk.scan().table_name("clients").send().await.unwrap().items);
+    let (log, table) = (log.text(), fixture.sdk.scan().table_name(&fixture.table).send().await.unwrap().items);
     for secret in SECRETS {
-        assert_kept(secret, "the log", &log);
-        assert_kept(secret, "the table", &format!("{table:?}"));
+        assert_hidden(secret, "the log", &log);
+        assert_hidden(secret, "the table", &format!("{table:?}"));
     }
 }
 
-/// Who mistakes the secret for the id has still not told it to the log. Authlete's answer echoes it, as documented.
+/// Only the answer of the Authlete API repeats it, as documented.
 #[tokio::test]
 async fn a_secret_in_the_place_of_an_id_is_not_logged() {
-    Log::begin();
+    let log = capture_all();
     let fixture = Fixture::with_samples().await;
     let config = format!("/config/{MISPLACED}/clients/{MISPLACED}");
     fixture.send("DELETE", &config, Some(&basic((MISPLACED, sample::OWNER.0))), "").await;
-    fixture.send("DELETE", &format!("/register/{MISPLACED}"), Some(&bearer("nobody")), "").await;
+    fixture.send("DELETE", &format!("/register/{MISPLACED}"), Some(&bearer("unknown")), "").await;
     let api = format!("/api/{}/client/registration/delete", sample::SERVICE);
-    fixture.send("POST", &api, Some(&bearer(sample::SERVICE_TOKEN)), &json!({ "clientId": MISPLACED }).to_string()).await;
+    fixture
+        .send("POST", &api, Some(&bearer(sample::SERVICE_TOKEN)), &json!({ "clientId": MISPLACED }).to_string())
+        .await;
 
-    let log = Log::ours();
+    let log = own_lines(&log);
     assert!(log.contains("unknown_caller"), "{log}");
-    assert_kept(MISPLACED, "the log", &log);
+    assert_hidden(MISPLACED, "the log", &log);
 }
 
-/// An item with a secret where its digest belongs cannot be read, and the reason for that is logged.
+/// An item with a secret in the place of its digest cannot be read. The reason for that is logged.
 #[tokio::test]
 async fn a_secret_that_was_stored_in_clear_is_not_logged() {
-    Log::begin();
+    let log = capture_all();
     let secret = "stored-in-clear-Hq7wZ2mK9xV4";
     let client: HashMap<_, _> = [("kind", "oauth"), ("service_id", "id"), ("registration_token_digest", secret)]
         .map(|(name, text)| (name.to_owned(), AttributeValue::S(text.to_owned())))
         .into();
     let fixture = Fixture::empty().await;
-    let put = fixture.sdk.put_item().table_name("clients").item("pk", AttributeValue::S("client#stored".to_owned()));
+    let put =
+        fixture.sdk.put_item().table_name(&fixture.table).item("pk", AttributeValue::S("client#stored".to_owned()));
     put.item("client", AttributeValue::M(client)).send().await.unwrap();
 
     assert_eq!(fixture.send("DELETE", "/register/stored", Some(&bearer(secret)), "").await.status(), 500);
-    let log = Log::ours();
+    let log = own_lines(&log);
     assert!(log.contains("client#stored"), "{log}");
-    assert_kept(secret, "the log", &log);
+    assert_hidden(secret, "the log", &log);
 }
 
-/// The Lambda runtime writes every event at TRACE, its Authorization header included, unless it is kept from that.
+/// At TRACE Lambda's runtime library logs every event, with its `Authorization` header. The function filters these lines.
 #[tokio::test]
 async fn the_function_logs_no_event_at_any_level() {
     let next = get(async || {
@@ -233,10 +214,10 @@ async fn the_function_logs_no_event_at_any_level() {
             0 => ("DELETE", "/config/a/clients/b", basic(sample::OWNER)),
             1 => ("DELETE", "/register/a", bearer(sample::RFC_CLIENT.1)),
             2 => ("POST", "/api/a/client/registration/delete", bearer(sample::SERVICE_TOKEN)),
-            // With that, the runtime gives up and the process ends.
+            // This answer ends the process.
             _ => return Err(StatusCode::INTERNAL_SERVER_ERROR),
         };
-        let body = json!({ "clientId": "nobody", "token": sample::CLIENT.1 }).to_string();
+        let body = json!({ "clientId": "unknown", "token": sample::CLIENT.1 }).to_string();
         let event = event(method, path, "", &[("authorization", &authorization)], &body);
         let id = ("lambda-runtime-aws-request-id", format!("event-{number}"));
         Ok(([id, ("lambda-runtime-deadline-ms", "1".to_owned())], event))
@@ -261,60 +242,47 @@ async fn the_function_logs_no_event_at_any_level() {
         ("AWS_SECRET_ACCESS_KEY", "test"),
         ("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:9"),
     ]);
-    let said = tokio::task::spawn_blocking(move || function.output()).await.unwrap().unwrap();
+    let output = tokio::task::spawn_blocking(move || function.output()).await.unwrap().unwrap();
 
-    let log = String::from_utf8([said.stdout, said.stderr].concat()).unwrap();
+    let log = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
     assert!(["event-0", "event-1", "event-2"].iter().all(|id| log.contains(id)), "{log}");
     for secret in [sample::OWNER.1, sample::RFC_CLIENT.1, sample::SERVICE_TOKEN, sample::CLIENT.1] {
-        assert_kept(secret, "the log", &log);
+        assert_hidden(secret, "the log", &log);
     }
 }
 
 #[test]
-fn what_holds_a_secret_or_a_digest_does_not_print_it() {
-    let (secret, id) = ("Zk4vQ1xT8rW3nB6yH0mD5sL2", || Id::new("id").unwrap());
+fn debug_output_has_neither_secrets_nor_digests() {
+    let secret = "Zk4vQ1xT8rW3nB6yH0mD5sL2";
     let digest = Digest::of(secret);
-    let api = ApiClient { secrets: vec![StoredSecret { digest, expires_at: None }], ..ApiClient::default() };
-    let oauth = OAuthClient {
-        service_id: id(),
-        dynamic: true,
-        registration_token_digest: Some(digest),
-        metadata: Metadata::default(),
+    let event: Event =
+        serde_json::from_str(&event("POST", "/", secret, &[("authorization", &bearer(secret))], secret)).unwrap();
+    let to_configuration = configuration::Request {
+        caller: id("caller"),
+        secret: digest,
+        source_ip: None,
+        application: "application".to_owned(),
+        target: id("target"),
+        if_match: None,
     };
-    let client = |kind| Client { kind, protected: false, version: None, idle: None };
-    let sent = event("POST", "/", secret, &[("authorization", &bearer(secret))], secret);
-
-    let printed = [
-        format!("{:?}", Secret::new(secret)),
+    let to_registration = registration::Request { target: id("target"), token: digest, if_match: None };
+    let to_authlete = authlete::Request {
+        access_token: digest,
+        service: id("service"),
+        client_id: "target".to_owned(),
+        target: Some(id("target")),
+        token: Some(digest),
+    };
+    for text in [
         format!("{digest:?}"),
-        format!("{:?}", client(Kind::Api(api))),
-        format!("{:?}", client(Kind::OAuth(oauth))),
-        format!(
-            "{:?}",
-            configuration::Request {
-                caller: id(),
-                secret: digest,
-                source_ip: None,
-                application: "application".to_owned(),
-                target: id(),
-                if_match: None,
-            }
-        ),
-        format!("{:?}", registration::Request { target: id(), token: digest, if_match: None }),
-        format!(
-            "{:?}",
-            authlete::Request {
-                access_token: digest,
-                service: id(),
-                client_id: "id".to_owned(),
-                target: Some(id()),
-                token: Some(digest),
-            }
-        ),
-        format!("{:?}", serde_json::from_str::<Event>(&sent).unwrap()),
-    ];
-    for text in printed {
-        assert_kept(secret, "what is printed", &text);
+        format!("{:?}", api_client().secret(secret).build()),
+        format!("{:?}", oauth_client().registration_token(secret).build()),
+        format!("{to_configuration:?}"),
+        format!("{to_registration:?}"),
+        format!("{to_authlete:?}"),
+        format!("{event:?}"),
+    ] {
+        assert_hidden(secret, "the debug output", &text);
         assert!(!forms(digest.as_bytes()).iter().any(|form| text.contains(form)), "{text}");
     }
 }

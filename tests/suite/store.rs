@@ -1,6 +1,6 @@
 //! The store's contract, against a database through the real SDK.
 
-
+use crate::support::{Fixture, RETENTION, now, wire::Fault};
 use aws_sdk_dynamodb::types::AttributeValue;
 use deregister::{
     dynamodb::{ClientsTable, admin::Creation},
@@ -12,7 +12,6 @@ use deregister::{
     store::{Fault, Store, WriteOutcome},
 };
 use std::{collections::HashMap, time::Duration};
-use crate::support::{Fixture, RETENTION, now, wire::Fault};
 
 fn id(id: &str) -> Id {
     Id::new(id).unwrap()
@@ -53,7 +52,8 @@ fn deletion(request_id: &str) -> Deletion {
 }
 
 async fn write_tombstone(fixture: &Fixture, client_id: &str, preconditions: Vec<Precondition<'_>>) -> WriteOutcome {
-    fixture.clients
+    fixture
+        .clients
         .write_tombstone(&Authorization { target: &id(client_id), preconditions }, &deletion("this"))
         .await
         .unwrap()
@@ -97,7 +97,8 @@ async fn what_was_created_is_what_is_loaded() {
 #[tokio::test]
 async fn what_is_not_there_is_no_fault() {
     let fixture = Fixture::empty().await;
-    let snapshot = load(&fixture.clients, &[key("a"), Key::Service(id("1")), Key::of_token(&digest("t"))]).await.unwrap();
+    let snapshot =
+        load(&fixture.clients, &[key("a"), Key::Service(id("1")), Key::of_token(&digest("t"))]).await.unwrap();
     assert_eq!(snapshot, Snapshot::default());
 }
 
@@ -271,7 +272,8 @@ async fn each_premise_lets_through_what_it_says_and_nothing_else() {
     ] {
         let fixture = &fixture;
         let name = format!("{client:?} {premise:?}");
-        fixture.sdk
+        fixture
+            .sdk
             .delete_item()
             .table_name(&fixture.table)
             .key("pk", AttributeValue::S("client#a".to_owned()))

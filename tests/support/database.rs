@@ -1,10 +1,10 @@
-//! The database that the tests run against. Each [`Fixture`](super::Fixture) has a table of its own in it.
+//! The database of a test. Each [`Fixture`](super::Fixture) has a table of its own in it.
 //!
-//! It is an embedded one, new for each fixture and in memory. Where the environment has `AWS_ENDPOINT_URL_DYNAMODB`, the
-//! [suites](SUITES) that are about what a database does run against the one at that address instead, in tables called
-//! `deregister-test-` and a random number, each deleted with its fixture. Over HTTP it is taken for an emulator, and given
-//! credentials that are made up. Over HTTPS, which is how AWS itself is reached, region, credentials and trust come from
-//! the environment in the way they do for the function.
+//! The database is an embedded one, in memory, new for each fixture. The modules about a database's behaviour run against
+//! another database too: if the environment has `AWS_ENDPOINT_URL_DYNAMODB`, [`Fixture::anywhere`](super::Fixture::anywhere)
+//! uses the one at that address. Its tables are called `deregister-test-` and a random number, and each is deleted with its
+//! fixture. Over HTTP the database counts as an emulator and gets made-up credentials. Over HTTPS, which reaches AWS itself,
+//! Region, credentials and trust come from the environment, as they do for the function.
 
 use super::wire;
 use aws_sdk_dynamodb::{
@@ -20,32 +20,29 @@ use std::{
 };
 use tokio::runtime;
 
-/// The suites that can run against any database. The others are about something else, and name tables as they please.
-const SUITES: [&str; 4] = ["store", "doors", "races", "restore"];
-
-/// Where a fixture's table is.
+/// A database, and the name of a table that does not exist in it yet.
 pub struct Database {
     /// The SDK's configuration, with an HTTP client.
     pub config: Builder,
-    /// Where it is reached.
+    /// The endpoint.
     pub endpoint: String,
-    /// The table's name. There is no such table yet.
+    /// The table's name.
     pub table: String,
-    /// What deletes the table in the end, where the database outlives the test.
+    /// Deletes the table, if the database outlives the test.
     pub clean_up: Option<CleanUp>,
 }
 
 impl Database {
     /// The database that the environment names, or an embedded one.
-    pub async fn open() -> Self {
-        let named = env::var("AWS_ENDPOINT_URL_DYNAMODB").ok().filter(|endpoint| !endpoint.is_empty());
-        match named.filter(|_| SUITES.contains(&env!("CARGO_CRATE_NAME"))) {
+    pub async fn named() -> Self {
+        match env::var("AWS_ENDPOINT_URL_DYNAMODB").ok().filter(|endpoint| !endpoint.is_empty()) {
             Some(endpoint) => Self::shared(endpoint).await,
             None => Self::embedded().await,
         }
     }
 
-    async fn embedded() -> Self {
+    /// An embedded database.
+    pub async fn embedded() -> Self {
         let database = dynoxide::Database::memory().unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -85,7 +82,7 @@ pub struct CleanUp {
 }
 
 impl Drop for CleanUp {
-    /// In a thread and over a connection of its own, since the test's runtime stands still meanwhile.
+    /// Uses a thread and a connection of its own, because the test's runtime is blocked meanwhile.
     fn drop(&mut self) {
         let delete = || {
             runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {

@@ -1,56 +1,87 @@
-//! The log, as what the function writes while a test looks.
+//! The log of the function, captured.
 
 use super::now;
 use deregister::telemetry;
 use serde_json::Value;
 use std::{
-    io,
+    io, mem,
     sync::{Arc, Mutex, Once},
 };
-use tracing::subscriber::{DefaultGuard, set_default, set_global_default};
+use tracing::{
+    Dispatch, Subscriber,
+    subscriber::{DefaultGuard, set_default, set_global_default},
+};
 
-/// Begins a log that nobody reads, for tests that do not look. `tracing` asks once for each kind of line whether anybody
-/// wants it: asked while there is no log, and one begins in that moment, it would drop such lines for ever.
-pub fn begin() {
-    static BEGUN: Once = Once::new();
-    BEGUN.call_once(|| set_global_default(telemetry::subscriber(None, now, io::sink)).unwrap());
+/// Installs a log that is written nowhere, for all threads that do not capture theirs.
+///
+/// `tracing` decides once for each kind of line whether a subscriber wants it. While there is at most one subscriber, it
+/// decides without a lock, and a decision that a thread takes while another one begins to capture can be lost: the line
+/// would never be captured. Two subscribers that stay make every decision take the lock.
+pub fn install_silent() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        let silent = || Dispatch::new(telemetry::subscriber(None, now, io::sink));
+        mem::forget(silent());
+        set_global_default(telemetry::subscriber(None, now, io::sink)).unwrap();
+    });
 }
 
-/// What is written to the log in this thread while it is held.
+/// What this thread logs until the value is dropped. A test that runs on one thread captures the function, the SDK and the
+/// embedded database.
 pub struct Captured {
-    lines: Arc<Mutex<Vec<u8>>>,
+    bytes: Arc<Mutex<Vec<u8>>>,
     _installed: DefaultGuard,
 }
 
+/// A writer to the captured bytes.
+pub struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Buffer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 impl Captured {
-    /// At this level and above.
+    /// Captures what the function logs if `AWS_LAMBDA_LOG_LEVEL` has this value.
     pub fn at(level: &str) -> Self {
-        struct Buffer(Arc<Mutex<Vec<u8>>>);
-
-        impl io::Write for Buffer {
-            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-                self.0.lock().unwrap().extend_from_slice(bytes);
-                Ok(bytes.len())
-            }
-
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-        }
-
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let writer = Arc::clone(&lines);
-        let subscriber = telemetry::subscriber(Some(level), now, move || Buffer(Arc::clone(&writer)));
-        Self { lines, _installed: set_default(subscriber) }
+        Self::by(|buffer| telemetry::subscriber(Some(level), now, buffer))
     }
 
-    /// All that was written.
+    /// Captures what another subscriber writes.
+    pub fn by<S: Subscriber + Send + Sync + 'static>(
+        subscriber: impl FnOnce(Box<dyn Fn() -> Buffer + Send + Sync>) -> S,
+    ) -> Self {
+        install_silent();
+        let bytes = Arc::default();
+        let writer = Arc::clone(&bytes);
+        let subscriber = subscriber(Box::new(move || Buffer(Arc::clone(&writer))));
+        Self { bytes, _installed: set_default(subscriber) }
+    }
+
+    /// All that was logged.
     pub fn text(&self) -> String {
-        String::from_utf8(self.lines.lock().unwrap().clone()).unwrap()
+        String::from_utf8(self.bytes.lock().unwrap().clone()).unwrap()
     }
 
-    /// Its lines.
+    /// All that was logged since the last call.
+    pub fn take(&self) -> String {
+        String::from_utf8(mem::take(&mut self.bytes.lock().unwrap())).unwrap()
+    }
+
+    /// The lines, each a JSON object.
     pub fn lines(&self) -> Vec<Value> {
         self.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// The only line.
+    pub fn only_line(&self) -> Value {
+        let [line] = self.lines().try_into().unwrap_or_else(|lines| panic!("not one line: {lines:?}"));
+        line
     }
 }

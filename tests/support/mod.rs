@@ -1,9 +1,14 @@
-//! What the test programs share: the function over a [database](database) behind the real SDK over HTTP, with a
-//! [wire](wire) that counts the calls and injects faults.
+//! What the test programs share: the function over a [`database`], with the real SDK over HTTP between them, and a [`wire`]
+//! that counts the calls and plays faults.
 #![allow(dead_code, reason = "each test program uses its own part")]
 
+pub mod build;
+pub mod by_hand;
+pub mod cases;
 pub mod database;
-pub mod door;
+pub mod endpoint;
+#[path = "../../examples/local/envelope.rs"]
+pub mod envelope;
 pub mod log;
 pub mod proxy;
 pub mod random;
@@ -15,12 +20,16 @@ pub mod wire;
 
 use aws_sdk_dynamodb::{
     Client,
-    config::{retry::RetryConfig, timeout::TimeoutConfig},
+    config::{
+        retry::{RetryConfig, RetryPartition},
+        timeout::TimeoutConfig,
+    },
     types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType},
 };
+use build::{ClientBuilder, id};
 use database::{CleanUp, Database};
 use deregister::{
-    dynamodb::{ClientsTable, item::Item},
+    dynamodb::{ClientsTable, admin::Creation, item::Item},
     functions::{Delete, Environment},
     http::event::{Event, Origin},
     model::Realm,
@@ -35,17 +44,18 @@ use std::{
 };
 use wire::Wire;
 
-/// The time at which every test runs, unless it says otherwise.
+/// The time in every test that does not set another one.
 pub fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_hours(500_000)
 }
+
 /// How long a deleted client can be restored in the tests.
 pub const RETENTION: Duration = Duration::from_hours(30 * 24);
 
-/// The function over a table of its own.
+/// The function behind the endpoints, over a table of its own.
 #[derive(Clone)]
 pub struct Fixture {
-    /// The SDK's client, past the wire: its calls are not counted.
+    /// The SDK's client, without the wire: its calls are not counted and meet no fault.
     pub sdk: Client,
     /// The clients table, through the wire.
     pub clients: ClientsTable,
@@ -61,12 +71,25 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    /// An empty table.
+    /// An empty table, in an embedded database.
     pub async fn empty() -> Self {
-        let Database { config, endpoint, table, clean_up } = Database::open().await;
+        Self::in_database(Database::embedded().await).await
+    }
+
+    /// An empty table, in the database that the environment names, or in an embedded one.
+    pub async fn anywhere() -> Self {
+        Self::in_database(Database::named().await).await
+    }
+
+    async fn in_database(database: Database) -> Self {
+        // Threads that do not capture their log write it nowhere.
+        log::install_silent();
+        let Database { config, endpoint, table, clean_up } = database;
         let http = config.clone().build().http_client().unwrap();
         let wire = Wire::over(http.clone());
         let config = config
+            // A quota of retries of its own: a test must not use up the quota of the others.
+            .retry_partition(RetryPartition::new(format!("{endpoint} {table}")))
             .retry_config(RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(1)))
             .timeout_config(TimeoutConfig::builder().build());
         let sdk = Client::from_conf(config.clone().http_client(http).build());
@@ -77,43 +100,56 @@ impl Fixture {
         fixture
     }
 
-    /// The table with the sample data.
+    /// The table with the sample data, in an embedded database.
     pub async fn with_samples() -> Self {
-        let fixture = Self::empty().await;
-        sample::write(&fixture.direct(), now()).await.unwrap();
-        fixture
+        Self::empty().await.filled().await
     }
 
-    /// The clients table, past the wire: its calls are not counted and meet no fault.
+    /// The table with the sample data, in the database that the environment names, or in an embedded one.
+    pub async fn anywhere_with_samples() -> Self {
+        Self::anywhere().await.filled().await
+    }
+
+    async fn filled(self) -> Self {
+        sample::write(&self.direct(), now()).await.unwrap();
+        self
+    }
+
+    /// The clients table, without the wire: its calls are not counted and meet no fault.
     pub fn direct(&self) -> ClientsTable {
         ClientsTable::new(self.sdk.config().to_builder(), &self.table, RETENTION)
     }
 
-    /// Answers an event as an invocation of its own, through the public parser.
+    /// Invokes the function with an event, through the public parser.
     pub async fn invoke(&self, event: &str) -> Response<Body> {
         self.invoke_in(invocation(), event).await
     }
 
-    /// The same, as this invocation.
+    /// Invokes the function with an event and this context.
     pub async fn invoke_in(&self, invocation: Context, event: &str) -> Response<Body> {
         let event: Event = serde_json::from_str(event).unwrap();
         Box::pin(self.function.call(LambdaEvent::new(event, invocation))).await.unwrap().response
     }
 
-    /// Answers a request to `path` from 203.0.113.7 with this `Authorization`.
+    /// Sends a request to `path`, from 203.0.113.7, with this `Authorization`.
     pub async fn send(&self, method: &str, path: &str, authorization: Option<&str>, body: &str) -> Response<Body> {
         let headers: Vec<_> = authorization.map(|value| ("authorization", value)).into_iter().collect();
         self.invoke(&event(method, path, "", &headers, body)).await
     }
 
-    /// The item under this key, whole.
+    /// Creates a client.
+    pub async fn create(&self, client_id: &str, client: ClientBuilder) {
+        assert_eq!(self.direct().create_client(&id(client_id), &client.build()).await, Ok(Creation::Done));
+    }
+
+    /// The item under this key, with all its attributes.
     pub async fn item(&self, key: &str) -> Option<Item> {
         let key = aws_sdk_dynamodb::types::AttributeValue::S(key.to_owned());
         let get = self.sdk.get_item().table_name(&self.table).key("pk", key).consistent_read(true);
         get.send().await.unwrap().item
     }
 
-    /// Creates a table `grants`, by `client_id` and `grant_id`.
+    /// Creates the table `grants`, with the keys `client_id` and `grant_id`.
     pub async fn create_grants_table(&self) {
         let (keys, types) = ([KeyType::Hash, KeyType::Range], ScalarAttributeType::S);
         let mut create = self.sdk.create_table().table_name("grants").billing_mode(BillingMode::PayPerRequest);
@@ -131,7 +167,7 @@ impl Fixture {
     }
 }
 
-/// The context of a new invocation, which has ten seconds.
+/// The context of a new invocation, whose deadline is in ten seconds.
 pub fn invocation() -> Context {
     static INVOCATIONS: AtomicU64 = AtomicU64::new(0);
     let mut context = Context::default();
@@ -167,26 +203,26 @@ pub fn bearer(token: &str) -> String {
     format!("Bearer {token}")
 }
 
-/// The body as text.
+/// The body of an answer, as text.
 pub fn text(response: &Response<Body>) -> &str {
     match response.body() {
         Body::Empty => "",
         Body::Text(text) => text,
-        other => panic!("a body that is no text: {other:?}"),
+        other => panic!("the body is not a text: {other:?}"),
     }
 }
 
-/// The body as JSON.
+/// The body of an answer, as JSON.
 pub fn json(response: &Response<Body>) -> serde_json::Value {
     serde_json::from_str(text(response)).unwrap_or_else(|error| panic!("{error}: {}", text(response)))
 }
 
-/// A header field's value, or nothing.
+/// The value of a header field.
 pub fn header<'r>(response: &'r Response<Body>, name: &str) -> Option<&'r str> {
     response.headers().get(name).map(|value| value.to_str().unwrap())
 }
 
-/// The request of an event.
+/// The request that the public parser reads from an event.
 pub fn request(event: &str) -> (Request, Origin) {
     let request = Request::from(serde_json::from_str::<Event>(event).unwrap());
     let origin = request.extensions().get::<Origin>().cloned().unwrap();

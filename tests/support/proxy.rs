@@ -1,4 +1,4 @@
-//! The network between the SDK and the database: a TCP proxy that breaks as it is told to.
+//! The network between the SDK and the database: a TCP proxy with planned faults.
 
 use std::{
     future::pending,
@@ -16,25 +16,26 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// How it breaks. The database hears nothing of it in the first four, and has done as it was told in the others.
+/// A fault of the network. With the first four the database does not receive the request. With the others it carries the
+/// request out.
 #[derive(Clone, Copy, PartialEq)]
-pub enum Break {
-    /// The connections are gone, and new ones are refused.
+pub enum NetworkFault {
+    /// The connections are closed, and new ones are refused.
     Refused,
-    /// The connections are gone, and new ones are reset as soon as they are open.
+    /// The connections are closed, and new ones are reset as soon as they are open.
     ResetBefore,
-    /// The connection is reset once the request has begun to arrive.
+    /// The connection is reset when the request begins to arrive.
     ResetDuring,
-    /// The request is taken, and nothing ever follows.
-    Deaf,
+    /// The request is received and not forwarded. There is no answer.
+    NotForwarded,
     /// The connection is reset in place of the answer.
     ResetAfter,
-    /// The answer is never sent.
-    Mute,
-    /// The connection is closed before the answer's end.
+    /// The answer is not sent.
+    AnswerHeldBack,
+    /// The connection is closed before the end of the answer.
     Truncated,
-    /// The answer's end is never sent.
-    Stuck,
+    /// The end of the answer is not sent.
+    EndHeldBack,
 }
 
 /// A running proxy.
@@ -42,32 +43,32 @@ pub enum Break {
 pub struct Proxy(Arc<Shared>);
 
 struct Shared {
-    /// Holds the port while nobody listens there.
+    /// Reserves the port while no listener has it.
     port: TcpSocket,
     database: String,
-    broken: Mutex<Option<Break>>,
+    fault: Mutex<Option<NetworkFault>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
     connections: AtomicUsize,
 }
 
-/// The proxy is broken until this is dropped.
-pub struct Broken(Proxy);
+/// Ends the fault of a proxy when it is dropped.
+pub struct Repair(Proxy);
 
-impl Drop for Broken {
+impl Drop for Repair {
     fn drop(&mut self) {
-        if self.0.0.broken.lock().unwrap().take() == Some(Break::Refused) {
+        if self.0.0.fault.lock().unwrap().take() == Some(NetworkFault::Refused) {
             self.0.listen();
         }
     }
 }
 
 impl Proxy {
-    /// A proxy before the database at this endpoint.
+    /// A proxy in front of the database at this endpoint.
     pub fn before(endpoint: &str) -> Self {
         let proxy = Self(Arc::new(Shared {
             port: socket("127.0.0.1:0".parse().unwrap()),
             database: endpoint.trim_start_matches("http://").trim_end_matches('/').to_owned(),
-            broken: Mutex::default(),
+            fault: Mutex::default(),
             tasks: Mutex::default(),
             connections: AtomicUsize::default(),
         }));
@@ -75,30 +76,30 @@ impl Proxy {
         proxy
     }
 
-    /// Where it is reached.
+    /// The URL of the proxy.
     pub fn url(&self) -> String {
         format!("http://{}", self.0.port.local_addr().unwrap())
     }
 
-    /// How many connections it has accepted.
+    /// The number of accepted connections.
     pub fn connections(&self) -> usize {
         self.0.connections.load(Relaxed)
     }
 
-    /// Breaks it in this way.
-    pub async fn broken(self, how: Break) -> Broken {
-        *self.0.broken.lock().unwrap() = Some(how);
-        if matches!(how, Break::Refused | Break::ResetBefore) {
+    /// Begins a fault, which lasts until the result is dropped.
+    pub async fn begin(self, fault: NetworkFault) -> Repair {
+        *self.0.fault.lock().unwrap() = Some(fault);
+        if matches!(fault, NetworkFault::Refused | NetworkFault::ResetBefore) {
             let tasks = mem::take(&mut *self.0.tasks.lock().unwrap());
             for task in tasks {
                 task.abort();
                 let _ = task.await;
             }
         }
-        if how == Break::ResetBefore {
+        if fault == NetworkFault::ResetBefore {
             self.listen();
         }
-        Broken(self)
+        Repair(self)
     }
 
     fn listen(&self) {
@@ -111,45 +112,45 @@ impl Proxy {
             let (client, _) = listener.accept().await.unwrap();
             self.0.connections.fetch_add(1, Relaxed);
             let proxy = self.clone();
-            // A client that goes away in the middle is none of the proxy's business.
+            // A client may close its connection at any time: errors are ignored.
             let passing = tokio::spawn(async move { proxy.pass(client).await.unwrap_or_default() });
             self.0.tasks.lock().unwrap().push(passing);
         }
     }
 
-    /// Passes on what either side says.
+    /// Passes the bytes of both sides on, until the fault or the end of the connection.
     async fn pass(self, mut client: TcpStream) -> Result<()> {
         let mut database = TcpStream::connect(&self.0.database).await?;
         client.set_nodelay(true)?;
         database.set_nodelay(true)?;
         let (mut asked, mut answered) = (vec![0; 16_384], vec![0; 16_384]);
-        let broken = || *self.0.broken.lock().unwrap();
-        while broken() != Some(Break::ResetBefore) {
+        let fault = || *self.0.fault.lock().unwrap();
+        while fault() != Some(NetworkFault::ResetBefore) {
             tokio::select! {
-                read = client.read(&mut asked) => match (read?, broken()) {
+                read = client.read(&mut asked) => match (read?, fault()) {
                     (0, _) => return Ok(()),
-                    (_, Some(Break::ResetDuring)) => break,
-                    (_, Some(Break::Deaf)) => return pending().await,
+                    (_, Some(NetworkFault::ResetDuring)) => break,
+                    (_, Some(NetworkFault::NotForwarded)) => return pending().await,
                     (read, _) => database.write_all(&asked[..read]).await?,
                 },
-                read = database.read(&mut answered) => match (read?, broken()) {
+                read = database.read(&mut answered) => match (read?, fault()) {
                     (0, _) => return Ok(()),
-                    (_, Some(Break::ResetAfter)) => break,
-                    (_, Some(Break::Mute)) => return pending().await,
-                    (read, Some(how @ (Break::Stuck | Break::Truncated))) => {
+                    (_, Some(NetworkFault::ResetAfter)) => break,
+                    (_, Some(NetworkFault::AnswerHeldBack)) => return pending().await,
+                    (read, Some(fault @ (NetworkFault::EndHeldBack | NetworkFault::Truncated))) => {
                         client.write_all(&answered[..read - 1]).await?;
-                        return if how == Break::Stuck { pending().await } else { client.shutdown().await };
+                        return if fault == NetworkFault::EndHeldBack { pending().await } else { client.shutdown().await };
                     }
                     (read, _) => client.write_all(&answered[..read]).await?,
                 },
             }
         }
-        // What is dropped now is reset.
+        // Without a linger time, dropping the connection resets it.
         client.set_zero_linger()
     }
 }
 
-/// A socket at this address, which others may be bound to as well.
+/// A socket at this address. Other sockets may have the same address.
 fn socket(address: SocketAddr) -> TcpSocket {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_reuseaddr(true).unwrap();

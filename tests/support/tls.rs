@@ -1,4 +1,4 @@
-//! TLS in front of a database, with a certificate of its own making.
+//! TLS in front of a database, with a self-signed certificate.
 #![allow(dead_code, clippy::allow_attributes, reason = "the benchmark counts no handshakes")]
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
@@ -17,15 +17,18 @@ use tokio_rustls::{
     rustls::{ServerConfig, crypto::ring},
 };
 
-/// A running front.
+/// A server that speaks TLS and passes everything on to a server that does not.
 pub struct Front {
-    /// Its address.
+    /// The URL of the server.
     pub url: String,
-    /// How many handshakes it has completed.
+    /// The number of completed handshakes.
     pub handshakes: Arc<AtomicUsize>,
 }
 
-/// Puts TLS in front of the server at `plain`, and writes the certificate to `certificates`.
+/// Puts TLS in front of the server at `plain`. Writes the certificate to the file `certificates`.
+///
+/// # Errors
+/// The certificate cannot be made or written, or no port is free.
 pub async fn front(plain: &str, certificates: &Path) -> Result<Front, Box<dyn Error>> {
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()])?;
     std::fs::write(certificates, cert.pem())?;

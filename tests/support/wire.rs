@@ -1,4 +1,4 @@
-//! The wire between the SDK and the database: it counts the calls, and does to the next ones what it is told to.
+//! The wire between the SDK and the database. It counts the calls, and plays planned faults.
 
 use aws_sdk_dynamodb::config::{HttpClient, RuntimeComponents, SharedHttpClient};
 use aws_smithy_runtime_api::{
@@ -11,55 +11,62 @@ use aws_smithy_runtime_api::{
 };
 use aws_smithy_types::body::SdkBody;
 use deregister::dynamodb::https;
+use http_body_util::Limited;
 use rustls::RootCertStore;
 use std::{
     collections::{HashMap, VecDeque},
     fmt,
     future::Future,
+    mem,
     pin::Pin,
     sync::{Arc, Mutex},
 };
 
-/// What is done to one call.
+/// The message of every error answer that [`Fault::error`] makes.
+pub const FAULT_MESSAGE: &str = "as the test asked";
+
+/// What happens to one attempt of a call.
 pub enum Fault {
-    /// The database does as it is told, and its answer is lost on the way back.
+    /// The database carries out the call, and its answer is lost.
     AnswerLost,
-    /// The connection is closed before the database hears of it.
+    /// The connection is reset. The database does not receive the call.
     Reset,
-    /// The database answers this status and JSON text instead of doing anything.
+    /// The database does not receive the call. This status and JSON text are the answer.
     Answer(u16, String),
-    /// Something else happens first; then the call goes through.
+    /// The future runs first. Then the database carries out the call.
     Meanwhile(Pin<Box<dyn Future<Output = ()> + Send>>),
-    /// Something else is the case while the call goes through, until what the future gives is dropped.
+    /// The future runs first. Then the database carries out the call. The output of the future is dropped after the answer.
     While(Pin<Box<dyn Future<Output = Box<dyn Send>> + Send>>),
-    /// The database does as it is told, and this status and text take the place of its answer.
+    /// The database carries out the call. This status and text replace its answer.
     Replaced(u16, &'static str),
+    /// The database carries out the call. Its answer breaks off at the start of the body.
+    Truncated,
     /// The database leaves all keys of a read unprocessed.
     Unprocessed,
-    /// The database makes the first of a batch of writes, and leaves the others unprocessed.
+    /// The database makes the first write of a batch, and leaves the others unprocessed.
     OnlyFirst,
-    /// The database refuses the signature, since its clock is far away from the caller's.
+    /// The database refuses the signature, because its clock differs from the caller's.
     Skewed,
-    /// There is never an answer.
+    /// There is never an answer. The database does not receive the call.
     Silence,
 }
 
 impl Fault {
-    /// The error of this type, as DynamoDB tells it.
+    /// An error answer of DynamoDB, with this type.
     pub fn error(status: u16, kind: &str) -> Self {
         let body = serde_json::json!({
             "__type": format!("com.amazonaws.dynamodb.v20120810#{kind}"),
-            "message": "as the test asked",
+            "message": FAULT_MESSAGE,
         });
         Self::Answer(status, body.to_string())
     }
 
-    /// Something else that happens first.
+    /// [`Meanwhile`](Self::Meanwhile), with a future that is not boxed.
     pub fn meanwhile(event: impl Future<Output = ()> + Send + 'static) -> Self {
         Self::Meanwhile(Box::pin(event))
     }
 
-    /// Something else that is the case while the call goes through.
+    /// [`While`](Self::While), with a future that is not boxed.
     pub fn during<G: Send + 'static>(event: impl Future<Output = G> + Send + 'static) -> Self {
         Self::While(Box::pin(async { Box::new(event.await) as Box<dyn Send> }))
     }
@@ -72,39 +79,35 @@ struct State {
     faults: HashMap<String, VecDeque<Fault>>,
 }
 
-/// An HTTP client for the SDK.
+/// An HTTP client for the SDK. Clones share the plan and the calls.
 #[derive(Clone)]
 pub struct Wire {
     inner: SharedHttpClient,
     state: Arc<Mutex<State>>,
 }
 
-/// The HTTP client without a wire around it.
+/// The HTTP client of the function, without a wire.
 pub fn http() -> SharedHttpClient {
     https::client(RootCertStore::empty()).unwrap()
 }
 
 impl Wire {
-    pub fn new() -> Self {
-        Self::over(http())
-    }
-
-    /// A wire around this HTTP client.
+    /// A wire over this HTTP client.
     pub fn over(inner: SharedHttpClient) -> Self {
         Self { inner, state: Arc::default() }
     }
 
-    /// Does this to the next call of the operation for which nothing is planned yet.
+    /// Plans a fault for an attempt of the operation: the next one without a plan.
     pub fn plan(&self, operation: &str, fault: Fault) {
         self.state.lock().unwrap().faults.entry(operation.to_owned()).or_default().push_back(fault);
     }
 
-    /// The operations called since this was last asked, each try by itself.
+    /// The operations that were called since the last `take_calls`. Each attempt counts.
     pub fn take_calls(&self) -> Vec<String> {
-        std::mem::take(&mut self.state.lock().unwrap().calls)
+        mem::take(&mut self.state.lock().unwrap().calls)
     }
 
-    /// The body of the last call.
+    /// The body of the last attempt.
     pub fn last_body(&self) -> String {
         self.state.lock().unwrap().last_body.clone()
     }
@@ -166,6 +169,12 @@ impl HttpConnector for WiredConnector {
                     inner.call(request).await?;
                     Ok(answer(status, body))
                 }
+                Some(Fault::Truncated) => {
+                    let mut answer = inner.call(request).await?;
+                    let body = mem::replace(answer.body_mut(), SdkBody::empty());
+                    *answer.body_mut() = SdkBody::from_body_1_x(Limited::new(body, 0));
+                    Ok(answer)
+                }
                 Some(Fault::Unprocessed) => Ok(answer(200, &unprocessed(&request))),
                 Some(Fault::OnlyFirst) => {
                     let left = only_first(&mut request);
@@ -183,18 +192,20 @@ impl HttpConnector for WiredConnector {
     }
 }
 
+/// An answer of DynamoDB.
 fn answer(status: u16, body: &str) -> HttpResponse {
     let mut response = HttpResponse::new(StatusCode::try_from(status).unwrap(), SdkBody::from(body));
     response.headers_mut().insert("content-type", "application/x-amz-json-1.0");
     response
 }
 
+/// The answer that leaves all keys of the read unprocessed.
 fn unprocessed(read: &HttpRequest) -> String {
     let read: serde_json::Value = serde_json::from_slice(read.body().bytes().unwrap()).unwrap();
     serde_json::json!({ "Responses": {}, "UnprocessedKeys": read.get("RequestItems") }).to_string()
 }
 
-/// Leaves only the first of its writes in the request; the answer that says so of the others.
+/// Keeps only the first write in the request. Returns the answer that leaves the others unprocessed.
 fn only_first(writes: &mut HttpRequest) -> String {
     let mut body: serde_json::Value = serde_json::from_slice(writes.body().bytes().unwrap()).unwrap();
     let mut left = body.get("RequestItems").cloned().unwrap();

@@ -36,9 +36,9 @@ pub(crate) fn run<F: Future<Output = Result<(), Error>>>(function: impl FnOnce(S
     }
 }
 
-/// The value of an environment variable.
+/// The value of an environment variable. An empty value counts as unset.
 pub(crate) fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok()
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place where the functions are given their clock")]

@@ -1,0 +1,105 @@
+//! The rule of the client configuration endpoint (RFC 7592).
+
+use super::{Case, assert_grants, assert_order, assert_refusals, cannot_read, client, digest, tombstone, unreadable};
+use crate::support::build::{ClientBuilder, api_client, id, oauth_client};
+use deregister::{
+    model::{IfMatch, Version},
+    rule::{
+        DeletionRequest, Precondition,
+        registration::{Refusal, Request},
+    },
+};
+
+/// A client deletes itself.
+fn granted() -> Case<Request> {
+    let request = Request { target: id("client"), token: digest("registration token"), if_match: None };
+    Case::new(request, [(client("client"), registered().into())])
+}
+
+fn registered() -> ClientBuilder {
+    without_token().registration_token("registration token")
+}
+
+fn without_token() -> ClientBuilder {
+    oauth_client().version(3)
+}
+
+impl Case<Request> {
+    fn client(&mut self, builder: ClientBuilder) {
+        self.has(client("client"), builder);
+    }
+}
+
+#[test]
+fn each_condition_has_its_refusal() {
+    assert_refusals(
+        granted,
+        &[
+            ("3", "the client is unknown", Refusal::UnknownClient, |case| case.lacks(client("client"))),
+            ("3", "the client is deleted", Refusal::DeletedClient, |case| case.has(client("client"), tombstone())),
+            ("3", "it is an API client", Refusal::NotAnOAuthClient, |case| case.client(api_client())),
+            ("3", "the client has no registration token", Refusal::NoRegistrationToken, |case| {
+                case.client(without_token());
+            }),
+            ("3", "another client's token", Refusal::WrongToken, |case| case.request.token = digest("another's")),
+            ("4", "the client is protected", Refusal::Protected, |case| case.client(registered().protected())),
+            ("5", "another version", Refusal::VersionMismatch, |case| {
+                case.request.if_match = Some(IfMatch::parse(r#""2""#));
+            }),
+        ],
+    );
+}
+
+#[test]
+fn other_conditions_are_granted() {
+    assert_grants(
+        granted,
+        &[("6", "the client did not register itself, and has a token", |case| {
+            case.client(registered().not_dynamic());
+        })],
+    );
+}
+
+#[test]
+fn the_precondition_is_the_registration_token() {
+    let token = digest("registration token");
+    assert_eq!(granted().decide(), Ok(vec![Precondition::RegistrationToken(&token)]));
+}
+
+#[test]
+fn the_version_is_a_precondition_if_the_request_names_it() {
+    let case = granted().with(|case| case.request.if_match = Some(IfMatch::parse(r#""3""#)));
+    let token = digest("registration token");
+    assert_eq!(case.decide(), Ok(vec![Precondition::RegistrationToken(&token), Precondition::Version(Version(3))]));
+}
+
+#[test]
+fn the_rows_are_decided_in_order() {
+    let case = granted().with(|case| {
+        case.client(without_token().protected());
+        case.request.token = digest("another client's token");
+        case.request.if_match = Some(IfMatch::parse(r#""2""#));
+    });
+    assert_order(
+        case,
+        &[
+            (Refusal::NoRegistrationToken, |case| case.client(registered().protected())),
+            (Refusal::WrongToken, |case| case.request.token = digest("registration token")),
+            (Refusal::Protected, |case| case.client(registered())),
+            (Refusal::VersionMismatch, |case| case.request.if_match = None),
+        ],
+    );
+}
+
+#[test]
+fn a_client_that_cannot_be_read_is_a_fault() {
+    let case = granted().with(|case| case.has(client("client"), unreadable()));
+    assert_eq!(case.decide(), cannot_read(client("client")));
+}
+
+#[test]
+fn it_reads_the_client_which_is_the_caller_too() {
+    let case = granted();
+    assert_eq!(case.request.reads(), [client("client")].into());
+    assert_eq!(case.request.caller(&case.snapshot).as_deref(), Some("client#client"));
+}

@@ -1,0 +1,141 @@
+//! The sweep's rule.
+
+use super::{Case, INSTANT, assert_order, assert_refusals, cannot_read, client, tombstone, unreadable};
+use crate::support::{
+    build::{ClientBuilder, api_client, id, oauth_client},
+    now,
+};
+use deregister::{
+    model::{Idle, IdlePolicy},
+    rule::{
+        DeletionRequest, Precondition,
+        sweep::{Refusal, Request},
+    },
+    snapshot::Snapshot,
+};
+use std::time::Duration;
+
+const POLICY: IdlePolicy = IdlePolicy { unused: Duration::from_hours(24), used: Duration::from_hours(90 * 24) };
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A client that was never used, and that is due from this very instant.
+fn granted() -> Case<Request> {
+    listed_as(just_due())
+}
+
+fn just_due() -> Idle {
+    Idle::unused(now() - POLICY.unused)
+}
+
+/// A client that is idle as the index says.
+fn listed_as(idle: Idle) -> Case<Request> {
+    let request = Request { target: id("client"), idle, policy: POLICY };
+    Case::new(request, [(client("client"), oauth_client().idle(idle).into())])
+}
+
+impl Case<Request> {
+    fn client(&mut self, builder: ClientBuilder) {
+        self.has(client("client"), builder);
+    }
+}
+
+#[test]
+fn each_condition_has_its_refusal() {
+    assert_refusals(
+        granted,
+        &[
+            ("1", "the client is unknown", Refusal::UnknownClient, |case| case.lacks(client("client"))),
+            ("2", "the client is deleted", Refusal::DeletedClient, |case| case.has(client("client"), tombstone())),
+            ("3", "the client did not register itself", Refusal::NotDynamic, |case| {
+                case.client(oauth_client().not_dynamic().idle(just_due()));
+            }),
+            ("3", "it is an API client", Refusal::NotDynamic, |case| case.client(api_client().idle(just_due()))),
+            ("4", "the client is protected", Refusal::Protected, |case| {
+                case.client(oauth_client().protected().idle(just_due()));
+            }),
+            ("5", "registered a second earlier than listed", Refusal::UsedMeanwhile, |case| {
+                case.client(oauth_client().idle(Idle::unused(just_due().since - SECOND)));
+            }),
+            ("5", "registered a second later than listed", Refusal::UsedMeanwhile, |case| {
+                case.client(oauth_client().idle(Idle::unused(just_due().since + SECOND)));
+            }),
+            ("5", "registered now", Refusal::UsedMeanwhile, |case| {
+                case.client(oauth_client().idle(Idle::unused(now())));
+            }),
+            ("5", "used at the time at which it is listed as unused", Refusal::UsedMeanwhile, |case| {
+                case.client(oauth_client().idle(Idle::used(just_due().since)));
+            }),
+            ("5", "its use is not tracked", Refusal::UsedMeanwhile, |case| case.client(oauth_client())),
+            ("6", "the policy allows a second more", Refusal::NotDue, |case| case.request.policy.unused += SECOND),
+        ],
+    );
+}
+
+#[test]
+fn a_client_is_due_from_the_instant_at_which_its_idle_time_reaches_the_policy() {
+    for idle in [just_due(), Idle::used(now() - POLICY.used)] {
+        let case = listed_as(idle);
+        assert!(case.decide().is_ok(), "{idle:?}");
+        let before = case.request.decide(&case.snapshot, now() - INSTANT).err();
+        assert_eq!(before, Some(Refusal::NotDue.into()), "{idle:?}");
+    }
+}
+
+#[test]
+fn used_and_unused_clients_each_have_their_own_idle_time() {
+    let IdlePolicy { unused: short, used: long } = POLICY;
+    for (idle, policy) in
+        [(Idle::used(now() - short), POLICY), (Idle::unused(now() - short), IdlePolicy { unused: long, used: short })]
+    {
+        let case = listed_as(idle).with(|case| case.request.policy = policy);
+        assert_eq!(case.decide(), Err(Refusal::NotDue.into()), "{idle:?}");
+    }
+}
+
+#[test]
+fn a_use_in_the_future_is_not_due() {
+    let case = listed_as(Idle::used(now() + POLICY.used)).with(|case| case.request.policy.used = Duration::ZERO);
+    assert_eq!(case.decide(), Err(Refusal::NotDue.into()));
+}
+
+#[test]
+fn the_preconditions_are_having_registered_itself_and_the_idle_time() {
+    let case = granted();
+    assert_eq!(case.decide(), Ok(vec![Precondition::Dynamic, Precondition::Idle(case.request.idle)]));
+}
+
+#[test]
+fn the_authorization_is_for_the_listed_client() {
+    let case = granted();
+    assert_eq!(*case.request.decide(&case.snapshot, now()).unwrap().target, id("client"));
+}
+
+#[test]
+fn the_rows_are_decided_in_order() {
+    let used = || oauth_client().idle(Idle::used(now()));
+    let case = listed_as(Idle::unused(now())).with(|case| case.client(used().not_dynamic().protected()));
+    assert_order(
+        case,
+        &[
+            (Refusal::NotDynamic, |case| case.client(oauth_client().idle(Idle::used(now())).protected())),
+            (Refusal::Protected, |case| case.client(oauth_client().idle(Idle::used(now())))),
+            (Refusal::UsedMeanwhile, |case| case.client(oauth_client().idle(case.request.idle))),
+            (Refusal::NotDue, |case| case.request.policy.unused = Duration::ZERO),
+        ],
+    );
+}
+
+#[test]
+fn a_client_that_cannot_be_read_is_a_fault() {
+    let case = granted().with(|case| case.has(client("client"), unreadable()));
+    assert_eq!(case.decide(), cannot_read(client("client")));
+}
+
+#[test]
+fn it_reads_the_client_and_the_caller_is_the_sweep() {
+    let case = granted();
+    assert_eq!(case.request.reads(), [client("client")].into());
+    for snapshot in [&case.snapshot, &Snapshot::default()] {
+        assert_eq!(case.request.caller(snapshot).as_deref(), Some("sweep"));
+    }
+}
