@@ -1,5 +1,5 @@
 //! The tests of the operator's tool: the real program, over the embedded DynamoDB.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod command_line;
 mod create;

@@ -29,7 +29,8 @@ impl Tool {
             (repairs.index, "index", "the index, which DynamoDB fills in the background"),
         ]
         .into_iter()
-        .filter_map(|(is_added, name, words)| is_added.then(|| (name, words.to_owned())))
+        .filter(|(is_added, ..)| *is_added)
+        .map(|(_, name, words)| (name, words.to_owned()))
         .unzip();
         if added.is_empty() {
             return Err(Failure::TableTaken(name.to_owned()));

@@ -17,7 +17,7 @@ use deregister::{
     store::Fault,
 };
 use futures::{Stream, StreamExt, TryStreamExt, stream};
-use std::{num::NonZeroUsize, pin::pin, time::SystemTime};
+use std::{num::NonZeroUsize, time::SystemTime};
 
 /// The columns of each list, for people.
 const API_CLIENTS: Columns = &[("client_id", 32), ("version", 7), ("protected", 9), ("features", 24), ("name", 0)];
@@ -44,7 +44,7 @@ impl Tool {
         self.print_heading(columns)?;
         let limit = limit.map_or(usize::MAX, NonZeroUsize::get);
         let (mut printed, mut result) = (0, Ok(()));
-        let mut clients = pin!(self.clients(&parent, deleted));
+        let mut clients = self.clients(&parent, deleted);
         while printed < limit
             && let Some((id, record)) = clients.try_next().await?
         {
@@ -69,7 +69,7 @@ impl Tool {
         let since = since.map(|since| since.at(now));
         self.print_heading(DELETIONS)?;
         let mut result = Ok(());
-        let mut clients = pin!(self.deletions(&parent, since));
+        let mut clients = self.deletions(&parent, since);
         while let Some((id, deletions)) = clients.try_next().await? {
             match deletions {
                 Ok(Deletions { current: Some((deletion, _)), .. })
@@ -82,7 +82,7 @@ impl Tool {
     }
 
     /// The clients of an application or a service, live or deleted.
-    pub fn clients(&self, parent: &Parent, deleted: bool) -> impl Stream<Item = Result<(Id, Record), Failure>> {
+    pub fn clients(&self, parent: &Parent, deleted: bool) -> impl Stream<Item = Result<(Id, Record), Failure>> + Unpin {
         in_pages(move |after| async move {
             match parent {
                 Parent { app: Some(app), .. } => Ok(self.store.clients_of_application(app, deleted, after).await?),
@@ -96,7 +96,7 @@ impl Tool {
         &self,
         parent: &Parent,
         since: Option<SystemTime>,
-    ) -> impl Stream<Item = Result<(Id, Result<Deletions, Unreadable>), Failure>> {
+    ) -> impl Stream<Item = Result<(Id, Result<Deletions, Unreadable>), Failure>> + Unpin {
         in_pages(move |after| async move {
             match parent {
                 Parent { app: Some(app), .. } => Ok(self.store.deletions_of_application(app, since, after).await?),
@@ -108,7 +108,7 @@ impl Tool {
 }
 
 /// The entries of all pages. A page is read when the entries before it are taken.
-fn in_pages<T, F>(page: impl Fn(Option<Item>) -> F) -> impl Stream<Item = Result<(Id, T), Failure>>
+fn in_pages<T, F>(page: impl Fn(Option<Item>) -> F) -> impl Stream<Item = Result<(Id, T), Failure>> + Unpin
 where
     F: Future<Output = Result<Page<T>, Failure>>,
 {
@@ -120,5 +120,5 @@ where
             Ok(Some((stream::iter(clients).map(Ok), next.map(Some))))
         }
     });
-    pages.try_flatten()
+    Box::pin(pages.try_flatten())
 }

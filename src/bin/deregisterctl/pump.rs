@@ -35,7 +35,7 @@ impl Pump {
         let bar = self.length.map_or_else(ProgressBar::no_length, ProgressBar::new);
         let (source, source_handle) = stream::abortable(source);
         let start = |item: Result<I, Failure>| async { work(item?).await };
-        let mut results = pin!(source.map(start).buffer_unordered(self.concurrency));
+        let mut results = Box::pin(source.map(start).buffer_unordered(self.concurrency));
         let mut interrupt = pin!(tokio::signal::ctrl_c());
         let mut result = Ok(());
         loop {
