@@ -2,11 +2,7 @@
 
 use crate::{
     run::text,
-    support::{Fixture, basic},
-};
-use deregister::{
-    model::{AllowList, ApiClient, Client, Digest, Kind, StoredSecret, Version},
-    snapshot::Record,
+    support::{Fixture, basic, build::api_client},
 };
 
 const APPLICATION: &str = "htb8fuhxnf8e38jrzub3c7pfrr";
@@ -46,19 +42,9 @@ async fn every_option_is_stored() {
     let created = fixture.ctl(line).with_stdin(&format!("{OWN_SECRET}\r\n")).run().await.done();
 
     assert!(created.contains("me") && !created.contains(OWN_SECRET), "{created}");
-    let expected = Client {
-        kind: Kind::Api(ApiClient {
-            app_id: "app".to_owned(),
-            name: Some("Jane".to_owned()),
-            features: vec!["owner".to_owned(), "direct_access".to_owned()],
-            ip_allow_list: AllowList::new(["198.51.100.0/24", "2001:db8::1"]),
-            secrets: vec![StoredSecret { digest: Digest::of(OWN_SECRET), expires_at: None }],
-        }),
-        protected: true,
-        version: Some(Version(1)),
-        idle: None,
-    };
-    assert_eq!(fixture.client("me").await, Some(Record::Client(expected)));
+    let expected = api_client().application("app").name("Jane").owner().feature("direct_access");
+    let expected = expected.allow_list(&["198.51.100.0/24", "2001:db8::1"]).secret(OWN_SECRET).protected();
+    assert_eq!(fixture.live("me").await, expected.version(1).build());
 }
 
 #[tokio::test]

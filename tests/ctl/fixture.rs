@@ -2,12 +2,16 @@
 
 use crate::{
     run::{Ran, text},
-    support::{Fixture, bearer, event, now},
+    support::{
+        Fixture, bearer,
+        build::{id, oauth_client},
+        event, now,
+    },
 };
 use aws_sdk_dynamodb::types::AttributeValue;
 use deregister::{
     dynamodb::item::Item,
-    model::{Client, Id, Kind, Metadata, OAuthClient, Version},
+    model::Client,
     snapshot::{Key, Record},
     store::ClientStatuses,
 };
@@ -23,14 +27,14 @@ impl Fixture {
 
     /// Registers a client of which no use is tracked, as before the table had its index.
     pub async fn register_untracked(&self, service: &str, client_id: &str) {
-        let client = untracked(service, Metadata::default());
-        self.direct().create_client(&id(client_id), &client).await.unwrap();
+        let client = oauth_client().service(service);
+        self.direct().create_client(&id(client_id), &client.build()).await.unwrap();
     }
 
     /// Registers an untracked client of the service `1` with a name of this length. Returns whether the item has room for it.
     pub async fn register_with_name_length(&self, client_id: &str, length: usize) -> bool {
-        let metadata = Metadata { client_name: Some("x".repeat(length)), ..Metadata::default() };
-        self.direct().create_client(&id(client_id), &untracked("1", metadata)).await.is_ok()
+        let client = oauth_client().service("1").name(&"x".repeat(length));
+        self.direct().create_client(&id(client_id), &client.build()).await.is_ok()
     }
 
     /// Registers two clients: 7 was never used, and 8 was.
@@ -111,15 +115,6 @@ impl Fixture {
             put.item("grant_id", AttributeValue::S(number.to_string())).send().await.unwrap();
         }
     }
-}
-
-fn untracked(service: &str, metadata: Metadata) -> Client {
-    let client = OAuthClient { service_id: id(service), dynamic: true, registration_token_digest: None, metadata };
-    Client { kind: Kind::OAuth(client), protected: false, version: Some(Version(1)), idle: None }
-}
-
-pub fn id(id: &str) -> Id {
-    Id::new(id).unwrap()
 }
 
 /// The call of the Authlete API that deletes a registered client.

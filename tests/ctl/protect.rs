@@ -1,11 +1,12 @@
 //! `client protect` and `client unprotect`
 
 use crate::{
-    fixture::id,
     run::text,
-    support::{Fixture, basic},
+    support::{
+        Fixture, basic,
+        build::{api_client, id},
+    },
 };
-use deregister::model::{ApiClient, Client, Kind};
 use serde_json::json;
 
 #[tokio::test]
@@ -43,7 +44,6 @@ async fn a_client_that_is_not_live_is_refused() {
 #[tokio::test]
 async fn a_client_without_a_version_gets_its_first() {
     let fixture = Fixture::empty().await;
-    let client = Client { kind: Kind::Api(ApiClient::default()), protected: false, version: None, idle: None };
-    fixture.direct().create_client(&id("old"), &client).await.unwrap();
+    fixture.direct().create_client(&id("old"), &api_client().version(None).build()).await.unwrap();
     assert_eq!(fixture.object("client protect old").await["version"], 1);
 }

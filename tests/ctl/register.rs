@@ -1,12 +1,12 @@
 //! `client register`
 
 use crate::{
-    fixture::{clock, id},
+    fixture::clock,
     put_proxy::Put,
-    run::{file, parse, text},
-    support::Fixture,
+    run::{file, text},
+    support::{Fixture, build::oauth_client},
 };
-use deregister::model::{Client, Digest, Idle, Kind, Metadata, OAuthClient, Version};
+use deregister::model::{Client, Idle, Kind, Metadata};
 use serde_json::json;
 use std::{collections::BTreeSet, path::PathBuf};
 
@@ -46,7 +46,7 @@ async fn after_a_failure_every_registered_client_is_printed() {
 
     assert_eq!((ran.code, ran.stderr.lines().count()), (Some(1), 1), "{}", ran.stderr);
     let printed: BTreeSet<_> =
-        ran.stdout.lines().map(|line| format!("client#{}", text(&parse(line), "client_id"))).collect();
+        ran.objects().iter().map(|client| format!("client#{}", text(client, "client_id"))).collect();
     assert!(printed.len() >= 15, "those that were under way with the first");
     assert_eq!(printed.into_iter().collect::<Vec<_>>(), fixture.client_keys().await);
 }
@@ -59,26 +59,19 @@ async fn the_metadata_of_the_file_is_stored() {
         file("metadata.json", r#"{"client_name": "Jane", "redirect_uris": ["https://example.com"], "jwks": {}}"#);
     let line = format!("client register --service 715948317 --id 7 --protected --metadata {}", file.display());
     let before = Idle::unused(clock());
-    let token = fixture.object(&line).await["registration_access_token"].clone();
-    let idle = fixture.live("7").await.idle;
-    assert!(idle.is_some_and(|idle| !idle.used && (before.since..=clock()).contains(&idle.since)), "{idle:?}");
+    let registered = fixture.object(&line).await;
+    let idle = fixture.live("7").await.idle.unwrap();
+    assert!(!idle.used && (before.since..=clock()).contains(&idle.since), "{idle:?}");
 
-    let expected = Client {
-        kind: Kind::OAuth(OAuthClient {
-            service_id: id("715948317"),
-            dynamic: true,
-            registration_token_digest: Some(Digest::of(token.as_str().unwrap())),
-            metadata: Metadata {
-                client_name: Some("Jane".to_owned()),
-                redirect_uris: Some(vec!["https://example.com".to_owned()]),
-                ..Metadata::default()
-            },
-        }),
-        protected: true,
-        version: Some(Version(1)),
-        idle,
+    let metadata = Metadata {
+        client_name: Some("Jane".to_owned()),
+        redirect_uris: Some(vec!["https://example.com".to_owned()]),
+        ..Metadata::default()
     };
-    assert_eq!(fixture.live("7").await, expected);
+    let expected =
+        oauth_client().service("715948317").registration_token(text(&registered, "registration_access_token"));
+    let expected = expected.metadata(metadata).protected().version(1).idle(idle);
+    assert_eq!(fixture.live("7").await, expected.build());
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! `service create`, and commands that name a service.
 
-use crate::{fixture::id, support::Fixture};
+use crate::support::{Fixture, build::id};
 use deregister::{
     model::Service,
     snapshot::{Key, Record},

@@ -1,9 +1,9 @@
 //! `client track`
 
 use crate::{
-    fixture::{clock, id},
+    fixture::clock,
     run::only,
-    support::{Fixture, now},
+    support::{Fixture, build::id, now},
 };
 use deregister::{
     dynamodb::item::Item,

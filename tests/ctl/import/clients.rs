@@ -2,14 +2,11 @@
 
 use super::{APPLICATION, SECRET, api_client, import, import_oauth, oauth_client, reports, summary};
 use crate::{
-    fixture::{clock, id},
+    fixture::clock,
     run::text,
-    support::Fixture,
+    support::{Fixture, build},
 };
-use deregister::{
-    model::{AllowList, ApiClient, Client, Digest, Idle, Kind, Metadata, OAuthClient, StoredSecret, Version},
-    snapshot::Record,
-};
+use deregister::model::{Idle, Metadata};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -18,19 +15,10 @@ async fn every_member_of_an_api_client_is_imported() {
     let mut listed = api_client("me", &["access_issuer", "direct_access"]);
     listed["ipWhitelist"] = json!(["198.51.100.0/24", "2001:db8::1"]);
     import(&fixture, &json!([listed])).await;
-    let expected = Client {
-        kind: Kind::Api(ApiClient {
-            app_id: APPLICATION.to_owned(),
-            name: Some("this is a test client".to_owned()),
-            features: vec!["access_issuer".to_owned(), "direct_access".to_owned()],
-            ip_allow_list: AllowList::new(["198.51.100.0/24", "2001:db8::1"]),
-            secrets: vec![StoredSecret { digest: Digest::of(SECRET), expires_at: None }],
-        }),
-        protected: false,
-        version: Some(Version(1)),
-        idle: None,
-    };
-    assert_eq!(fixture.client("me").await, Some(Record::Client(expected)));
+    let expected = build::api_client().application(APPLICATION).name("this is a test client").secret(SECRET);
+    let expected = expected.feature("access_issuer").feature("direct_access");
+    let expected = expected.allow_list(&["198.51.100.0/24", "2001:db8::1"]).version(1);
+    assert_eq!(fixture.live("me").await, expected.build());
 }
 
 #[tokio::test]
@@ -70,24 +58,15 @@ async fn authletes_words_become_those_of_rfc_7591() {
         "tokenAuthMethod": "SELF_SIGNED_TLS_CLIENT_AUTH",
     });
     import_oauth(&fixture, &json!({ "totalCount": 1, "clients": [listed] })).await.done();
-    let expected = Client {
-        kind: Kind::OAuth(OAuthClient {
-            service_id: id("715948317"),
-            dynamic: false,
-            registration_token_digest: None,
-            metadata: Metadata {
-                client_name: Some("My Test Client".to_owned()),
-                redirect_uris: Some(vec!["https://example.com/callback".to_owned()]),
-                response_types: Some(of("responseTypes", |row| row.2)),
-                grant_types: Some(of("grantTypes", |row| row.2)),
-                token_endpoint_auth_method: Some("self_signed_tls_client_auth".to_owned()),
-            },
-        }),
-        protected: false,
-        version: Some(Version(1)),
-        idle: None,
+    let metadata = Metadata {
+        client_name: Some("My Test Client".to_owned()),
+        redirect_uris: Some(vec!["https://example.com/callback".to_owned()]),
+        response_types: Some(of("responseTypes", |row| row.2)),
+        grant_types: Some(of("grantTypes", |row| row.2)),
+        token_endpoint_auth_method: Some("self_signed_tls_client_auth".to_owned()),
     };
-    assert_eq!(fixture.client("1140735077").await, Some(Record::Client(expected)));
+    let expected = build::oauth_client().service("715948317").not_dynamic().metadata(metadata).version(1);
+    assert_eq!(fixture.live("1140735077").await, expected.build());
 }
 
 #[tokio::test]
