@@ -140,6 +140,25 @@ async fn an_unreadable_item_does_not_stop_the_others() {
     assert!(ran.stderr.ends_with("deregisterctl: clients not deleted: 1\n"), "{}", ran.stderr);
 }
 
+#[tokio::test]
+async fn after_ctrl_c_the_deletions_under_way_are_finished_and_a_second_run_deletes_the_rest() {
+    let fixture = Fixture::empty().await;
+    fixture.object("service create 1").await;
+    let registered = fixture.objects("client register --service 1 --count 60").await;
+    let ids: Vec<_> = registered.iter().map(|client| text(client, "client_id")).collect();
+    let line = format!("client delete --from {} --yes", file("interrupted-ids", &ids.join("\n")).display());
+
+    let ran = fixture.interrupt(&format!("{line} --concurrency 16"), 20).await;
+    let expected = "\
+deregisterctl: interrupted: waiting for the deletions under way
+deleted: 36, already deleted: 0, refused: 0, failed: 0
+deregisterctl: interrupted: run the same command again to delete the other clients\n";
+    assert_eq!((ran.code, ran.stderr.as_str(), ran.stdout.lines().count()), (Some(1), expected, 36));
+
+    let ran = fixture.ctl(&line).run().await;
+    assert_eq!(ran.stderr, "deleted: 24, already deleted: 36, refused: 0, failed: 0\n");
+}
+
 /// The outcome of each client, with its reason.
 fn outcomes(ran: &Ran) -> BTreeSet<(String, String, Option<String>)> {
     let outcome = |one: &Value| {

@@ -2,9 +2,9 @@
 
 use crate::{
     fixture::authlete_call,
-    put_proxy::Put,
     run::{only, text},
     support::{Fixture, basic, json as body},
+    write_proxy::Write,
 };
 use std::io;
 use tokio::net::TcpSocket;
@@ -44,7 +44,7 @@ async fn an_ambiguous_write_that_took_effect_is_recognized() {
     for line in
         ["client create --app app --feature owner --id me", "client register --service 1", "token issue --service 1"]
     {
-        let endpoint = fixture.put_proxy(|put| if put == 0 { Put::Ambiguous } else { Put::Done }).await;
+        let endpoint = fixture.write_proxy(|write| if write == 0 { Write::Ambiguous } else { Write::Done }).await;
         let run = fixture.ctl(&format!("--json {line}")).with_env("AWS_ENDPOINT_URL_DYNAMODB", &endpoint);
         printed.push(only(&run.run().await.done()));
     }

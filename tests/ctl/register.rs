@@ -2,9 +2,9 @@
 
 use crate::{
     fixture::clock,
-    put_proxy::Put,
     run::{file, text},
     support::{Fixture, build::oauth_client},
+    write_proxy::Write,
 };
 use deregister::model::{Client, Idle, Kind, Metadata};
 use serde_json::json;
@@ -40,7 +40,7 @@ async fn each_of_several_clients_has_an_id_and_a_token_of_its_own() {
 async fn after_a_failure_every_registered_client_is_printed() {
     let fixture = Fixture::empty().await;
     fixture.object("service create 715948317").await;
-    let endpoint = fixture.put_proxy(|put| if put == 0 { Put::Refused } else { Put::Done }).await;
+    let endpoint = fixture.write_proxy(|write| if write == 0 { Write::Refused } else { Write::Done }).await;
     let run = fixture.ctl("--json client register --service 715948317 --count 100");
     let ran = run.with_env("AWS_ENDPOINT_URL_DYNAMODB", &endpoint).run().await;
 

@@ -102,6 +102,24 @@ async fn after_a_failed_write_a_second_run_tracks_the_rest() {
 }
 
 #[tokio::test]
+async fn after_ctrl_c_the_writes_under_way_are_finished_and_a_second_run_tracks_the_rest() {
+    let fixture = Fixture::empty().await;
+    fixture.object("service create 1").await;
+    for number in 0..60 {
+        fixture.register_untracked("1", &format!("old-{number}")).await;
+    }
+    let ran = fixture.interrupt("--json client track --service 1", 20).await;
+    let expected = "\
+deregisterctl: interrupted: waiting for the writes under way
+deregisterctl: interrupted: run the same command again to track the other clients\n";
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), expected));
+    assert_eq!(only(&ran.stdout), json!({ "tracked": 36, "already_tracked": 0, "not_dynamic": 0 }));
+
+    let expected = json!({ "tracked": 24, "already_tracked": 36, "not_dynamic": 0 });
+    assert_eq!(fixture.object("client track --service 1").await, expected);
+}
+
+#[tokio::test]
 async fn an_unreadable_item_fails_the_command_after_the_others() {
     let fixture = Fixture::empty().await;
     fixture.object("service create 1").await;

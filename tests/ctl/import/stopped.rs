@@ -2,9 +2,9 @@
 
 use super::{APPLICATION, api_client, import, summary};
 use crate::{
-    put_proxy::Put,
     run::{file, parse},
     support::Fixture,
+    write_proxy::Write,
 };
 use serde_json::Value;
 
@@ -29,7 +29,7 @@ deregisterctl: interrupted: run the same command again to import the other clien
 async fn after_a_failed_write_a_second_run_imports_the_rest() {
     let fixture = Fixture::empty().await;
     let list = many(100);
-    let endpoint = fixture.put_proxy(|put| if put < 50 { Put::Done } else { Put::Refused }).await;
+    let endpoint = fixture.write_proxy(|write| if write < 50 { Write::Done } else { Write::Refused }).await;
     let line = format!("--json import --app {APPLICATION} {}", file("stopped.json", &list.to_string()).display());
     let ran = fixture.ctl(&line).with_env("AWS_ENDPOINT_URL_DYNAMODB", &endpoint).run().await;
     assert_eq!((ran.code, parse(&ran.stdout)), (Some(1), summary(50, 0, 0)));

@@ -1,4 +1,4 @@
-//! A proxy in front of the database that decides what becomes of each `PutItem`.
+//! A proxy in front of the database that decides what becomes of each write: `PutItem` and `UpdateItem`.
 
 use crate::{run::Ran, support::Fixture};
 use axum::{Router, response::IntoResponse};
@@ -18,8 +18,8 @@ use tokio::{net::TcpListener, sync::Semaphore, task::spawn_blocking};
 /// How many writes the tool has under way at most.
 const CONCURRENCY: u32 = 16;
 
-/// What becomes of a `PutItem`.
-pub enum Put {
+/// What becomes of a write.
+pub enum Write {
     Done,
     /// The write takes effect, and the answer is a failure.
     Ambiguous,
@@ -29,26 +29,27 @@ pub enum Put {
 }
 
 impl Fixture {
-    /// The endpoint of a new proxy. `becomes` gets the number of the `PutItem`, from 0.
-    pub async fn put_proxy(&self, becomes: impl Fn(u32) -> Put + Clone + Send + Sync + 'static) -> String {
+    /// The endpoint of a new proxy. `becomes` gets the number of the write, from 0.
+    pub async fn write_proxy(&self, becomes: impl Fn(u32) -> Write + Clone + Send + Sync + 'static) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let client = legacy::Client::builder(TokioExecutor::new()).build_http::<axum::body::Body>();
-        let (database, puts) = (self.endpoint.clone(), Arc::new(AtomicU32::new(0)));
+        let (database, writes) = (self.endpoint.clone(), Arc::new(AtomicU32::new(0)));
         let forward = async move |mut request: axum::extract::Request| {
             *request.uri_mut() = database.parse().unwrap();
-            let is_put = request.headers()["x-amz-target"].to_str().unwrap().ends_with(".PutItem");
-            match if is_put { becomes(puts.fetch_add(1, Ordering::Relaxed)) } else { Put::Done } {
-                Put::Held(permits) => {
+            let operation = request.headers()["x-amz-target"].to_str().unwrap();
+            let is_write = operation.ends_with(".PutItem") || operation.ends_with(".UpdateItem");
+            match if is_write { becomes(writes.fetch_add(1, Ordering::Relaxed)) } else { Write::Done } {
+                Write::Held(permits) => {
                     permits.acquire().await.unwrap().forget();
                     client.request(request).await.unwrap().into_response()
                 }
-                Put::Done => client.request(request).await.unwrap().into_response(),
-                Put::Ambiguous => {
+                Write::Done => client.request(request).await.unwrap().into_response(),
+                Write::Ambiguous => {
                     client.request(request).await.unwrap();
                     StatusCode::INTERNAL_SERVER_ERROR.into_response()
                 }
-                Put::Refused => StatusCode::BAD_REQUEST.into_response(),
+                Write::Refused => StatusCode::BAD_REQUEST.into_response(),
             }
         };
         tokio::spawn(axum::serve(listener, Router::new().fallback(forward)).into_future());
@@ -60,11 +61,11 @@ impl Fixture {
     pub async fn interrupt(&self, line: &str, writes: u32) -> Ran {
         let (arrived, released) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
         let (counter, gate) = (arrived.clone(), released.clone());
-        let becomes = move |put| {
+        let becomes = move |write| {
             counter.add_permits(1);
-            if put < writes { Put::Done } else { Put::Held(gate.clone()) }
+            if write < writes { Write::Done } else { Write::Held(gate.clone()) }
         };
-        let endpoint = self.put_proxy(becomes).await;
+        let endpoint = self.write_proxy(becomes).await;
         let run = self.ctl(line).with_env("AWS_ENDPOINT_URL_DYNAMODB", &endpoint);
         let mut run =
             run.with_env("DATABASE_ATTEMPT_TIMEOUT_MS", "60000").with_env("DATABASE_CALL_TIMEOUT_MS", "60000");
@@ -80,7 +81,8 @@ impl Fixture {
             (line, lines)
         };
         let (mut stderr, mut lines) = spawn_blocking(wait).await.unwrap();
-        released.add_permits(CONCURRENCY as usize);
+        // Enough for every write, so that one too many fails the test and does not block it.
+        released.add_permits(1000);
 
         let end = move || {
             lines.read_to_string(&mut stderr).unwrap();
