@@ -265,8 +265,12 @@ impl World {
                 self.count("restored");
             }
         } else {
-            let delete =
-                self.fixture.sdk.delete_item().table_name(&self.fixture.table).key("pk", AttributeValue::S(succession.key()));
+            let delete = self
+                .fixture
+                .sdk
+                .delete_item()
+                .table_name(&self.fixture.table)
+                .key("pk", AttributeValue::S(succession.key()));
             let delete = delete.condition_expression(UNCHANGED).expression_attribute_values(":request", request);
             if done(&delete.send().await) {
                 self.history().records.push(record);
