@@ -28,13 +28,15 @@ pub struct CallStatistics {
 
 impl CallStatistics {
     /// Runs `work`, and returns its output with the statistics of the database calls in it. Calls that `work` abandons are
-    /// counted too.
+    /// counted too. The calls in a nested `collect` count in both.
     pub async fn collect<T>(work: impl Future<Output = T>) -> (T, Self) {
         let work = async {
             let output = work.await;
             (output, COLLECTED.with(Cell::get))
         };
-        COLLECTED.scope(Cell::default(), work).await
+        let (output, statistics) = COLLECTED.scope(Cell::default(), work).await;
+        Self::record(|outer| outer.add(&statistics));
+        (output, statistics)
     }
 
     /// Makes a call, with all its attempts, and returns its output with its own statistics.

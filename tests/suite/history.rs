@@ -217,7 +217,7 @@ impl World {
 
     /// An update of the item, without the wire.
     fn update(&self, succession: &Succession) -> UpdateItemFluentBuilder {
-        self.fixture.sdk.update_item().table_name("clients").key("pk", AttributeValue::S(succession.key()))
+        self.fixture.sdk.update_item().table_name(&self.fixture.table).key("pk", AttributeValue::S(succession.key()))
     }
 
     async fn set_owner(&self, succession: &Succession, owner: bool) {
@@ -266,7 +266,7 @@ impl World {
             }
         } else {
             let delete =
-                self.fixture.sdk.delete_item().table_name("clients").key("pk", AttributeValue::S(succession.key()));
+                self.fixture.sdk.delete_item().table_name(&self.fixture.table).key("pk", AttributeValue::S(succession.key()));
             let delete = delete.condition_expression(UNCHANGED).expression_attribute_values(":request", request);
             if done(&delete.send().await) {
                 self.history().records.push(record);

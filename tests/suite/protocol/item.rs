@@ -1,0 +1,139 @@
+//! The items of the model, and the condition of the write.
+
+use super::model::Variant;
+use crate::support::{build, now};
+use deregister::{
+    model::{ApiClient, Client, Deletion, Digest, Id, Kind, Metadata, OAuthClient, OWNER, StoredSecret, Version},
+    rule::{Authorization, Precondition},
+    snapshot::Record,
+    store::WriteOutcome,
+};
+
+pub const APPLICATION: &str = "application";
+
+/// The item under a client's id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Item {
+    /// No item. This client may be created.
+    Free(ClientItem),
+    Live(ClientItem),
+    Deleted(Tombstone),
+}
+
+/// A client as the table has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ClientItem {
+    /// Whether it is an API client. If not, it is an OAuth client.
+    pub is_api: bool,
+    pub is_owner: bool,
+    pub is_protected: bool,
+    /// The number of the secret or token. A number is never used again.
+    pub credential: u8,
+    pub version: u8,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Tombstone {
+    pub client: ClientItem,
+    /// The request that the record names.
+    pub request: usize,
+    /// Whether the record names the caller and the endpoint of that request, too.
+    pub is_recorded: bool,
+    /// Whether the caller was an owner with this secret when it was read, or presented the client's own token.
+    pub is_entitled: bool,
+    /// The number of requests whose answer reports this deletion.
+    pub reports: u8,
+    /// The requests that were under way when the tombstone was written and still are. A bit each.
+    pub under_way: u8,
+}
+
+/// The id with this number.
+pub fn id(number: usize) -> Id {
+    build::id(&number.to_string())
+}
+
+/// The digest of the secret or token with this number.
+pub fn digest(credential: u8) -> Digest {
+    Digest::of([credential])
+}
+
+/// The record of a deletion by this request. Nothing reads its other members.
+pub fn record_of(request: usize) -> Deletion {
+    let [by, via] = [String::new(), String::new()];
+    Deletion { at: now(), by, via, source_ip: None, request_id: request.to_string() }
+}
+
+impl ClientItem {
+    /// The first client with this id.
+    pub fn new(id: u8, is_api: bool, is_owner: bool) -> Self {
+        Self { is_api, is_owner, is_protected: false, credential: 16 * id, version: 0 }
+    }
+
+    /// The client as the library has it.
+    pub fn client(self) -> Client {
+        let digest = digest(self.credential);
+        let kind = if self.is_api {
+            let features = self.is_owner.then(|| OWNER.to_owned()).into_iter().collect();
+            let secrets = vec![StoredSecret { digest, expires_at: None }];
+            Kind::Api(ApiClient { app_id: APPLICATION.to_owned(), features, secrets, ..ApiClient::default() })
+        } else {
+            let (registration_token_digest, metadata) = (Some(digest), Metadata::default());
+            Kind::OAuth(OAuthClient { service_id: id(0), dynamic: true, registration_token_digest, metadata })
+        };
+        Client { kind, protected: self.is_protected, version: Some(Version(self.version.into())), idle: None }
+    }
+
+    /// Whether the client meets the precondition: what the clause of the write's condition says.
+    pub fn meets(self, precondition: &Precondition<'_>) -> bool {
+        match *precondition {
+            Precondition::Application(application) => self.is_api && application == APPLICATION,
+            Precondition::NotOwner => !self.is_owner,
+            Precondition::RegistrationToken(token) => !self.is_api && *token == digest(self.credential),
+            Precondition::Dynamic => !self.is_api,
+            Precondition::RegisteredAt(service) => !self.is_api && *service == id(0),
+            Precondition::Idle(_) => unreachable!("the model has no sweep"),
+            Precondition::Version(Version(version)) => u64::from(self.version) == version,
+        }
+    }
+}
+
+impl Item {
+    /// What a read returns.
+    pub fn record(&self) -> Option<Record> {
+        match self {
+            Self::Free(_) => None,
+            Self::Live(client) => Some(Record::Client(client.client())),
+            Self::Deleted(tombstone) => Some(Record::Deleted(record_of(tombstone.request))),
+        }
+    }
+
+    /// The write of this request, with its condition.
+    pub fn write_tombstone(
+        &mut self,
+        authorization: &Authorization<'_>,
+        request: usize,
+        variant: Variant,
+    ) -> WriteOutcome {
+        let is_met = |client: ClientItem, precondition: &Precondition<'_>| match variant {
+            Variant::Omits(name) if format!("{precondition:?}").starts_with(name) => true,
+            _ => client.meets(precondition),
+        };
+        let is_unprotected = |client: ClientItem| !client.is_protected || matches!(variant, Variant::OmitsProtection);
+        match *self {
+            Self::Live(client)
+                if is_unprotected(client)
+                    && authorization.preconditions.iter().all(|precondition| is_met(client, precondition)) =>
+            {
+                *self = Self::Deleted(Tombstone::of(client, request));
+                WriteOutcome::Written
+            }
+            _ => WriteOutcome::ConditionFailed(self.record()),
+        }
+    }
+}
+
+impl Tombstone {
+    pub fn of(client: ClientItem, request: usize) -> Self {
+        Self { client, request, is_recorded: false, is_entitled: false, reports: 0, under_way: 0 }
+    }
+}

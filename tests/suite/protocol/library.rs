@@ -1,0 +1,146 @@
+//! The library carries out a request of the model, over the table of the model.
+
+use super::{
+    item::{APPLICATION, Item, digest, id, record_of},
+    model::{Answer, CONFIGURATION, Delivery, Protocol, REGISTRATION, Reads, Request, Variant},
+};
+use crate::support::now;
+use deregister::{
+    deletion::{self, NotDeleted},
+    invocation::Invocation,
+    model::{Deletion, IfMatch, Version},
+    rule::{Authorization, DeletionRequest, configuration, registration},
+    snapshot::{Key, Record, Snapshot},
+    store::{Fault, Store, WriteOutcome},
+};
+use std::{collections::BTreeSet, sync::Mutex, time::Duration};
+use tokio::{
+    runtime::{Builder, Runtime},
+    time::Instant,
+};
+
+/// An attempt of the write.
+#[derive(Debug, Clone, Copy)]
+pub struct Attempt {
+    pub delivery: Delivery,
+    /// Whether an earlier attempt had no answer.
+    pub is_after_ambiguous: bool,
+}
+
+impl Protocol {
+    /// Carries out a request on what it read. Without an attempt, the write has no answer. Returns the answer to the request,
+    /// and the target's item after it.
+    pub fn carry_out(&self, request: usize, reads: &Reads, attempt: Option<Attempt>, table: &[Item]) -> (Answer, Item) {
+        let Request { endpoint, caller, credential, target, if_match } = self.requests[request];
+        let database = Database { protocol: self, request, reads, attempt, target: Mutex::new(table[target]) };
+        let (caller, token, target) = (id(caller), digest(credential), id(target));
+        let if_match = if_match.map(|version| IfMatch::OneOf(vec![Version(version.into())]));
+        let answer = if endpoint == CONFIGURATION {
+            let (secret, application) = (token, APPLICATION.to_owned());
+            delete(&database, configuration::Request { caller, secret, source_ip: None, application, target, if_match })
+        } else {
+            delete(&database, registration::Request { target, token, if_match })
+        };
+        (answer, database.target.into_inner().unwrap())
+    }
+}
+
+/// The answer of the library to the request.
+fn delete<R: DeletionRequest>(database: &Database<'_>, request: R) -> Answer {
+    thread_local!(static RUNTIME: Runtime = Builder::new_current_thread().enable_time().build().unwrap());
+    let invocation = Invocation {
+        now: now(),
+        deadline: Instant::now() + Duration::from_hours(1),
+        source_ip: None,
+        request_id: database.request.to_string(),
+    };
+    let outcome = RUNTIME.with(|runtime| runtime.block_on(deletion::delete(database, request, &invocation)));
+    match outcome.result {
+        Ok(()) => Answer::Deleted,
+        Err(NotDeleted::Refused(reason)) => Answer::Refused(reason.into()),
+        Err(NotDeleted::ReadFailed(_) | NotDeleted::WriteFailed(_)) => Answer::Unavailable,
+    }
+}
+
+/// The database for one request and at most one attempt of its write.
+struct Database<'m> {
+    protocol: &'m Protocol,
+    request: usize,
+    reads: &'m Reads,
+    attempt: Option<Attempt>,
+    target: Mutex<Item>,
+}
+
+impl Store for Database<'_> {
+    async fn load(&self, keys: BTreeSet<Key>) -> Result<Snapshot, Fault> {
+        let number = |key: &Key| key.to_string().trim_start_matches("client#").parse::<usize>().unwrap();
+        let found = |key: Key| self.reads[number(&key)].unwrap().record().map(|record| (key, record));
+        Ok(keys.into_iter().filter_map(found).collect())
+    }
+
+    async fn write_tombstone(
+        &self,
+        authorization: &Authorization<'_>,
+        deletion: &Deletion,
+    ) -> Result<WriteOutcome, Fault> {
+        let no_answer = Err(Fault::Unavailable("no answer".to_owned()));
+        let Some(Attempt { delivery, is_after_ambiguous }) = self.attempt else { return no_answer };
+        let answer = match delivery {
+            Delivery::Answered => Ok(self.write(authorization, deletion)),
+            Delivery::AnswerLost => {
+                self.write(authorization, deletion);
+                no_answer.clone()
+            }
+            Delivery::RequestLost | Delivery::Delayed => no_answer.clone(),
+        };
+        let answer = self.misread(answer);
+        // An earlier attempt may have been undone by a restoration, or may still arrive.
+        let is_ambiguous = is_after_ambiguous && !matches!(self.protocol.variant, Variant::RefusesAfterAmbiguous);
+        match &answer {
+            Ok(outcome @ WriteOutcome::ConditionFailed(_))
+                if is_ambiguous && *outcome != found_tombstone(self.request) =>
+            {
+                no_answer
+            }
+            _ => answer,
+        }
+    }
+}
+
+impl Database<'_> {
+    fn write(&self, authorization: &Authorization<'_>, deletion: &Deletion) -> WriteOutcome {
+        let Request { endpoint, caller, credential, target, .. } = self.protocol.requests[self.request];
+        assert_eq!((authorization.target, &deletion.request_id), (&id(target), &self.request.to_string()));
+        let mut item = self.target.lock().unwrap();
+        let outcome = item.write_tombstone(authorization, self.request, self.protocol.variant);
+        if let (WriteOutcome::Written, Item::Deleted(tombstone)) = (&outcome, &mut *item) {
+            tombstone.is_recorded = deletion.by == format!("client#{caller}") && deletion.via == endpoint;
+            tombstone.is_entitled = match self.reads[caller] {
+                Some(Item::Live(caller)) if endpoint == CONFIGURATION => {
+                    caller.is_owner && caller.credential == credential
+                }
+                _ => endpoint == REGISTRATION && tombstone.client.credential == credential,
+            };
+        }
+        outcome
+    }
+
+    /// What a planted defect makes of the answer to the write.
+    fn misread(&self, answer: Result<WriteOutcome, Fault>) -> Result<WriteOutcome, Fault> {
+        match (self.protocol.variant, &answer) {
+            (Variant::EveryTombstoneIsOwn, Ok(WriteOutcome::ConditionFailed(Some(Record::Deleted(_))))) => {
+                Ok(found_tombstone(self.request))
+            }
+            (Variant::NoTombstoneIsOwn, Ok(WriteOutcome::ConditionFailed(Some(Record::Deleted(_))))) => {
+                Ok(found_tombstone(usize::MAX))
+            }
+            (Variant::NoAnswerIsSuccess, Err(_)) => Ok(WriteOutcome::Written),
+            _ => answer,
+        }
+    }
+}
+
+/// The outcome of a write that finds the tombstone of this request.
+fn found_tombstone(request: usize) -> WriteOutcome {
+    WriteOutcome::ConditionFailed(Some(Record::Deleted(record_of(request))))
+}

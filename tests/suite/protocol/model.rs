@@ -1,0 +1,329 @@
+//! The states of the model and the steps between them.
+
+use super::{
+    item::{ClientItem, Item, Tombstone},
+    library::Attempt,
+    properties::{PROMISES, Promise},
+};
+use deregister::rule::{DeletionRequest, configuration, registration};
+use stateright::{Model, Property};
+use std::{iter, mem};
+
+pub const CONFIGURATION: &str = configuration::Request::CHANNEL;
+pub const REGISTRATION: &str = registration::Request::CHANNEL;
+
+/// The model: clients, requests, and how much may happen.
+#[derive(Debug, Clone)]
+pub struct Protocol {
+    pub clients: Vec<ClientItem>,
+    pub requests: Vec<Request>,
+    /// The attempts of each write.
+    pub attempts: u8,
+    /// The changes that other writers may make.
+    pub changes: u8,
+    pub variant: Variant,
+    /// What must be possible.
+    pub examples: Vec<Promise>,
+}
+
+/// A request as its caller sends it.
+#[derive(Debug, Clone, Copy)]
+pub struct Request {
+    pub endpoint: &'static str,
+    pub caller: usize,
+    pub credential: u8,
+    pub target: usize,
+    pub if_match: Option<u8>,
+}
+
+/// What differs from the usual protocol.
+#[derive(Debug, Clone, Copy)]
+pub enum Variant {
+    Usual,
+    /// An attempt may arrive after its sender gave it up.
+    LateArrival,
+    /// A tombstone may be collected at once.
+    EarlyCollection,
+    /// Planted defect: the write does not assert the preconditions with this name.
+    Omits(&'static str),
+    /// Planted defect: the write does not assert that the client is not protected.
+    OmitsProtection,
+    /// Planted defect: the tombstone of another request counts as one's own.
+    EveryTombstoneIsOwn,
+    /// Planted defect: one's own tombstone counts as another request's.
+    NoTombstoneIsOwn,
+    /// Planted defect: no answer counts as success.
+    NoAnswerIsSuccess,
+    /// Planted defect: a refusal is answered after an ambiguous attempt. Attempts may arrive late.
+    RefusesAfterAmbiguous,
+}
+
+/// What a request has read, item by item.
+pub type Reads = Vec<Option<Item>>;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct State {
+    pub table: Vec<Item>,
+    pub requests: Vec<Progress>,
+    /// The changes that other writers may still make.
+    pub changes: u8,
+}
+
+/// How far a request is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Progress {
+    pub phase: Phase,
+    /// What an attempt was based on that its sender gave up and that may still arrive.
+    pub delayed: Option<Reads>,
+    /// Whether its write took effect.
+    pub took_effect: bool,
+    /// Whether its write took effect without an answer.
+    pub took_effect_unanswered: bool,
+    /// Whether its write took effect and no restoration ended the deletion.
+    pub is_in_effect: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Phase {
+    Reading(Reads),
+    Writing {
+        reads: Reads,
+        attempts: u8,
+    },
+    /// `is_certain`: the answer is what the database said.
+    Answered {
+        answer: Answer,
+        is_certain: bool,
+    },
+}
+
+/// The answer to a request: 204, a 4xx with the reason in the log, or 503.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Answer {
+    Deleted,
+    Refused(&'static str),
+    Unavailable,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Action {
+    Read { request: usize, item: usize },
+    Attempt { request: usize, delivery: Delivery },
+    ArriveLate { request: usize },
+    Change { item: usize, into: Item },
+}
+
+/// What the network does with an attempt.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Delivery {
+    Answered,
+    AnswerLost,
+    RequestLost,
+    /// The sender gives the attempt up, and it may arrive later.
+    Delayed,
+}
+
+impl Progress {
+    /// Whether the request has read something that it decides on, and may still write.
+    fn is_under_way(&self) -> bool {
+        let may_write = match &self.phase {
+            Phase::Reading(reads) => reads.iter().any(Option::is_some),
+            Phase::Writing { .. } => true,
+            Phase::Answered { .. } => false,
+        };
+        may_write || self.delayed.is_some()
+    }
+
+    pub fn is_refused(&self) -> bool {
+        matches!(self.phase, Phase::Answered { answer: Answer::Refused(_), .. })
+    }
+
+    pub fn is_refused_for(&self, reason: &str) -> bool {
+        matches!(self.phase, Phase::Answered { answer: Answer::Refused(known), .. } if known == reason)
+    }
+
+    /// Whether this is the answer, and whether it is certain.
+    pub fn is_answered(&self, expected: Answer, certain: bool) -> bool {
+        matches!(self.phase, Phase::Answered { answer, is_certain } if answer == expected && is_certain == certain)
+    }
+}
+
+impl State {
+    pub fn any_request(&self, condition: impl FnMut(&Progress) -> bool) -> bool {
+        self.requests.iter().any(condition)
+    }
+
+    pub fn all_tombstones(&self, mut condition: impl FnMut(&Tombstone) -> bool) -> bool {
+        self.table.iter().all(|item| if let Item::Deleted(tombstone) = item { condition(tombstone) } else { true })
+    }
+}
+
+impl Protocol {
+    /// The items that a request has yet to read.
+    fn unread<'m>(&'m self, request: usize, reads: &'m Reads) -> impl Iterator<Item = usize> + 'm {
+        let Request { caller, target, .. } = self.requests[request];
+        (0..reads.len()).filter(move |&item| [caller, target].contains(&item) && reads[item].is_none())
+    }
+
+    /// What other writers may make of an item.
+    fn changes(&self, item: Item) -> Vec<Item> {
+        match item {
+            Item::Free(client) => vec![Item::Live(client)],
+            Item::Live(old) => {
+                let client = ClientItem { version: old.version + 1, ..old };
+                let protection = ClientItem { is_protected: !old.is_protected, ..client };
+                let rotation = ClientItem { credential: old.credential + 1, ..client };
+                let ownership = old.is_api.then_some(ClientItem { is_owner: !old.is_owner, ..client });
+                [protection, rotation].into_iter().chain(ownership).map(Item::Live).collect()
+            }
+            Item::Deleted(Tombstone { client, under_way, .. }) => {
+                let may_be_collected = under_way == 0 || matches!(self.variant, Variant::EarlyCollection);
+                let credential = client.credential + 1;
+                let successor = ClientItem { credential, ..ClientItem::new(0, client.is_api, false) };
+                iter::once(Item::Live(client)).chain(may_be_collected.then_some(Item::Free(successor))).collect()
+            }
+        }
+    }
+
+    /// An attempt to write, based on these reads. Returns the answer to the request that it makes.
+    fn write(&self, state: &mut State, request: usize, reads: &Reads, attempt: Attempt) -> Answer {
+        let under_way = state.requests.iter().rev().fold(0, |bits, other| 2 * bits + u8::from(other.is_under_way()));
+        let (answer, mut target) = self.carry_out(request, reads, Some(attempt), &state.table);
+        let item = &mut state.table[self.requests[request].target];
+        if let (Item::Live(_), Item::Deleted(tombstone)) = (&item, &mut target) {
+            tombstone.under_way = under_way;
+            let progress = &mut state.requests[request];
+            (progress.took_effect, progress.is_in_effect) = (true, true);
+            progress.took_effect_unanswered |= attempt.delivery != Delivery::Answered;
+        }
+        *item = target;
+        answer
+    }
+
+    fn answer(&self, state: &mut State, request: usize, answer: Answer, is_certain: bool) {
+        if let (Answer::Deleted, Item::Deleted(tombstone)) = (answer, &mut state.table[self.requests[request].target]) {
+            tombstone.reports += 1;
+        }
+        state.requests[request].phase = Phase::Answered { answer, is_certain };
+    }
+
+    /// Reads an item. After the last one the request decides.
+    fn read(&self, state: &mut State, request: usize, item: usize) -> Option<()> {
+        let found = state.table[item];
+        let Phase::Reading(reads) = &mut state.requests[request].phase else { return None };
+        reads[item] = Some(found);
+        if self.unread(request, reads).next().is_none() {
+            let reads = mem::take(reads);
+            match self.carry_out(request, &reads, None, &state.table).0 {
+                // Only the write has no answer: the rule authorized it.
+                Answer::Unavailable => {
+                    state.requests[request].phase = Phase::Writing { reads, attempts: self.attempts };
+                }
+                answer => self.answer(state, request, answer, true),
+            }
+        }
+        Some(())
+    }
+
+    fn attempt(&self, state: &mut State, request: usize, delivery: Delivery) -> Option<()> {
+        let Phase::Writing { reads, attempts } = state.requests[request].phase.clone() else { return None };
+        let is_after_ambiguous = attempts < self.attempts;
+        let answer = self.write(state, request, &reads, Attempt { delivery, is_after_ambiguous });
+        let attempts = attempts - 1;
+        let is_answered = delivery == Delivery::Answered;
+        let target = state.table[self.requests[request].target];
+        let is_own = matches!(target, Item::Deleted(tombstone) if tombstone.request == request);
+        let is_certain = is_answered && (!is_after_ambiguous || is_own || answer != Answer::Unavailable);
+        if delivery == Delivery::Delayed {
+            state.requests[request].delayed = Some(reads.clone());
+        }
+        if is_answered || attempts == 0 {
+            self.answer(state, request, answer, is_certain);
+        } else {
+            state.requests[request].phase = Phase::Writing { reads, attempts };
+        }
+        Some(())
+    }
+
+    fn arrive_late(&self, state: &mut State, request: usize) -> Option<()> {
+        let reads = state.requests[request].delayed.take()?;
+        let attempt = Attempt { delivery: Delivery::AnswerLost, is_after_ambiguous: false };
+        self.write(state, request, &reads, attempt);
+        Some(())
+    }
+}
+
+/// Another writer changes an item.
+fn change(state: &mut State, item: usize, into: Item) {
+    let from = mem::replace(&mut state.table[item], into);
+    if let (Item::Deleted(restored), Item::Live(_)) = (from, into) {
+        state.requests[restored.request].is_in_effect = false;
+    }
+    state.changes -= 1;
+}
+
+/// Forgets, in every tombstone, the requests that are no longer under way.
+fn forget_ended(state: &mut State) {
+    let ended = state.requests.iter().enumerate().filter(|(_, request)| !request.is_under_way());
+    let ended: u8 = ended.map(|(request, _)| 1 << request).sum();
+    for item in &mut state.table {
+        if let Item::Deleted(tombstone) = item {
+            tombstone.under_way &= !ended;
+        }
+    }
+}
+
+impl Model for Protocol {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        let progress = Progress {
+            phase: Phase::Reading(vec![None; self.clients.len()]),
+            delayed: None,
+            took_effect: false,
+            took_effect_unanswered: false,
+            is_in_effect: false,
+        };
+        let table = self.clients.iter().copied().map(Item::Live).collect();
+        vec![State { table, requests: vec![progress; self.requests.len()], changes: self.changes }]
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        for (request, Progress { phase, delayed, .. }) in state.requests.iter().enumerate() {
+            match phase {
+                Phase::Reading(reads) => {
+                    actions.extend(self.unread(request, reads).map(|item| Action::Read { request, item }));
+                }
+                Phase::Writing { .. } => {
+                    let late = matches!(self.variant, Variant::LateArrival | Variant::RefusesAfterAmbiguous);
+                    let deliveries = [Delivery::Answered, Delivery::AnswerLost, Delivery::RequestLost].into_iter();
+                    let deliveries = deliveries.chain((late && delayed.is_none()).then_some(Delivery::Delayed));
+                    actions.extend(deliveries.map(|delivery| Action::Attempt { request, delivery }));
+                }
+                Phase::Answered { .. } => {}
+            }
+            actions.extend(delayed.is_some().then_some(Action::ArriveLate { request }));
+        }
+        for (item, &current) in state.table.iter().enumerate().filter(|_| state.changes > 0) {
+            actions.extend(self.changes(current).into_iter().map(|into| Action::Change { item, into }));
+        }
+    }
+
+    fn next_state(&self, last: &State, action: Action) -> Option<State> {
+        let mut state = last.clone();
+        match action {
+            Action::Read { request, item } => self.read(&mut state, request, item)?,
+            Action::Attempt { request, delivery } => self.attempt(&mut state, request, delivery)?,
+            Action::ArriveLate { request } => self.arrive_late(&mut state, request)?,
+            Action::Change { item, into } => change(&mut state, item, into),
+        }
+        forget_ended(&mut state);
+        Some(state)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        let promises = PROMISES.iter().map(|&(name, holds)| Property::always(name, holds));
+        promises.chain(self.examples.iter().map(|&(name, holds)| Property::sometimes(name, holds))).collect()
+    }
+}

@@ -1,0 +1,157 @@
+//! The promises of the protocol, that they hold, and that a planted defect breaks the right one.
+
+use super::{
+    item::{ClientItem, Item},
+    model::{Answer, CONFIGURATION, Protocol, REGISTRATION, Request, State, Variant},
+};
+use stateright::{Checker, Model};
+
+/// A name, and a condition on a state.
+pub type Promise = (&'static str, fn(&Protocol, &State) -> bool);
+
+const NO_OWNER: Promise =
+    ("no owner is deleted", |_, state| state.all_tombstones(|tombstone| !tombstone.client.is_owner));
+const NO_PROTECTED: Promise =
+    ("no protected client is deleted", |_, state| state.all_tombstones(|tombstone| !tombstone.client.is_protected));
+const ONE_REPORT: Promise =
+    ("no two answers report one deletion", |_, state| state.all_tombstones(|tombstone| tombstone.reports <= 1));
+const TRUE_REPORT: Promise =
+    ("a reported deletion took effect, and is recorded with caller and endpoint", |_, state| {
+        state.all_tombstones(|tombstone| tombstone.is_recorded)
+            && !state.any_request(|request| request.is_answered(Answer::Deleted, true) && !request.took_effect)
+    });
+const TRUE_REFUSAL: Promise = ("no deletion of a refused request is in effect", |_, state| {
+    !state.any_request(|request| request.is_refused() && request.is_in_effect)
+});
+const NO_OLD_SECRET: Promise =
+    ("old secrets and tokens delete nothing", |_, state| state.all_tombstones(|tombstone| tombstone.is_entitled));
+const NO_GUESS: Promise = ("no deletion is reported on a guess, and no 503 hides a known one", |_, state| {
+    !state.any_request(|request| request.is_answered(Answer::Deleted, false))
+        && !state.any_request(|request| request.is_answered(Answer::Unavailable, true) && request.is_in_effect)
+});
+const THAT_VERSION: Promise = ("only the version that If-Match names is deleted", |model, state| {
+    state.all_tombstones(|tombstone| {
+        model.requests[tombstone.request].if_match.is_none_or(|version| version == tombstone.client.version)
+    })
+});
+
+pub const PROMISES: [Promise; 8] =
+    [NO_OWNER, NO_PROTECTED, ONE_REPORT, TRUE_REPORT, TRUE_REFUSAL, NO_OLD_SECRET, NO_GUESS, THAT_VERSION];
+
+/// Two owners delete a client, one of them at one version only. The other also tries to delete the first.
+fn owners() -> Protocol {
+    let request = |caller: u8, target, if_match| Request {
+        endpoint: CONFIGURATION,
+        caller: caller.into(),
+        credential: 16 * caller,
+        target,
+        if_match,
+    };
+    Protocol {
+        clients: vec![ClientItem::new(0, true, true), ClientItem::new(1, true, true), ClientItem::new(2, true, false)],
+        requests: vec![request(0, 2, Some(0)), request(1, 2, None), request(1, 0, None)],
+        attempts: 2,
+        changes: 2,
+        variant: Variant::Usual,
+        examples: vec![
+            ("a lost answer, and a 204 all the same", |model, state| {
+                let no_change = state.changes == model.changes;
+                no_change
+                    && state.any_request(|request| {
+                        request.took_effect_unanswered && request.is_answered(Answer::Deleted, true)
+                    })
+            }),
+            ("a 503, and the client is deleted", |_, state| {
+                state.any_request(|request| request.is_answered(Answer::Unavailable, false) && request.is_in_effect)
+            }),
+            ("a deleted caller is refused", |_, state| {
+                state.any_request(|request| request.is_refused_for("deleted_caller"))
+            }),
+            ("a new owner is not deleted", |_, state| {
+                state.any_request(|request| request.is_refused_for("target_is_owner"))
+            }),
+        ],
+    }
+}
+
+/// A client deletes itself twice. A later holder of its id or of its secret does so once.
+fn registrations() -> Protocol {
+    let request = |credential| Request { endpoint: REGISTRATION, caller: 0, credential, target: 0, if_match: None };
+    Protocol {
+        clients: vec![ClientItem::new(0, false, false)],
+        requests: vec![request(0), request(0), request(1)],
+        attempts: 3,
+        changes: 4,
+        variant: Variant::Usual,
+        examples: vec![
+            ("a restored client is deleted again", |_, state| {
+                state.any_request(|request| request.took_effect && !request.is_in_effect)
+                    && state.any_request(|request| request.is_in_effect)
+            }),
+            ("an id has a new client, and the old token is refused", |_, state| {
+                let is_new = matches!(state.table[0], Item::Live(ClientItem { credential: 1, version: 0, .. }));
+                is_new && state.requests[0].is_refused_for("wrong_token")
+            }),
+        ],
+    }
+}
+
+/// Checks every state, and prints how many there are.
+fn check(protocol: Protocol) -> impl Checker<Protocol> {
+    let checker = protocol.checker().spawn_bfs().join();
+    let (states, depth) = (checker.unique_state_count(), checker.max_depth());
+    println!("{:?}: {states} states, {depth} steps at most", checker.model().variant);
+    checker
+}
+
+/// The promises that this variant breaks, with fewer requests and changes.
+fn broken(variant: Variant, protocol: Protocol) -> Vec<&'static str> {
+    let requests = protocol.requests[..2].to_vec();
+    let broken = check(Protocol { variant, requests, attempts: 2, changes: 2, ..protocol }).discoveries();
+    PROMISES.into_iter().map(|(name, _)| name).filter(|name| broken.contains_key(name)).collect()
+}
+
+#[test]
+fn every_promise_holds_at_the_configuration_api() {
+    check(owners()).assert_properties();
+}
+
+#[test]
+fn every_promise_holds_at_the_client_configuration_endpoint() {
+    check(registrations()).assert_properties();
+}
+
+/// An attempt is delayed, the next one finds the client protected for a while, and then the first one arrives. The answer was
+/// not a refusal.
+#[test]
+fn an_attempt_that_arrives_late_breaks_no_promise() {
+    assert_eq!(broken(Variant::LateArrival, owners()), [""; 0]);
+    assert_eq!(broken(Variant::LateArrival, registrations()), [""; 0]);
+}
+
+/// An attempt takes effect without an answer, and the next one finds neither the client nor the tombstone. The answer was not
+/// a refusal.
+#[test]
+fn a_tombstone_that_does_not_outlive_its_request_breaks_no_promise() {
+    assert_eq!(broken(Variant::EarlyCollection, owners()), [""; 0]);
+    assert_eq!(broken(Variant::EarlyCollection, registrations()), [""; 0]);
+}
+
+#[test]
+fn a_planted_defect_breaks_the_promise_that_it_concerns_and_no_other() {
+    for (variant, protocol, promises) in [
+        (Variant::Omits("NotOwner"), owners(), vec![NO_OWNER]),
+        (Variant::Omits("Version"), owners(), vec![THAT_VERSION]),
+        (Variant::Omits("RegistrationToken"), registrations(), vec![NO_OLD_SECRET]),
+        (Variant::OmitsProtection, owners(), vec![NO_PROTECTED]),
+        (Variant::OmitsProtection, registrations(), vec![NO_PROTECTED]),
+        (Variant::EveryTombstoneIsOwn, owners(), vec![ONE_REPORT, TRUE_REPORT]),
+        (Variant::NoTombstoneIsOwn, owners(), vec![NO_GUESS]),
+        (Variant::NoAnswerIsSuccess, owners(), vec![ONE_REPORT, NO_GUESS]),
+        (Variant::RefusesAfterAmbiguous, owners(), vec![TRUE_REFUSAL]),
+        (Variant::RefusesAfterAmbiguous, registrations(), vec![TRUE_REFUSAL]),
+    ] {
+        let names: Vec<_> = promises.into_iter().map(|(name, _)| name).collect();
+        assert_eq!(broken(variant, protocol), names, "{variant:?}");
+    }
+}

@@ -1,0 +1,85 @@
+//! The item of a restored client.
+
+use super::{delete, deletion, deletions, item, restoration, restore, update};
+use crate::support::{
+    Fixture, basic,
+    build::{api_client, id},
+    event, now,
+    sample::{APPLICATION, OWNER, TARGET, VERSION},
+    wire::Fault,
+};
+use aws_sdk_dynamodb::types::AttributeValue;
+use deregister::{
+    dynamodb::admin::{Deletions, RestoreOutcome},
+    model::PastDeletion,
+    snapshot::{Key, Record},
+};
+
+#[tokio::test]
+async fn is_what_it_was_at_the_next_version_and_with_a_history() {
+    let fixture = Fixture::empty().await;
+    let client = api_client().secret("secret");
+    fixture.create("a", client.clone().version(7)).await;
+    // Attributes that the model does not have: one in the client, and one beside it.
+    let unknown = update(&fixture, "a").update_expression("SET client.from_the_future = :true, note = :true");
+    unknown.expression_attribute_values(":true", AttributeValue::Bool(true)).send().await.unwrap();
+    let mut expected = item(&fixture, "a").await;
+
+    delete(&fixture.direct(), "a", "first").await;
+    let outcome = restore(&fixture, "a").await;
+
+    assert_eq!(outcome, RestoreOutcome::Done(client.version(8).build()));
+    assert_eq!(fixture.wire.take_calls(), ["GetItem", "UpdateItem"]);
+    let mut restored = item(&fixture, "a").await;
+    assert!(restored.remove("history").is_some_and(|history| history.as_l().unwrap().len() == 1));
+    let AttributeValue::M(members) = expected.get_mut("client").unwrap() else { panic!("the client is not a map") };
+    members.insert("version".to_owned(), AttributeValue::N("8".to_owned()));
+    assert_eq!(restored, expected);
+    let past = PastDeletion { deletion: deletion("first"), restored: restoration(now()) };
+    assert_eq!(deletions(&fixture, "a").await, Deletions { current: None, past: vec![past] });
+}
+
+#[tokio::test]
+async fn has_no_version_if_it_had_none() {
+    let fixture = Fixture::empty().await;
+    let client = api_client().version(None);
+    fixture.create("a", client.clone()).await;
+    delete(&fixture.clients, "a", "first").await;
+    assert_eq!(restore(&fixture, "a").await, RestoreOutcome::Done(client.build()));
+}
+
+#[tokio::test]
+async fn does_not_match_an_entity_tag_from_before_the_deletion() {
+    let fixture = Fixture::with_samples().await;
+    delete(&fixture.clients, TARGET, "first").await;
+    restore(&fixture, TARGET).await;
+    for (tag, status) in [(VERSION.0, 412), (VERSION.0 + 1, 204)] {
+        let (authorization, tag) = (basic(OWNER), format!("\"{tag}\""));
+        let headers = [("authorization", authorization.as_str()), ("if-match", &tag)];
+        let path = format!("/config/{APPLICATION}/clients/{TARGET}");
+        assert_eq!(fixture.invoke(&event("DELETE", &path, "", &headers, "")).await.status(), status, "{tag}");
+    }
+}
+
+#[tokio::test]
+async fn is_at_a_new_version_after_every_restoration() {
+    let fixture = Fixture::empty().await;
+    let client = api_client().secret("secret");
+    fixture.create("a", client.clone()).await;
+    for version in 2..5 {
+        delete(&fixture.clients, "a", "this").await;
+        restore(&fixture, "a").await;
+        let expected = Record::Client(client.clone().version(version).build());
+        assert_eq!(fixture.clients.find(&Key::Client(id("a"))).await, Ok(Some(expected)));
+    }
+}
+
+#[tokio::test]
+async fn is_restored_once_even_if_the_answer_is_lost() {
+    let fixture = Fixture::empty().await;
+    fixture.create("a", api_client()).await;
+    delete(&fixture.clients, "a", "first").await;
+    fixture.wire.plan("UpdateItem", Fault::AnswerLost);
+    assert_eq!(restore(&fixture, "a").await, RestoreOutcome::Done(api_client().version(2).build()));
+    assert_eq!(deletions(&fixture, "a").await.past.len(), 1);
+}

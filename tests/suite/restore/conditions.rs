@@ -1,0 +1,132 @@
+//! When a client is not restored: nothing is written then.
+
+use super::{SECOND, delete, item, restoration, restore, update};
+use crate::support::{
+    Fixture, RETENTION,
+    build::{api_client, id},
+    now,
+    wire::Fault as Planned,
+};
+use aws_sdk_dynamodb::types::AttributeValue;
+use deregister::{
+    dynamodb::{ClientsTable, admin::RestoreOutcome},
+    model::Restoration,
+    store::Fault,
+};
+use std::time::Duration;
+
+#[tokio::test]
+async fn a_client_is_restored_until_the_last_second_of_the_retention_and_no_longer() {
+    let fixture = Fixture::empty().await;
+    let until = now() + RETENTION;
+    let client = api_client().version(None);
+    for (client_id, at, expected) in [
+        ("at the end", until, RestoreOutcome::Expired(until)),
+        ("long after the end", until + 1000 * SECOND, RestoreOutcome::Expired(until)),
+        ("a second before", until - SECOND, RestoreOutcome::Done(client.clone().build())),
+        ("in the last second", until - Duration::from_millis(1), RestoreOutcome::Done(client.clone().build())),
+    ] {
+        fixture.create(client_id, client.clone()).await;
+        delete(&fixture.clients, client_id, "first").await;
+        let tombstone = item(&fixture, client_id).await;
+        let outcome = fixture.clients.restore(&id(client_id), &restoration(at)).await.unwrap();
+        assert_eq!(outcome, expected, "{client_id}");
+        let is_unchanged = item(&fixture, client_id).await == tombstone;
+        assert_eq!(is_unchanged, matches!(outcome, RestoreOutcome::Expired(_)), "{client_id}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_is_not_restored_if_the_retention_is_zero() {
+    let fixture = Fixture::empty().await;
+    let clients = ClientsTable::new(fixture.sdk.config().to_builder(), &fixture.table, Duration::ZERO);
+    fixture.create("a", api_client()).await;
+    delete(&clients, "a", "first").await;
+    assert_eq!(restore(&fixture, "a").await, RestoreOutcome::Expired(now()));
+}
+
+#[tokio::test]
+async fn a_live_client_and_a_missing_one_are_not_restored() {
+    let fixture = Fixture::empty().await;
+    fixture.create("a", api_client()).await;
+    let live = item(&fixture, "a").await;
+    assert_eq!(restore(&fixture, "a").await, RestoreOutcome::Live);
+    assert_eq!(restore(&fixture, "missing").await, RestoreOutcome::Unknown);
+    assert_eq!(fixture.wire.take_calls(), ["GetItem", "GetItem"]);
+    assert_eq!(item(&fixture, "a").await, live);
+    assert_eq!(fixture.item("client#missing").await, None);
+    assert_eq!(fixture.clients.deletions(&id("missing")).await, Ok(None));
+}
+
+#[tokio::test]
+async fn a_tombstone_that_changes_after_the_read_is_not_restored() {
+    for change in ["deleted again", "collected", "changed"] {
+        let fixture = Fixture::empty().await;
+        fixture.create("a", api_client()).await;
+        delete(&fixture.clients, "a", "first").await;
+        let bystander = fixture.clone();
+        let event = async move {
+            let clients = bystander.direct();
+            match change {
+                "deleted again" => {
+                    let by = "operator#john".to_owned();
+                    clients.restore(&id("a"), &Restoration { at: now(), by }).await.unwrap();
+                    delete(&clients, "a", "second").await;
+                }
+                "collected" => {
+                    let key = AttributeValue::S("client#a".to_owned());
+                    let collect = bystander.sdk.delete_item().table_name(&bystander.table).key("pk", key);
+                    collect.send().await.unwrap();
+                }
+                _ => {
+                    let protect = update(&bystander, "a").update_expression("SET tombstone.protected = :yes");
+                    protect.expression_attribute_values(":yes", AttributeValue::Bool(true)).send().await.unwrap();
+                }
+            }
+        };
+        fixture.wire.plan("UpdateItem", Planned::meanwhile(event));
+        assert_eq!(restore(&fixture, "a").await, RestoreOutcome::Changed, "{change}");
+        assert!(!fixture.lives("a").await, "{change}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_beside_the_tombstone_is_not_overwritten() {
+    let fixture = Fixture::empty().await;
+    fixture.create("a", api_client().secret("old")).await;
+    delete(&fixture.clients, "a", "first").await;
+    fixture.create("b", api_client().secret("new")).await;
+    let client = item(&fixture, "b").await["client"].clone();
+    let put = update(&fixture, "a").update_expression("SET client = :client");
+    let put = put.expression_attribute_values(":client", client.clone());
+    fixture.wire.plan("UpdateItem", Planned::meanwhile(async { drop(put.send().await.unwrap()) }));
+    assert_eq!(restore(&fixture, "a").await, RestoreOutcome::Changed);
+    assert_eq!(item(&fixture, "a").await["client"], client);
+}
+
+#[tokio::test]
+async fn an_unreadable_tombstone_is_left_as_it_is() {
+    let fixture = Fixture::empty().await;
+    fixture.create("a", api_client()).await;
+    delete(&fixture.clients, "a", "first").await;
+    let tombstone = item(&fixture, "a").await;
+    for (attribute, value) in [
+        ("tombstone", Some(AttributeValue::Bool(true))),
+        ("deleted", Some(AttributeValue::Bool(true))),
+        ("history", Some(AttributeValue::Bool(true))),
+        ("tombstone", None),
+        ("deleted", None),
+        ("expires_at", None),
+    ] {
+        let mut broken = tombstone.clone();
+        match value {
+            Some(value) => drop(broken.insert(attribute.to_owned(), value)),
+            None => drop(broken.remove(attribute)),
+        }
+        let put = fixture.sdk.put_item().table_name(&fixture.table).set_item(Some(broken.clone()));
+        put.send().await.unwrap();
+        let fault = fixture.clients.restore(&id("a"), &restoration(now())).await.unwrap_err();
+        assert!(matches!(fault, Fault::Unreadable(_)), "{attribute}: {fault}");
+        assert_eq!(item(&fixture, "a").await, broken);
+    }
+}

@@ -1,0 +1,70 @@
+//! The records of past deletions, and the list of current ones.
+
+use super::{SECOND, delete, delete_at_configuration, deletion, deletions, item, restore, write_tombstone};
+use crate::support::{
+    Fixture, RETENTION,
+    build::{api_client, id},
+    now,
+    sample::{OWNER, OWNER_ELSEWHERE, TARGET},
+};
+use deregister::{
+    dynamodb::admin::{Deletions, RestoreOutcome},
+    model::Deletion,
+    snapshot::{Key, Record},
+    store::{Store, WriteOutcome},
+};
+use std::collections::HashSet;
+
+#[tokio::test]
+async fn keeps_the_last_ten_deletions() {
+    let fixture = Fixture::empty().await;
+    fixture.create("a", api_client()).await;
+    for round in 0..12 {
+        assert_eq!(delete(&fixture.clients, "a", &round.to_string()).await, WriteOutcome::Written);
+        let Deletions { current, past } = deletions(&fixture, "a").await;
+        assert_eq!(current, Some((deletion(&round.to_string()), now() + RETENTION)));
+        assert_eq!(past.len(), round.min(10));
+        assert!(matches!(restore(&fixture, "a").await, RestoreOutcome::Done(_)));
+    }
+    let past = deletions(&fixture, "a").await.past;
+    let requests: Vec<_> = past.iter().map(|past| past.deletion.request_id.as_str()).collect();
+    assert_eq!(requests, ["2", "3", "4", "5", "6", "7", "8", "9", "10", "11"]);
+    let live = Record::Client(api_client().version(13).build());
+    assert_eq!(fixture.clients.find(&Key::Client(id("a"))).await, Ok(Some(live)));
+}
+
+#[tokio::test]
+async fn is_neither_read_nor_lost_by_the_function() {
+    let fixture = Fixture::with_samples().await;
+    delete(&fixture.clients, TARGET, "first").await;
+    restore(&fixture, TARGET).await;
+    let history = item(&fixture, TARGET).await["history"].clone();
+    fixture.clients.load([Key::Client(id(TARGET))].into()).await.unwrap();
+    assert!(!fixture.wire.last_body().contains("history"), "{}", fixture.wire.last_body());
+    assert_eq!(delete_at_configuration(&fixture, OWNER, TARGET).await, 204);
+    assert_eq!(item(&fixture, TARGET).await["history"], history);
+    assert_eq!(delete_at_configuration(&fixture, OWNER_ELSEWHERE, TARGET).await, 403, "the answers do not change");
+}
+
+#[tokio::test]
+async fn current_deletions_are_listed_since_a_time() {
+    let fixture = Fixture::empty().await;
+    for (client_id, ago) in [("old", 100), ("new", 10), ("live", 0)] {
+        fixture.create(client_id, api_client()).await;
+        let deletion = Deletion { at: now() - ago * SECOND, ..deletion(client_id) };
+        assert_eq!(write_tombstone(&fixture.clients, client_id, &deletion).await, WriteOutcome::Written);
+    }
+    restore(&fixture, "live").await;
+    let listed = async |since| {
+        let page = fixture.clients.deletions_of_application("application", since, None).await.unwrap();
+        for (id, listed) in &page.clients {
+            assert_eq!(*listed.as_ref().unwrap(), deletions(&fixture, id.as_str()).await);
+        }
+        page.clients.into_iter().map(|(id, _)| id.to_string()).collect::<HashSet<_>>()
+    };
+    assert_eq!(listed(None).await, HashSet::from(["old".to_owned(), "new".to_owned()]));
+    assert_eq!(listed(Some(now() - 10 * SECOND)).await, HashSet::from(["new".to_owned()]));
+    assert_eq!(listed(Some(now() - 9 * SECOND)).await, HashSet::new());
+    let of_service = fixture.clients.deletions_of_service(&id("application"), None, None).await.unwrap();
+    assert_eq!(of_service.clients, []);
+}

@@ -1,0 +1,53 @@
+//! The contract of the port [`Store`], held against the clients table. The helpers take any store.
+
+mod create;
+mod faults;
+mod load;
+mod statistics;
+mod tombstone;
+
+use crate::support::{Fixture, build::id, now};
+use aws_sdk_dynamodb::types::AttributeValue;
+use deregister::{
+    model::Deletion,
+    rule::{Authorization, Precondition},
+    snapshot::{Key, Snapshot},
+    store::{Fault, Store, WriteOutcome},
+};
+
+fn key(client_id: &str) -> Key {
+    Key::Client(id(client_id))
+}
+
+fn deletion(request_id: &str) -> Deletion {
+    Deletion {
+        at: now(),
+        by: "client#owner".to_owned(),
+        via: "configuration".to_owned(),
+        source_ip: Some("203.0.113.7".to_owned()),
+        request_id: request_id.to_owned(),
+    }
+}
+
+async fn load(store: &impl Store, keys: &[Key]) -> Result<Snapshot, Fault> {
+    store.load(keys.iter().cloned().collect()).await
+}
+
+/// Writes the tombstone of the request `this`.
+async fn write_tombstone(
+    store: &impl Store,
+    client_id: &str,
+    preconditions: &[Precondition<'_>],
+) -> Result<WriteOutcome, Fault> {
+    let authorization = Authorization { target: &id(client_id), preconditions: preconditions.to_vec() };
+    store.write_tombstone(&authorization, &deletion("this")).await
+}
+
+/// Puts an item with these attributes, whatever the table has under the key.
+async fn put(fixture: &Fixture, key: &str, attributes: &[(&str, AttributeValue)]) {
+    let mut put = fixture.sdk.put_item().table_name(&fixture.table).item("pk", AttributeValue::S(key.to_owned()));
+    for (name, value) in attributes {
+        put = put.item(*name, value.clone());
+    }
+    put.send().await.unwrap();
+}
