@@ -125,7 +125,7 @@ impl Tool {
         report::note(&summary.sentence(dry_run));
         result.and(match summary.refused + summary.failed {
             0 => Ok(()),
-            count => Err(Failure::NotDeletedAll(count)),
+            count => Err(Failure::NotAllDeleted(count)),
         })
     }
 

@@ -29,9 +29,9 @@ pub enum Failure {
     NoLiveClient(Id),
     #[error("dynamic registration is switched off for the service {0}: register static clients, with --static")]
     RegistrationOff(Id),
-    #[error("the client {0} is live: there is no deletion to undo")]
-    NotDeleted(Id),
-    #[error("the client {0} could be restored until {1}")]
+    #[error("the client {0} is live: there is nothing to restore")]
+    IsLive(Id),
+    #[error("it is too late to restore the client {0}: it could be restored until {1}")]
     TooLate(Id, String),
     #[error("the client {0} changed while it was being restored: check it with client show, and try again")]
     Changed(Id),
@@ -63,7 +63,7 @@ pub enum Failure {
     #[error("{0}: line {1} is not a client id: {2}")]
     WrongId(PathBuf, usize, &'static str),
     #[error("clients not deleted: {0}")]
-    NotDeletedAll(usize),
+    NotAllDeleted(usize),
     #[error("the operating system returned no random bytes: {0}")]
     NoRandomness(#[from] getrandom::Error),
     #[error("the output cannot be written: {0}")]

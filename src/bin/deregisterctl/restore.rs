@@ -18,7 +18,7 @@ impl Tool {
         let client = match self.store.restore(&id, &restoration).await? {
             RestoreOutcome::Done(client) => client,
             RestoreOutcome::Unknown => return Err(Failure::NoClient(id)),
-            RestoreOutcome::Live => return Err(Failure::NotDeleted(id)),
+            RestoreOutcome::Live => return Err(Failure::IsLive(id)),
             RestoreOutcome::Expired(until) => return Err(Failure::TooLate(id, timestamp(until))),
             RestoreOutcome::Changed => return Err(Failure::Changed(id)),
         };

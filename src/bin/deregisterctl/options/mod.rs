@@ -153,7 +153,7 @@ pub enum Client {
     /// already deleted counts as done: you can run an interrupted command again. If the database fails, no further deletion
     /// is started. The exit code is 1 if any client was refused or failed.
     ///
-    /// RETENTION_DAYS is the number of days in which the deletion can be undone. Give it the value that the function has.
+    /// RETENTION_DAYS is the number of days in which a deleted client can be restored. Give it the value that the function has.
     Delete(Delete),
     /// Restore a deleted client: it is live again, with its former credentials, at its next version
     ///
@@ -197,7 +197,7 @@ pub enum Client {
 
 #[derive(Subcommand)]
 pub enum Deletion {
-    /// Show the current deletion of a client, and its earlier ones that were undone
+    /// Show the current deletion of a client, and its past deletions that a restoration ended
     Show {
         /// The client's id
         #[arg(value_parser = id)]
@@ -206,7 +206,8 @@ pub enum Deletion {
     /// List the deletions of an application's or a service's clients
     ///
     /// The command reads the whole table, and DynamoDB charges for all of it. Deletions are printed as they are found, in no
-    /// order. A deletion is listed as long as its tombstone exists, which is some time longer than it can be undone.
+    /// order. A deletion is listed as long as its tombstone exists, which is some time longer than the client can be
+    /// restored.
     List(Deletions),
 }
 
