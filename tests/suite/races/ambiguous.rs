@@ -10,7 +10,7 @@ use std::{collections::HashMap, time::SystemTime};
 async fn no_refusal_follows_an_ambiguous_attempt() {
     for endpoint in Endpoint::ALL {
         for (first, is_ambiguous) in [(Fault::Reset, true), (throttled(), false)] {
-            let fixture = Fixture::with_samples().await;
+            let fixture = Fixture::anywhere_with_samples().await;
             fixture.wire.plan("UpdateItem", first);
             plan_change(&fixture, endpoint.client(), "protected", AttributeValue::Bool(true));
             let answer = endpoint.delete(&fixture).await;
@@ -27,7 +27,7 @@ async fn no_refusal_follows_an_ambiguous_attempt() {
 #[tokio::test]
 async fn a_deletion_is_recognized_if_its_answer_is_lost() {
     for endpoint in Endpoint::ALL {
-        let fixture = Fixture::with_samples().await;
+        let fixture = Fixture::anywhere_with_samples().await;
         fixture.wire.plan("UpdateItem", Fault::AnswerLost);
         let answer = endpoint.delete(&fixture).await;
         assert!(endpoint.is_deleted(&answer), "{endpoint:?}: {}", shown(&answer));
@@ -39,7 +39,7 @@ async fn a_deletion_is_recognized_if_its_answer_is_lost() {
 #[tokio::test]
 async fn the_tombstone_of_another_request_is_not_taken_for_this_ones() {
     for endpoint in Endpoint::ALL {
-        let fixture = Fixture::with_samples().await;
+        let fixture = Fixture::anywhere_with_samples().await;
         let bystander = fixture.clone();
         let delete = async move { delete_as_another_request(&bystander, endpoint.client()).await };
         fixture.wire.plan("UpdateItem", Fault::meanwhile(delete));

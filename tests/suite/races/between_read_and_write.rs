@@ -33,7 +33,7 @@ async fn a_change_that_a_rule_forbids_refuses_the_deletion() {
         (Authlete, "service_id", s(FOREIGN_SERVICE), (200, Some("A215302"))),
     ];
     for (endpoint, member, value, expected) in cases {
-        let fixture = Fixture::with_samples().await;
+        let fixture = Fixture::anywhere_with_samples().await;
         plan_change(&fixture, endpoint.client(), member, value);
         let answer = endpoint.delete(&fixture).await;
         let body = json(&answer);
@@ -45,7 +45,7 @@ async fn a_change_that_a_rule_forbids_refuses_the_deletion() {
 
 #[tokio::test]
 async fn the_refusal_of_a_new_owner_says_why() {
-    let fixture = Fixture::with_samples().await;
+    let fixture = Fixture::anywhere_with_samples().await;
     plan_change(&fixture, TARGET, "features", features(&["metadata", "owner"]));
     let answer = Configuration.delete(&fixture).await;
     assert_eq!(json(&answer)["errors"], "A client with the owner feature cannot be deleted.");
@@ -57,7 +57,7 @@ async fn an_operator_is_refused_too() {
         ("features", features(&["owner"]), operator::Refusal::TargetIsOwner),
         ("protected", AttributeValue::Bool(true), operator::Refusal::Protected),
     ] {
-        let fixture = Fixture::with_samples().await;
+        let fixture = Fixture::anywhere_with_samples().await;
         plan_change(&fixture, TARGET, member, value);
         let request = operator::Request { operator: "operator".to_owned(), target: id(TARGET) };
         let invocation = Invocation {
@@ -74,7 +74,7 @@ async fn an_operator_is_refused_too() {
 
 #[tokio::test]
 async fn a_new_version_fails_if_match() {
-    let fixture = Fixture::with_samples().await;
+    let fixture = Fixture::anywhere_with_samples().await;
     plan_change(&fixture, TARGET, "version", AttributeValue::N("4".to_owned()));
     let path = format!("/config/{APPLICATION}/clients/{TARGET}");
     let authorization = basic(OWNER);
@@ -87,7 +87,7 @@ async fn a_new_version_fails_if_match() {
 #[tokio::test]
 async fn a_change_that_no_rule_uses_does_not_stop_the_deletion() {
     for endpoint in Endpoint::ALL {
-        let fixture = Fixture::with_samples().await;
+        let fixture = Fixture::anywhere_with_samples().await;
         plan_change(&fixture, endpoint.client(), "name", s("renamed"));
         let answer = endpoint.delete(&fixture).await;
         assert!(endpoint.is_deleted(&answer), "{endpoint:?}: {answer:?}");

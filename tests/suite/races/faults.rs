@@ -14,7 +14,7 @@ use serde_json::Value;
 #[tokio::test]
 async fn a_throttled_read_is_a_503_with_retry_after() {
     for endpoint in Endpoint::ALL {
-        let fixture = Fixture::with_samples().await;
+        let fixture = Fixture::anywhere_with_samples().await;
         (0..4).for_each(|_| fixture.wire.plan("BatchGetItem", throttled()));
         let answer = endpoint.delete(&fixture).await;
         assert_eq!(answer.status(), 503, "{endpoint:?}");
@@ -32,7 +32,7 @@ async fn a_throttled_read_is_a_503_with_retry_after() {
 #[tokio::test]
 async fn a_write_that_is_throttled_at_every_attempt_deletes_nothing() {
     for endpoint in Endpoint::ALL {
-        let fixture = Fixture::with_samples().await;
+        let fixture = Fixture::anywhere_with_samples().await;
         (0..4).for_each(|_| fixture.wire.plan("UpdateItem", throttled()));
         let answer = endpoint.delete(&fixture).await;
         match endpoint {
@@ -55,7 +55,7 @@ async fn a_write_that_is_throttled_at_every_attempt_deletes_nothing() {
 #[tokio::test]
 async fn a_fault_that_does_not_pass_is_a_500_without_its_text() {
     for endpoint in Endpoint::ALL {
-        let fixture = Fixture::with_samples().await;
+        let fixture = Fixture::anywhere_with_samples().await;
         fixture.wire.plan("BatchGetItem", Fault::error(400, "AccessDeniedException"));
         let answer = endpoint.delete(&fixture).await;
         assert_eq!(answer.status(), 500, "{endpoint:?}");
@@ -67,7 +67,7 @@ async fn a_fault_that_does_not_pass_is_a_500_without_its_text() {
 
 #[tokio::test]
 async fn an_unreadable_client_is_a_500_to_its_owner_and_a_401_to_a_stranger() {
-    let fixture = Fixture::with_samples().await;
+    let fixture = Fixture::anywhere_with_samples().await;
     set(&fixture, TARGET, "kind", s("nonsense")).await;
     let path = format!("/config/{APPLICATION}/clients/{TARGET}");
     let stranger = fixture.send("DELETE", &path, Some(&basic((OWNER.0, "wrong"))), "").await;
@@ -78,7 +78,7 @@ async fn an_unreadable_client_is_a_500_to_its_owner_and_a_401_to_a_stranger() {
 #[tokio::test]
 async fn a_database_that_never_answers_is_a_503_before_the_deadline() {
     for (endpoint, operation) in [(Configuration, "BatchGetItem"), (Registration, "UpdateItem")] {
-        let fixture = Fixture::with_samples().await;
+        let fixture = Fixture::anywhere_with_samples().await;
         fixture.wire.plan(operation, Fault::Silence);
         let mut short = invocation();
         short.deadline -= 9_500;

@@ -12,7 +12,7 @@ use tokio::{sync::Barrier, task::JoinSet};
 #[tokio::test]
 async fn one_of_64_deletions_of_a_client_succeeds() {
     for endpoint in Endpoint::ALL {
-        let fixture = Fixture::with_samples().await;
+        let fixture = Fixture::anywhere_with_samples().await;
         let start = Arc::new(Barrier::new(64));
         let mut requests = JoinSet::new();
         for _ in 0..64 {
@@ -33,7 +33,7 @@ async fn one_of_64_deletions_of_a_client_succeeds() {
 #[tokio::test]
 async fn a_client_that_becomes_an_owner_during_its_deletion_is_one_or_the_other() {
     for _ in 0..50 {
-        let fixture = Fixture::with_samples().await;
+        let fixture = Fixture::anywhere_with_samples().await;
         let (answer, ()) =
             tokio::join!(Configuration.delete(&fixture), set(&fixture, TARGET, "features", features(&["owner"])));
         let item = fixture.item(&format!("client#{TARGET}")).await.unwrap();

@@ -17,7 +17,7 @@ use deregister::{
 
 #[tokio::test]
 async fn is_what_it_was_at_the_next_version_and_with_a_history() {
-    let fixture = Fixture::empty().await;
+    let fixture = Fixture::anywhere().await;
     let client = api_client().secret("secret");
     fixture.create("a", client.clone().version(7)).await;
     // Attributes that the model does not have: one in the client, and one beside it.
@@ -41,7 +41,7 @@ async fn is_what_it_was_at_the_next_version_and_with_a_history() {
 
 #[tokio::test]
 async fn has_no_version_if_it_had_none() {
-    let fixture = Fixture::empty().await;
+    let fixture = Fixture::anywhere().await;
     let client = api_client().version(None);
     fixture.create("a", client.clone()).await;
     delete(&fixture.clients, "a", "first").await;
@@ -50,7 +50,7 @@ async fn has_no_version_if_it_had_none() {
 
 #[tokio::test]
 async fn does_not_match_an_entity_tag_from_before_the_deletion() {
-    let fixture = Fixture::with_samples().await;
+    let fixture = Fixture::anywhere_with_samples().await;
     delete(&fixture.clients, TARGET, "first").await;
     restore(&fixture, TARGET).await;
     for (tag, status) in [(VERSION.0, 412), (VERSION.0 + 1, 204)] {
@@ -63,7 +63,7 @@ async fn does_not_match_an_entity_tag_from_before_the_deletion() {
 
 #[tokio::test]
 async fn is_at_a_new_version_after_every_restoration() {
-    let fixture = Fixture::empty().await;
+    let fixture = Fixture::anywhere().await;
     let client = api_client().secret("secret");
     fixture.create("a", client.clone()).await;
     for version in 2..5 {
@@ -76,7 +76,7 @@ async fn is_at_a_new_version_after_every_restoration() {
 
 #[tokio::test]
 async fn is_restored_once_even_if_the_answer_is_lost() {
-    let fixture = Fixture::empty().await;
+    let fixture = Fixture::anywhere().await;
     fixture.create("a", api_client()).await;
     delete(&fixture.clients, "a", "first").await;
     fixture.wire.plan("UpdateItem", Fault::AnswerLost);

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 #[tokio::test]
 async fn a_client_is_restored_until_the_last_second_of_the_retention_and_no_longer() {
-    let fixture = Fixture::empty().await;
+    let fixture = Fixture::anywhere().await;
     let until = now() + RETENTION;
     let client = api_client().version(None);
     for (client_id, at, expected) in [
@@ -38,7 +38,7 @@ async fn a_client_is_restored_until_the_last_second_of_the_retention_and_no_long
 
 #[tokio::test]
 async fn a_client_is_not_restored_if_the_retention_is_zero() {
-    let fixture = Fixture::empty().await;
+    let fixture = Fixture::anywhere().await;
     let clients = ClientsTable::new(fixture.sdk.config().to_builder(), &fixture.table, Duration::ZERO);
     fixture.create("a", api_client()).await;
     delete(&clients, "a", "first").await;
@@ -47,7 +47,7 @@ async fn a_client_is_not_restored_if_the_retention_is_zero() {
 
 #[tokio::test]
 async fn a_live_client_and_a_missing_one_are_not_restored() {
-    let fixture = Fixture::empty().await;
+    let fixture = Fixture::anywhere().await;
     fixture.create("a", api_client()).await;
     let live = item(&fixture, "a").await;
     assert_eq!(restore(&fixture, "a").await, RestoreOutcome::Live);
@@ -61,7 +61,7 @@ async fn a_live_client_and_a_missing_one_are_not_restored() {
 #[tokio::test]
 async fn a_tombstone_that_changes_after_the_read_is_not_restored() {
     for change in ["deleted again", "collected", "changed"] {
-        let fixture = Fixture::empty().await;
+        let fixture = Fixture::anywhere().await;
         fixture.create("a", api_client()).await;
         delete(&fixture.clients, "a", "first").await;
         let bystander = fixture.clone();
@@ -92,7 +92,7 @@ async fn a_tombstone_that_changes_after_the_read_is_not_restored() {
 
 #[tokio::test]
 async fn a_client_beside_the_tombstone_is_not_overwritten() {
-    let fixture = Fixture::empty().await;
+    let fixture = Fixture::anywhere().await;
     fixture.create("a", api_client().secret("old")).await;
     delete(&fixture.clients, "a", "first").await;
     fixture.create("b", api_client().secret("new")).await;
@@ -106,7 +106,7 @@ async fn a_client_beside_the_tombstone_is_not_overwritten() {
 
 #[tokio::test]
 async fn an_unreadable_tombstone_is_left_as_it_is() {
-    let fixture = Fixture::empty().await;
+    let fixture = Fixture::anywhere().await;
     fixture.create("a", api_client()).await;
     delete(&fixture.clients, "a", "first").await;
     let tombstone = item(&fixture, "a").await;

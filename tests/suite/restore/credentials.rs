@@ -9,7 +9,7 @@ use deregister::{dynamodb::admin::RestoreOutcome, model::Kind, store::WriteOutco
 
 #[tokio::test]
 async fn a_caller_has_the_secret_that_it_had() {
-    let fixture = Fixture::with_samples().await;
+    let fixture = Fixture::anywhere_with_samples().await;
     // The answer to a known caller that is not an owner is 403.
     assert_eq!(delete_at_configuration(&fixture, OWNER, DIRECT_ACCESS.0).await, 204);
     assert_eq!(delete_at_configuration(&fixture, DIRECT_ACCESS, TARGET).await, 401);
@@ -20,7 +20,7 @@ async fn a_caller_has_the_secret_that_it_had() {
 
 #[tokio::test]
 async fn an_owner_has_the_secrets_that_it_had() {
-    let fixture = Fixture::with_samples().await;
+    let fixture = Fixture::anywhere_with_samples().await;
     // No endpoint deletes an owner.
     assert_eq!(delete(&fixture.clients, OWNER.0, "this").await, WriteOutcome::Written);
     assert_eq!(delete_at_configuration(&fixture, OWNER, TARGET).await, 401);
@@ -33,7 +33,7 @@ async fn an_owner_has_the_secrets_that_it_had() {
 
 #[tokio::test]
 async fn a_client_that_deleted_itself_has_the_registration_token_that_it_had() {
-    let fixture = Fixture::with_samples().await;
+    let fixture = Fixture::anywhere_with_samples().await;
     assert_eq!(delete_at_registration(&fixture, RFC_CLIENT).await, 204);
     assert_eq!(delete_at_registration(&fixture, RFC_CLIENT).await, 401);
     assert!(matches!(restore(&fixture, RFC_CLIENT.0).await, RestoreOutcome::Done(_)));
@@ -43,7 +43,7 @@ async fn a_client_that_deleted_itself_has_the_registration_token_that_it_had() {
 
 #[tokio::test]
 async fn a_client_is_deleted_again_by_the_same_request() {
-    let fixture = Fixture::with_samples().await;
+    let fixture = Fixture::anywhere_with_samples().await;
     let delete = async || {
         let body = serde_json::json!({ "clientId": CLIENT.0, "token": CLIENT.1 }).to_string();
         let path = format!("/api/{SERVICE}/client/registration/delete");

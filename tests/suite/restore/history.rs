@@ -17,7 +17,7 @@ use std::collections::HashSet;
 
 #[tokio::test]
 async fn keeps_the_last_ten_deletions() {
-    let fixture = Fixture::empty().await;
+    let fixture = Fixture::anywhere().await;
     fixture.create("a", api_client()).await;
     for round in 0..12 {
         assert_eq!(delete(&fixture.clients, "a", &round.to_string()).await, WriteOutcome::Written);
@@ -35,7 +35,7 @@ async fn keeps_the_last_ten_deletions() {
 
 #[tokio::test]
 async fn is_neither_read_nor_lost_by_the_function() {
-    let fixture = Fixture::with_samples().await;
+    let fixture = Fixture::anywhere_with_samples().await;
     delete(&fixture.clients, TARGET, "first").await;
     restore(&fixture, TARGET).await;
     let history = item(&fixture, TARGET).await["history"].clone();
@@ -48,7 +48,7 @@ async fn is_neither_read_nor_lost_by_the_function() {
 
 #[tokio::test]
 async fn current_deletions_are_listed_since_a_time() {
-    let fixture = Fixture::empty().await;
+    let fixture = Fixture::anywhere().await;
     for (client_id, ago) in [("old", 100), ("new", 10), ("live", 0)] {
         fixture.create(client_id, api_client()).await;
         let deletion = Deletion { at: now() - ago * SECOND, ..deletion(client_id) };

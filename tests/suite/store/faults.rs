@@ -19,7 +19,7 @@ async fn an_error_of_the_database_is_passing_if_the_same_call_may_succeed_later(
         (400, "AccessDeniedException", false),
         (400, "UnrecognizedClientException", false),
     ] {
-        let fixture = Fixture::empty().await;
+        let fixture = Fixture::anywhere().await;
         for operation in ["BatchGetItem", "UpdateItem"] {
             (0..4).for_each(|_| fixture.wire.plan(operation, Planned::error(status, kind)));
         }
@@ -38,7 +38,7 @@ async fn an_error_of_the_database_is_passing_if_the_same_call_may_succeed_later(
 
 #[tokio::test]
 async fn a_database_out_of_reach_is_unavailable() {
-    let fixture = Fixture::empty().await;
+    let fixture = Fixture::anywhere().await;
     (0..4).for_each(|_| fixture.wire.plan("BatchGetItem", Planned::Reset));
     let fault = load(&fixture.clients, &[key("a")]).await.unwrap_err();
     assert!(matches!(fault, Fault::Unavailable(_)), "{fault}");

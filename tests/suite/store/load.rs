@@ -19,7 +19,7 @@ use std::collections::HashMap;
 
 #[tokio::test]
 async fn every_record_is_read_as_it_was_created() {
-    let fixture = Fixture::empty().await;
+    let fixture = Fixture::anywhere().await;
     let api = api_client().owner().feature("metadata");
     let oauth = oauth_client().registration_token("token");
     let service = Service { organization_id: Some("org".to_owned()), error_uri_omitted: true, ..Service::default() };
@@ -45,14 +45,14 @@ async fn every_record_is_read_as_it_was_created() {
 
 #[tokio::test]
 async fn a_key_without_an_item_is_not_in_the_snapshot() {
-    let fixture = Fixture::empty().await;
+    let fixture = Fixture::anywhere().await;
     let keys = [key("a"), Key::Service(id("1")), Key::of_token(&Digest::of("t"))];
     assert_eq!(load(&fixture.clients, &keys).await, Ok(Snapshot::default()));
 }
 
 #[tokio::test]
 async fn is_one_strongly_consistent_call() {
-    let fixture = Fixture::empty().await;
+    let fixture = Fixture::anywhere().await;
     load(&fixture.clients, &[key("a"), key("b"), Key::Service(id("1"))]).await.unwrap();
     assert_eq!(fixture.wire.take_calls(), ["BatchGetItem"]);
     assert!(fixture.wire.last_body().contains(r#""ConsistentRead":true"#), "{}", fixture.wire.last_body());
@@ -60,7 +60,7 @@ async fn is_one_strongly_consistent_call() {
 
 #[tokio::test]
 async fn the_client_in_a_tombstone_is_not_read() {
-    let fixture = Fixture::empty().await;
+    let fixture = Fixture::anywhere().await;
     fixture.create("a", api_client()).await;
     write_tombstone(&fixture.clients, "a", &[]).await.unwrap();
     load(&fixture.clients, &[key("a")]).await.unwrap();
@@ -69,7 +69,7 @@ async fn the_client_in_a_tombstone_is_not_read() {
 
 #[tokio::test]
 async fn unprocessed_keys_are_read_again() {
-    let fixture = Fixture::empty().await;
+    let fixture = Fixture::anywhere().await;
     fixture.create("a", api_client()).await;
     fixture.create("b", api_client()).await;
     let table = &fixture.table;
@@ -90,7 +90,7 @@ async fn unprocessed_keys_are_read_again() {
 
 #[tokio::test]
 async fn keys_that_stay_unprocessed_make_the_database_unavailable() {
-    let fixture = Fixture::empty().await;
+    let fixture = Fixture::anywhere().await;
     (0..4).for_each(|_| fixture.wire.plan("BatchGetItem", Planned::Unprocessed));
     let fault = load(&fixture.clients, &[key("a")]).await.unwrap_err();
     assert!(matches!(fault, Fault::Unavailable(_)), "{fault}");
@@ -99,7 +99,7 @@ async fn keys_that_stay_unprocessed_make_the_database_unavailable() {
 
 #[tokio::test]
 async fn unknown_attributes_are_ignored_and_missing_ones_have_defaults() {
-    let fixture = Fixture::empty().await;
+    let fixture = Fixture::anywhere().await;
     let client = AttributeValue::M(HashMap::from([
         ("kind".to_owned(), AttributeValue::S("oauth".to_owned())),
         ("service_id".to_owned(), AttributeValue::S("1".to_owned())),
@@ -117,7 +117,7 @@ async fn unknown_attributes_are_ignored_and_missing_ones_have_defaults() {
 
 #[tokio::test]
 async fn an_unreadable_item_is_named_with_what_is_wrong() {
-    let fixture = Fixture::empty().await;
+    let fixture = Fixture::anywhere().await;
     put(&fixture, "client#a", &[("client", AttributeValue::S("nonsense".to_owned()))]).await;
     put(&fixture, "client#b", &[]).await;
     let snapshot = load(&fixture.clients, &[key("a"), key("b")]).await.unwrap();

@@ -20,7 +20,7 @@ use std::{
 
 #[tokio::test]
 async fn holds_the_client_and_the_record_after_one_write() {
-    let fixture = Fixture::empty().await;
+    let fixture = Fixture::anywhere().await;
     fixture.create("a", api_client().feature("metadata")).await;
     let client = fixture.item("client#a").await.unwrap()["client"].clone();
 
@@ -48,7 +48,7 @@ async fn holds_the_client_and_the_record_after_one_write() {
 
 #[tokio::test]
 async fn keeps_attributes_that_the_model_does_not_have() {
-    let fixture = Fixture::empty().await;
+    let fixture = Fixture::anywhere().await;
     let client = AttributeValue::M(HashMap::from([
         ("kind".to_owned(), AttributeValue::S("api".to_owned())),
         ("app_id".to_owned(), AttributeValue::S("application".to_owned())),
@@ -66,14 +66,14 @@ async fn keeps_attributes_that_the_model_does_not_have() {
 
 #[tokio::test]
 async fn is_not_written_where_there_is_no_item() {
-    let fixture = Fixture::empty().await;
+    let fixture = Fixture::anywhere().await;
     assert_eq!(write_tombstone(&fixture.clients, "a", &[]).await, Ok(WriteOutcome::ConditionFailed(None)));
     assert_eq!(fixture.item("client#a").await, None);
 }
 
 #[tokio::test]
 async fn is_not_written_over_another_tombstone() {
-    let fixture = Fixture::empty().await;
+    let fixture = Fixture::anywhere().await;
     fixture.create("a", api_client()).await;
     write_tombstone(&fixture.clients, "a", &[]).await.unwrap();
     let first = fixture.item("client#a").await;
@@ -85,7 +85,7 @@ async fn is_not_written_over_another_tombstone() {
 
 #[tokio::test]
 async fn is_not_written_for_a_protected_client() {
-    let fixture = Fixture::empty().await;
+    let fixture = Fixture::anywhere().await;
     let protected = api_client().protected();
     fixture.create("a", protected.clone()).await;
     let outcome = write_tombstone(&fixture.clients, "a", &[]).await;
@@ -95,7 +95,7 @@ async fn is_not_written_for_a_protected_client() {
 
 #[tokio::test]
 async fn each_precondition_is_met_by_the_clients_that_it_describes_and_by_no_others() {
-    let fixture = Fixture::empty().await;
+    let fixture = Fixture::anywhere().await;
     let api = || api_client().version(7);
     let oauth = || oauth_client().registration_token("token");
     let (token, other_token) = (Digest::of("token"), Digest::of("other"));
@@ -140,7 +140,7 @@ async fn each_precondition_is_met_by_the_clients_that_it_describes_and_by_no_oth
 
 #[tokio::test]
 async fn every_precondition_must_be_met() {
-    let fixture = Fixture::empty().await;
+    let fixture = Fixture::anywhere().await;
     fixture.create("a", api_client().version(7)).await;
     let at_version =
         |version| [Precondition::Application("application"), Precondition::NotOwner, Precondition::Version(version)];
