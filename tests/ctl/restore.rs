@@ -66,7 +66,13 @@ async fn a_refusal_has_its_reason_and_changes_nothing() {
 
     for (id, reason) in [
         ("live", "the client live is live: there is nothing to restore".to_owned()),
-        ("late", format!("it is too late to restore the client late: it could be restored until {}", text(&shown, "restorable_until"))),
+        (
+            "late",
+            format!(
+                "it is too late to restore the client late: it could be restored until {}",
+                text(&shown, "restorable_until")
+            ),
+        ),
         ("missing", "there is no client missing, and no tombstone of one: check the id".to_owned()),
     ] {
         assert_eq!(fixture.ctl(&format!("client restore {id}")).run().await.refused(), reason);
