@@ -38,97 +38,109 @@ impl Request {
     #[must_use]
     pub fn payload_2(&self, sender: Sender) -> Value {
         let path = self.path_in_stage();
-        let (id, domain, account) = match sender {
-            Sender::Gateway => ("r3pmxmplak", "execute-api.eu-central-1.amazonaws.com", "123456789012"),
-            Sender::FunctionUrl => ("x7k2m9qv4b6t3n8w5r1y0pabcdefghij", "lambda-url.eu-central-1.on.aws", "anonymous"),
-            Sender::SamLocal => ("1234567890", "", "123456789012"),
+        let stage = self.stage.as_deref().unwrap_or("$default");
+        let (account, id, domain, request_id) = match sender {
+            Sender::Gateway => {
+                ("123456789012", "r3pmxmplak", "execute-api.eu-central-1.amazonaws.com", "JKJaXmPLvHcESHA=")
+            }
+            Sender::FunctionUrl => (
+                "anonymous",
+                "x7k2m9qv4b6t3n8w5r1y0pabcdefghij",
+                "lambda-url.eu-central-1.on.aws",
+                "e1506fd5-9e7b-434f-bd42-4f8fa224b599",
+            ),
+            Sender::SamLocal => return self.sam_local_payload_2(&path, stage),
         };
-        let host = if domain.is_empty() { "localhost:3000".to_owned() } else { format!("{id}.{domain}") };
-        let mut headers = joined(&self.lines(&host));
-        let mut context = json!({
-            "accountId": account,
-            "apiId": id,
-            "domainName": host,
-            "domainPrefix": id,
-            "http": {
-                "method": self.method,
-                "path": path,
-                "protocol": "HTTP/1.1",
-                "sourceIp": self.source_ip,
-                "userAgent": "curl/8.16.0",
-            },
-            "requestId": "JKJaXmPLvHcESHA=",
-            "routeKey": "$default",
-            "stage": self.stage.as_deref().unwrap_or("$default"),
-            "time": "15/Jan/2027:08:00:00 +0000",
-            "timeEpoch": 1_800_000_000_000_u64,
-        });
-        let mut event = json!({
+        let host = format!("{id}.{domain}");
+        let query = (!self.query.is_empty()).then(|| joined(&self.parameters()));
+        let (body, is_base64) = self.body(self.has_text_type());
+        without_nulls(json!({
             "version": "2.0",
             "routeKey": "$default",
             // An HTTP API decodes the path. The function decodes it too, so that this envelope must not.
             "rawPath": path,
             "rawQueryString": self.query,
-        });
-        if !self.query.is_empty() {
-            event["queryStringParameters"] = Value::Object(joined(&self.parameters()));
-        }
-        if sender == Sender::SamLocal {
-            headers = headers.into_iter().map(|(name, value)| (in_title_case(&name), value)).collect();
-            headers.remove("X-Forwarded-For");
-            context.as_object_mut().map(|context| [context.remove("domainName"), context.remove("domainPrefix")]);
-            event["cookies"] = json!([]);
-            event["queryStringParameters"] = json!({});
-            event["pathParameters"] = json!({ "proxy": path.trim_start_matches('/') });
-            event["stageVariables"] = Value::Null;
-        }
-        event["headers"] = Value::Object(headers);
-        event["requestContext"] = context;
-        let is_text = self.has_text_type();
-        let (body, is_base64) = self.body(is_text);
-        // `sam local` sends an empty body for none; API Gateway leaves the member out.
-        match body {
-            None if sender == Sender::SamLocal => event["body"] = json!(""),
-            None => {}
-            Some(body) => event["body"] = json!(body),
-        }
-        event["isBase64Encoded"] = json!(is_base64);
-        event
+            "headers": joined(&self.lines(&host)),
+            "queryStringParameters": query,
+            "requestContext": {
+                "accountId": account,
+                "apiId": id,
+                "domainName": host,
+                "domainPrefix": id,
+                "http": {
+                    "method": self.method,
+                    "path": path,
+                    "protocol": "HTTP/1.1",
+                    "sourceIp": self.source_ip,
+                    "userAgent": "curl/8.16.0",
+                },
+                "requestId": request_id,
+                "routeKey": "$default",
+                "stage": stage,
+                "time": "15/Jan/2027:08:00:00 +0000",
+                "timeEpoch": 1_800_000_000_000_u64,
+            },
+            "body": body,
+            "isBase64Encoded": is_base64,
+        }))
+    }
+
+    fn sam_local_payload_2(&self, path: &str, stage: &str) -> Value {
+        let (body, is_base64) = self.body(self.has_text_type());
+        let lines = self.sam_local_lines();
+        let headers: Map<_, _> =
+            joined(&lines).into_iter().map(|(name, value)| (in_title_case(&name), value)).collect();
+        json!({
+            "version": "2.0",
+            "routeKey": "$default",
+            "rawPath": path,
+            "rawQueryString": self.query,
+            "cookies": [],
+            "headers": headers,
+            "queryStringParameters": joined(&self.parameters()),
+            "pathParameters": { "proxy": path.trim_start_matches('/') },
+            "stageVariables": null,
+            "requestContext": {
+                "accountId": "123456789012",
+                "apiId": "1234567890",
+                "http": {
+                    "method": self.method,
+                    "path": path,
+                    "protocol": "HTTP/1.1",
+                    "sourceIp": self.source_ip,
+                    "userAgent": "Custom User Agent String",
+                },
+                "requestId": "4e9b6ad1-6d70-4f2b-8f5c-2f6a5d1c7e30",
+                "routeKey": "$default",
+                "stage": stage,
+                "time": "15/Jan/2027:08:00:00 +0000",
+                "timeEpoch": 1_800_000_000_000_u64,
+            },
+            "body": body.unwrap_or_default(),
+            "isBase64Encoded": is_base64,
+        })
     }
 
     /// The event of payload 1.0.
     #[must_use]
     pub fn payload_1(&self, sender: Sender) -> Value {
-        let is_local = sender == Sender::SamLocal;
+        if sender == Sender::SamLocal {
+            return self.sam_local_payload_1();
+        }
         let path = self.path_in_stage();
-        let (id, domain) = if is_local {
-            ("1234567890", "localhost:3000")
-        } else {
-            ("70ixmpl4fl", "70ixmpl4fl.execute-api.eu-central-1.amazonaws.com")
-        };
-        let stage = self.stage.as_deref().unwrap_or(if is_local { "Prod" } else { "v1" });
-        let mut lines: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for (name, value) in self.lines(domain) {
-            lines.entry(in_title_case(&name)).or_default().push(value);
-        }
-        if is_local {
-            lines.remove("X-Forwarded-For");
-        }
-        let last: Map<_, _> = lines.iter().map(|(name, values)| (name.clone(), json!(values.last()))).collect();
-        let mut query: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for (name, value) in self.parameters() {
-            query.entry(name).or_default().push(value);
-        }
-        let last_of_query: BTreeMap<_, _> = query.iter().map(|(name, values)| (name, values.last())).collect();
+        let (id, domain) = ("70ixmpl4fl", "70ixmpl4fl.execute-api.eu-central-1.amazonaws.com");
+        let stage = self.stage.as_deref().unwrap_or("v1");
+        let headers = Lines::of(self.lines(domain).into_iter().map(|(name, value)| (in_title_case(&name), value)));
+        let query = Lines::of(self.parameters());
         let (body, is_base64) = self.body(true);
-        let mut event = json!({
+        json!({
             "resource": "/{proxy+}",
             "path": path,
             "httpMethod": self.method,
-            "headers": last,
-            "multiValueHeaders": lines,
-            "queryStringParameters": (!query.is_empty()).then_some(last_of_query),
-            "multiValueQueryStringParameters": (!query.is_empty()).then_some(&query),
+            "headers": headers.last(),
+            "multiValueHeaders": headers.all(),
+            "queryStringParameters": query.last(),
+            "multiValueQueryStringParameters": query.all(),
             "pathParameters": { "proxy": path.trim_start_matches('/') },
             "stageVariables": null,
             "requestContext": {
@@ -137,7 +149,7 @@ impl Request {
                 "httpMethod": self.method,
                 "extendedRequestId": "JJbxmplHYosFVYQ=",
                 "requestTime": "15/Jan/2027:08:00:00 +0000",
-                "path": if self.stage.is_some() { path.clone() } else { format!("/{stage}{path}") },
+                "path": format!("/{stage}{}", self.path),
                 "accountId": "123456789012",
                 "protocol": "HTTP/1.1",
                 "stage": stage,
@@ -145,16 +157,74 @@ impl Request {
                 "domainPrefix": id,
                 "requestTimeEpoch": 1_800_000_000_000_u64,
                 "requestId": "79104e54-8bcf-4f2c-8c1f-7e3a5b0d9c61",
-                "identity": { "sourceIp": self.source_ip, "userAgent": "curl/8.16.0", "accountId": null, "user": null },
+                "identity": {
+                    "cognitoIdentityPoolId": null,
+                    "accountId": null,
+                    "cognitoIdentityId": null,
+                    "caller": null,
+                    "sourceIp": self.source_ip,
+                    "principalOrgId": null,
+                    "accessKey": null,
+                    "cognitoAuthenticationType": null,
+                    "cognitoAuthenticationProvider": null,
+                    "userArn": null,
+                    "userAgent": "curl/8.16.0",
+                    "user": null,
+                },
                 "apiId": id,
             },
             "body": body,
             "isBase64Encoded": is_base64,
-        });
-        if is_local {
-            event["version"] = json!("1.0");
-        }
-        event
+        })
+    }
+
+    fn sam_local_payload_1(&self) -> Value {
+        let path = self.path_in_stage();
+        let lines = self.sam_local_lines().into_iter();
+        let headers = Lines::of(lines.map(|(name, value)| (in_title_case(&name), value)));
+        let query = Lines::of(self.parameters());
+        let (body, is_base64) = self.body(true);
+        json!({
+            "version": "1.0",
+            "resource": "/{proxy+}",
+            "path": path,
+            "httpMethod": self.method,
+            "headers": headers.last(),
+            "multiValueHeaders": headers.all(),
+            "queryStringParameters": query.last(),
+            "multiValueQueryStringParameters": query.all(),
+            "pathParameters": { "proxy": path.trim_start_matches('/') },
+            "stageVariables": null,
+            "requestContext": {
+                "resourceId": "123456",
+                "apiId": "1234567890",
+                "resourcePath": "/{proxy+}",
+                "httpMethod": self.method,
+                "requestId": "4e9b6ad1-6d70-4f2b-8f5c-2f6a5d1c7e30",
+                "accountId": "123456789012",
+                "stage": self.stage.as_deref().unwrap_or("Prod"),
+                "identity": {
+                    "apiKey": null,
+                    "userArn": null,
+                    "cognitoAuthenticationType": null,
+                    "caller": null,
+                    "userAgent": "Custom User Agent String",
+                    "user": null,
+                    "cognitoIdentityPoolId": null,
+                    "cognitoAuthenticationProvider": null,
+                    "sourceIp": self.source_ip,
+                    "accountId": null,
+                },
+                "extendedRequestId": null,
+                "path": "/{proxy+}",
+                "protocol": "HTTP/1.1",
+                "domainName": "localhost:3000",
+                "requestTimeEpoch": 1_800_000_000_u64,
+                "requestTime": "15/Jan/2027:08:00:00 +0000",
+            },
+            "body": body,
+            "isBase64Encoded": is_base64,
+        })
     }
 
     /// The parameters of the query.
@@ -169,7 +239,7 @@ impl Request {
         }
     }
 
-    /// The field lines with those that the client and the platform add. The platform appends the caller's address to
+    /// The field lines with those that curl and API Gateway add. API Gateway appends the caller's address to
     /// `x-forwarded-for`.
     fn lines(&self, host: &str) -> Vec<(String, String)> {
         let mut lines = self.headers.clone();
@@ -177,18 +247,33 @@ impl Request {
             Some((_, addresses)) => addresses.extend([", ", &self.source_ip]),
             None => lines.push(("x-forwarded-for".to_owned(), self.source_ip.clone())),
         }
-        for (name, value) in [
-            ("accept", "*/*"),
-            ("host", host),
-            ("user-agent", "curl/8.16.0"),
-            ("x-amzn-trace-id", "Root=1-6b49d200-3f2a1c9e8b7d6e5f4a3b2c1d"),
-            ("x-forwarded-port", "443"),
-            ("x-forwarded-proto", "https"),
-        ] {
-            if !lines.iter().any(|(known, _)| known == name) {
-                lines.push((name.to_owned(), value.to_owned()));
-            }
-        }
+        add_absent(
+            &mut lines,
+            &[
+                ("accept", "*/*"),
+                ("host", host),
+                ("user-agent", "curl/8.16.0"),
+                ("x-amzn-trace-id", "Root=1-6b49d200-3f2a1c9e8b7d6e5f4a3b2c1d"),
+                ("x-forwarded-port", "443"),
+                ("x-forwarded-proto", "https"),
+            ],
+        );
+        lines
+    }
+
+    /// The field lines with those that curl and `sam local start-api` add.
+    fn sam_local_lines(&self) -> Vec<(String, String)> {
+        let mut lines = self.headers.clone();
+        add_absent(
+            &mut lines,
+            &[
+                ("accept", "*/*"),
+                ("host", "localhost:3000"),
+                ("user-agent", "curl/8.16.0"),
+                ("x-forwarded-port", "3000"),
+                ("x-forwarded-proto", "http"),
+            ],
+        );
         lines
     }
 
@@ -209,6 +294,46 @@ impl Request {
             _ => (Some(BASE64_STANDARD.encode(&self.body)), true),
         }
     }
+}
+
+/// Adds the fields that have no line yet.
+fn add_absent(lines: &mut Vec<(String, String)>, fields: &[(&str, &str)]) {
+    for &(name, value) in fields {
+        if !lines.iter().any(|(known, _)| known == name) {
+            lines.push((name.to_owned(), value.to_owned()));
+        }
+    }
+}
+
+/// The values of each name, as payload 1.0 has them.
+struct Lines(BTreeMap<String, Vec<String>>);
+
+impl Lines {
+    fn of(lines: impl IntoIterator<Item = (String, String)>) -> Self {
+        let mut values: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (name, value) in lines {
+            values.entry(name).or_default().push(value);
+        }
+        Self(values)
+    }
+
+    /// All values of each name; `None` if there is no name.
+    fn all(&self) -> Option<&BTreeMap<String, Vec<String>>> {
+        (!self.0.is_empty()).then_some(&self.0)
+    }
+
+    /// The last value of each name; `None` if there is no name.
+    fn last(&self) -> Option<BTreeMap<&str, Option<&String>>> {
+        Some(self.all()?.iter().map(|(name, values)| (name.as_str(), values.last())).collect())
+    }
+}
+
+/// The event without its members that are `null`.
+fn without_nulls(mut event: Value) -> Value {
+    if let Some(members) = event.as_object_mut() {
+        members.retain(|_, value| !value.is_null());
+    }
+    event
 }
 
 /// The header fields; the lines of one name are joined with commas.

@@ -93,8 +93,17 @@ impl ClientBuilder {
         self.oauth(|client| client.registration_token_digest = Some(Digest::of(token)))
     }
 
-    pub fn name(self, name: &str) -> Self {
-        self.oauth(|client| client.metadata.client_name = Some(name.to_owned()))
+    pub fn name(mut self, name: &str) -> Self {
+        let name = Some(name.to_owned());
+        match &mut self.0.kind {
+            Kind::Api(client) => client.name = name,
+            Kind::OAuth(client) => client.metadata.client_name = name,
+        }
+        self
+    }
+
+    pub fn metadata(self, metadata: Metadata) -> Self {
+        self.oauth(|client| client.metadata = metadata)
     }
 
     fn api(mut self, change: impl FnOnce(&mut ApiClient)) -> Self {

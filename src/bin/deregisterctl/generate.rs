@@ -1,4 +1,4 @@
-//! Ids, secrets and tokens, made of the randomness that is passed in.
+//! Generates ids, secrets and tokens from the randomness that is passed in.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use getrandom::Error;
@@ -7,7 +7,7 @@ use secrecy::SecretString;
 /// Fills a buffer with random bytes.
 pub type Randomness = fn(&mut [u8]) -> Result<(), Error>;
 
-/// The vendor's alphabet: no two of its characters look alike.
+/// The vendor's alphabet, without characters that look alike.
 const ALPHABET: &[u8; 31] = b"23456789abcdefghjkmnpqrstuvwxyz";
 /// The length of the vendor's ids and secrets: 32 characters of 31 carry 158 bits.
 const LENGTH: usize = 32;
@@ -18,7 +18,7 @@ pub fn api_client_id(randomness: Randomness) -> Result<String, Error> {
     while word.len() < LENGTH {
         let mut bytes = [0; LENGTH];
         randomness(&mut bytes)?;
-        // Five bits choose one of 32. The last is no character and is drawn again, so that all others are equally likely.
+        // Five bits select one of 32. The alphabet has 31: the last is drawn again, so that all characters are equally likely.
         let characters = bytes.iter().filter_map(|byte| ALPHABET.get(usize::from(byte & 31)));
         word.extend(characters.map(|&character| char::from(character)).take(LENGTH - word.len()));
     }
@@ -32,9 +32,8 @@ pub fn api_client_secret(randomness: Randomness) -> Result<SecretString, Error> 
 
 /// The id of an OAuth client: a decimal number from 1 to 2^53 - 1.
 ///
-/// The Authlete API tells client ids as JSON integers, and many readers of JSON hold a number exactly up to there and
-/// no further. An id is no secret, so that 53 bits need only make it rare that one is drawn twice; where it is, the
-/// conditional write refuses it.
+/// The Authlete API sends client ids as JSON integers, and many JSON parsers hold integers exactly only up to that number.
+/// An id is not a secret: 53 bits make a collision rare, and the conditional write refuses one.
 pub fn oauth_client_id(randomness: Randomness) -> Result<String, Error> {
     loop {
         let mut bytes = [0; 8];
@@ -59,7 +58,7 @@ mod tests {
     use secrecy::ExposeSecret;
 
     /// The bytes 0, 1, 2 and so on.
-    #[expect(clippy::unnecessary_wraps, reason = "it stands for a source of randomness, which may fail")]
+    #[expect(clippy::unnecessary_wraps, reason = "the signature of a source of randomness, which can fail")]
     fn counting(bytes: &mut [u8]) -> Result<(), Error> {
         for (byte, n) in bytes.iter_mut().zip(0..) {
             *byte = n;
@@ -68,19 +67,19 @@ mod tests {
     }
 
     #[test]
-    fn an_api_client_id_uses_each_character_equally_and_draws_the_32nd_again() {
+    fn an_api_client_id_uses_every_character_equally() {
         assert_eq!(api_client_id(counting).unwrap(), "23456789abcdefghjkmnpqrstuvwxyz2");
     }
 
     #[test]
-    fn a_secret_is_not_shown_by_accident() {
+    fn a_secret_is_not_in_debug_output() {
         let secret = api_client_secret(counting).unwrap();
         assert_eq!(secret.expose_secret(), "23456789abcdefghjkmnpqrstuvwxyz2");
         assert!(!format!("{secret:?}").contains("23456789"));
     }
 
     #[test]
-    fn the_greatest_oauth_client_id_is_the_greatest_integer_that_every_reader_of_json_holds() {
+    fn the_greatest_oauth_client_id_is_the_greatest_integer_that_every_json_parser_holds() {
         let ones = |bytes: &mut [u8]| {
             bytes.fill(0xFF);
             Ok(())

@@ -1,27 +1,29 @@
-//! What was issued to a client: how much of it there is.
+//! Counts the grants of a client.
 
-use crate::{command::Tool, report::Report};
+use crate::{report::Report, tool::Tool};
 use deregister::{model::Id, store::Fault};
 
-/// How many grants a client has, as far as they were counted.
+/// How many grants a client has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Counted {
-    grants: usize,
+pub struct GrantCount {
+    /// The grants that were counted.
+    counted: usize,
+    /// Whether there are more than were counted.
     are_more: bool,
 }
 
 impl Tool {
-    /// Counts a client's grants up to this bound, where their table is known.
-    pub async fn count_grants(&self, client: &Id, bound: usize) -> Result<Option<Counted>, Fault> {
+    /// Counts a client's grants up to `count_up_to`. `None`: the table of grants is not known.
+    pub async fn count_grants(&self, client: &Id, count_up_to: usize) -> Result<Option<GrantCount>, Fault> {
         let Some(table) = &self.grants else { return Ok(None) };
-        let found = table.count(client, bound).await?;
-        Ok(Some(Counted { grants: found.min(bound), are_more: found > bound }))
+        let found = table.count(client, count_up_to).await?;
+        Ok(Some(GrantCount { counted: found.min(count_up_to), are_more: found > count_up_to }))
     }
 }
 
-/// Adds to a report how many grants there are, where they were counted.
-pub fn with_grants(report: Report, counted: Option<Counted>) -> Report {
-    let Some(Counted { grants, are_more }) = counted else { return report };
-    let words = if are_more { format!("more than {grants}") } else { grants.to_string() };
-    report.worded("grants", grants, words).untold("more_grants", are_more)
+/// Adds the number of grants, if they were counted.
+pub fn with_grants(report: Report, count: Option<GrantCount>) -> Report {
+    let Some(GrantCount { counted, are_more }) = count else { return report };
+    let words = if are_more { format!("more than {counted}") } else { counted.to_string() };
+    report.with_words("grants", counted, words).json_only("more_grants", are_more)
 }

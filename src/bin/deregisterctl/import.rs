@@ -1,112 +1,89 @@
-//! Taking clients over from a vendor's list: a few at a time, each in one conditional write, so that an import that ends
-//! anywhere leaves nothing half-written and can be run again.
+//! Imports clients from a vendor's list, each in one conditional write. An import that stops at any point leaves whole
+//! clients, and can be run again.
 
 use crate::{
-    command::{AT_ONCE, Failure, Tool},
-    export::List,
-    options::{self, Whose},
-    report::{self, Report},
+    failure::Failure,
+    options::{self, Parent, STDIN},
+    pump::{CONCURRENCY, Pump},
+    report::Report,
+    tool::Tool,
+    vendor_list::VendorList,
 };
 use deregister::{
     model::{Client, Id, Idle, Kind, OAuthClient},
     snapshot::Record,
     store::Fault,
 };
-use indicatif::ProgressBar;
+use futures::{Stream, stream};
 use serde_json::Value;
 use std::{
     fs::File,
     io::{self, BufReader, Read, Seek},
     path::{Path, PathBuf},
-    pin::pin,
     thread,
 };
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::sync::mpsc;
 
-/// What is told of a client that registered itself, and cannot delete itself.
-const LACKS_TOKEN: &str = "it cannot delete itself: its registration access token could not be taken over";
+/// The reason for a warning about a dynamically registered client without a registration access token.
+const LACKS_TOKEN: &str = "it cannot delete itself: its registration access token could not be imported";
 
-/// What an entry says.
+/// The client of an entry, or what is wrong with the entry.
 type Entry = Result<(Id, Client), String>;
 
-/// What came of an entry.
 enum Outcome {
     Imported,
     AlreadyThere,
     Skipped(String),
 }
 
-/// What came of all entries so far.
+/// An entry with its outcome.
+struct Done {
+    index: usize,
+    id: Option<Id>,
+    /// Whether the client registered itself, and its registration access token could not be imported.
+    lacks_token: bool,
+    outcome: Outcome,
+}
+
+/// How many entries had each outcome.
 #[derive(Default)]
-struct Tally {
+struct Summary {
     imported: usize,
     already_there: usize,
     skipped: usize,
     without_registration_token: usize,
 }
 
-/// An entry whose fate is known.
-struct Done {
-    index: usize,
-    id: Option<Id>,
-    /// Whether it registered itself, and its registration access token could not be taken over.
-    lacks_token: bool,
-    outcome: Outcome,
-}
-
 impl Tool {
-    /// Imports a list. Where it is interrupted, or a write fails, no further writes are started, and those under way are
-    /// waited for.
-    pub async fn import(&self, options::Import { whose, file }: options::Import) -> Result<(), Failure> {
-        let list = match whose {
-            Whose { app: Some(app), .. } => List::IdentityCloud(app),
-            Whose { service: Some(id), .. } => self.service(&id).await.map(|_| List::Authlete(id))?,
-            Whose { app: None, service: None } => return Err(Failure::BelongsToNobody),
+    pub async fn import(&self, options::Import { parent, file }: options::Import) -> Result<(), Failure> {
+        let list = match parent {
+            Parent { app: Some(app), .. } => VendorList::IdentityCloud(app),
+            Parent { service: Some(id), .. } => self.service(&id).await.map(|_| VendorList::Authlete(id))?,
+            Parent { app: None, service: None } => return Err(Failure::NoParent),
         };
         let (input, length) = open(&file, &list)?;
-        // It is drawn on the standard error, and only where that is a terminal.
-        let bar = length.map_or_else(ProgressBar::no_length, ProgressBar::new);
-        let mut entries = entries(input, list, file);
-        let mut running = JoinSet::new();
-        let (mut tally, mut result, mut is_open) = (Tally::default(), Ok(()), true);
-        let mut interrupt = pin!(tokio::signal::ctrl_c());
-        loop {
-            tokio::select! {
-                biased;
-                _ = &mut interrupt, if result.is_ok() && (is_open || !running.is_empty()) => {
-                    bar.suspend(|| report::complain("interrupted: waiting for the writes under way"));
-                    result = Err(Failure::Interrupted("imports"));
-                }
-                Some(done) = running.join_next() => {
-                    let told = done.map_err(Failure::from).flatten().and_then(|done: Done| {
-                        bar.inc(1);
-                        tally.add(&done);
-                        done.report().map_or(Ok(()), |report| bar.suspend(|| self.print(&report)))
-                    });
-                    result = result.and(told);
-                }
-                entry = entries.recv(), if is_open && result.is_ok() && running.len() < AT_ONCE => match entry {
-                    Some(Ok((index, entry))) => {
-                        let tool = self.clone();
-                        running.spawn(async move { tool.take_over(index, entry).await });
-                    }
-                    Some(Err(failure)) => result = Err(failure),
-                    None => is_open = false,
-                },
-                else => break,
-            }
-        }
-        bar.finish_and_clear();
-        self.print(&tally.report())?;
-        result.and(if tally.skipped == 0 { Ok(()) } else { Err(Failure::Skipped(tally.skipped)) })
+        let pump = Pump {
+            concurrency: CONCURRENCY,
+            length,
+            unit: "writes",
+            advice: "run the same command again to import the other clients",
+        };
+        let mut summary = Summary::default();
+        let print = |done: Done| {
+            summary.add(&done);
+            done.report().map_or(Ok(()), |report| self.print(&report))
+        };
+        let result = pump.run(entries(input, list, file), async |entry| self.import_entry(entry).await, print).await;
+        self.print(&summary.report())?;
+        result.and(if summary.skipped == 0 { Ok(()) } else { Err(Failure::Skipped(summary.skipped)) })
     }
 
-    async fn take_over(&self, index: usize, entry: Entry) -> Result<Done, Failure> {
+    async fn import_entry(&self, (index, entry): (usize, Entry)) -> Result<Done, Failure> {
         let (id, client) = match entry {
             Ok(client) => client,
             Err(why) => return Ok(Done { index, id: None, lacks_token: false, outcome: Outcome::Skipped(why) }),
         };
-        // Nothing is known of its use: it is idle from now on at the earliest.
+        // The list does not say when the client was used. Its idle time starts now.
         let idle = client.is_dynamic().then(|| Idle::used((self.now)()));
         let client = Client { idle, ..client };
         let outcome = self.write(&id, &client).await?;
@@ -118,15 +95,15 @@ impl Tool {
     async fn write(&self, id: &Id, client: &Client) -> Result<Outcome, Fault> {
         Ok(match self.store.import_client(id, client).await? {
             None => Outcome::Imported,
-            // A vendor's list says nothing of protection and versions, which may have changed since an earlier import.
+            // Protection and version are not in a vendor's list, and may have changed since an earlier import.
             Some(Record::Client(there)) if there.kind == client.kind => Outcome::AlreadyThere,
-            Some(Record::Deleted(_)) => Outcome::Skipped("a client of this id was deleted here".to_owned()),
-            Some(_) => Outcome::Skipped("there is another client of this id, or it was changed".to_owned()),
+            Some(Record::Deleted(_)) => Outcome::Skipped("a client with this id was deleted here".to_owned()),
+            Some(_) => Outcome::Skipped("another client has this id, or this client was changed here".to_owned()),
         })
     }
 }
 
-impl Tally {
+impl Summary {
     fn add(&mut self, done: &Done) {
         match done.outcome {
             Outcome::Imported => self.imported += 1,
@@ -148,7 +125,7 @@ impl Tally {
 }
 
 impl Done {
-    /// What a person must know of it.
+    /// The report of an entry that needs the operator's attention.
     fn report(&self) -> Option<Report> {
         let (outcome, reason) = match &self.outcome {
             Outcome::Skipped(why) => ("skipped", why.as_str()),
@@ -157,15 +134,17 @@ impl Done {
             Outcome::AlreadyThere => ("already_there", LACKS_TOKEN),
         };
         let id = self.id.as_ref().map(Id::as_str);
-        let report = Report::new("A client to look at.").with("index", self.index).with("client_id", id);
+        let report = Report::new("Check this client.").with("index", self.index).with("client_id", id);
         Some(report.with("outcome", outcome).with("reason", reason))
     }
 }
 
-/// The input, and how many entries it has. A file is read to its end before anything is written, so that one that is not
-/// the list is refused; what comes through a pipe comes only once.
-fn open(path: &Path, list: &List) -> Result<(Box<dyn Read + Send>, Option<u64>), Failure> {
-    if path.as_os_str() == options::STDIN {
+/// Opens the input. Returns it with the number of its entries, if it is a file.
+///
+/// A file is read to its end before anything is written, so that a wrong file is refused whole. A pipe can be read only
+/// once.
+fn open(path: &Path, list: &VendorList) -> Result<(Box<dyn Read + Send>, Option<u64>), Failure> {
+    if path.as_os_str() == STDIN {
         return Ok((Box::new(io::stdin()), None));
     }
     let unreadable = |error| Failure::UnreadableFile(path.to_owned(), error);
@@ -183,10 +162,14 @@ fn open(path: &Path, list: &List) -> Result<(Box<dyn Read + Send>, Option<u64>),
     Ok((Box::new(file), Some(length)))
 }
 
-/// Reads the entries, a few ahead of those who take them, each with its index; or why there are no more. The thread may
-/// wait for the standard input for ever: nobody waits for the thread.
-fn entries(input: Box<dyn Read + Send>, list: List, path: PathBuf) -> mpsc::Receiver<Result<(usize, Entry), Failure>> {
-    let (sender, receiver) = mpsc::channel(AT_ONCE);
+/// The entries, each with its index. A thread reads a few ahead. The process ends without waiting for the thread, which may
+/// block on the standard input.
+fn entries(
+    input: Box<dyn Read + Send>,
+    list: VendorList,
+    path: PathBuf,
+) -> impl Stream<Item = Result<(usize, Entry), Failure>> {
+    let (sender, mut receiver) = mpsc::channel(CONCURRENCY);
     thread::spawn(move || {
         let mut index = 0;
         let mut send = |entry: Value| {
@@ -195,15 +178,15 @@ fn entries(input: Box<dyn Read + Send>, list: List, path: PathBuf) -> mpsc::Rece
             sent.is_ok()
         };
         if let Err(error) = list.read(BufReader::new(input), &mut send) {
-            // Where nobody reads on, nobody wants to know.
+            // This fails only if the import has already stopped.
             let _ = sender.blocking_send(Err(wrong(&path, &list, error)));
         }
     });
-    receiver
+    stream::poll_fn(move |context| receiver.poll_recv(context))
 }
 
-/// What is wrong with the input. The text of the error is left out, since it may quote a secret.
-fn wrong(path: &Path, list: &List, error: serde_json::Error) -> Failure {
+/// The failure for a wrong input. The text of the error is left out: it may quote a secret.
+fn wrong(path: &Path, list: &VendorList, error: serde_json::Error) -> Failure {
     let (line, column) = (error.line(), error.column());
     if error.is_io() {
         return Failure::UnreadableFile(path.to_owned(), error.into());

@@ -1,4 +1,4 @@
-//! What the tool prints: one list of members, as text for people or as JSON for programs.
+//! What the tool prints: a list of members, as text for people or as JSON for programs.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, Serializer};
@@ -9,11 +9,11 @@ use std::{
     time::SystemTime,
 };
 
-/// The columns of a table: members, and how wide each is at least. A table is printed as it comes, so that no column can
-/// be as wide as its widest value.
+/// The columns of a table: the name of each member, and its least width. The widths are fixed, because rows are printed
+/// before all values are known.
 pub type Columns = &'static [(&'static str, usize)];
 
-/// The line above a table.
+/// Writes the line above a table.
 pub fn write_heading(mut out: impl Write, columns: Columns) -> io::Result<()> {
     write_line(&mut out, columns.iter().map(|&(name, width)| (name.replace('_', " "), width)))
 }
@@ -24,30 +24,30 @@ fn write_line(out: &mut impl Write, cells: impl Iterator<Item = (String, usize)>
     out.flush()
 }
 
-/// What came of a command.
+/// The output of a command, or the row of a list.
 pub struct Report {
     headline: &'static str,
     members: Vec<(&'static str, Shown)>,
 }
 
 enum Shown {
-    /// A value, and the words for it.
+    /// A value, and its words for people.
     Plain(Value, String),
-    /// A list, and the words for each of its values.
+    /// A list, and a line of words for each value.
     Lines(Value, Vec<String>),
-    /// A secret or token, which is exposed only as it is printed.
+    /// A secret or token. It is exposed only when it is printed.
     Secret(SecretString),
-    /// A value that people are told in the words of another.
-    Untold(Value),
+    /// A value for programs only.
+    JsonOnly(Value),
 }
 
 impl Report {
-    /// A report without members. The headline is for people alone.
+    /// A report without members. Only people see the headline.
     pub fn new(headline: &'static str) -> Self {
         Self { headline, members: Vec::new() }
     }
 
-    /// Adds a member; one without a value is left out.
+    /// Adds a member, unless the value is null.
     pub fn with(self, name: &'static str, value: impl Into<Value>) -> Self {
         let value = value.into();
         let words = match &value {
@@ -58,24 +58,24 @@ impl Report {
             Value::Array(values) => values.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
             other => other.to_string(),
         };
-        self.worded(name, value, words)
+        self.with_words(name, value, words)
     }
 
-    /// Adds a member that people are told in other words.
-    pub fn worded(mut self, name: &'static str, value: impl Into<Value>, words: impl Into<String>) -> Self {
+    /// Adds a member with other words for people.
+    pub fn with_words(mut self, name: &'static str, value: impl Into<Value>, words: impl Into<String>) -> Self {
         self.members.push((name, Shown::Plain(value.into(), words.into())));
         self
     }
 
-    /// Adds a list, of which people are told each value in a line of words.
+    /// Adds a list, with a line of words for each value.
     pub fn lines(mut self, name: &'static str, values: impl Into<Value>, words: Vec<String>) -> Self {
         self.members.push((name, Shown::Lines(values.into(), words)));
         self
     }
 
-    /// Adds a member for programs, which people are told in the words of another.
-    pub fn untold(mut self, name: &'static str, value: impl Into<Value>) -> Self {
-        self.members.push((name, Shown::Untold(value.into())));
+    /// Adds a member for programs only.
+    pub fn json_only(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+        self.members.push((name, Shown::JsonOnly(value.into())));
         self
     }
 
@@ -85,7 +85,7 @@ impl Report {
         self
     }
 
-    /// Prints it, as text or as one line of JSON.
+    /// Writes the report, as text or as one line of JSON.
     pub fn write(&self, mut out: impl Write, json: bool) -> io::Result<()> {
         if json {
             serde_json::to_writer(&mut out, self)?;
@@ -103,22 +103,22 @@ impl Report {
                         .collect::<Vec<_>>()
                         .join(&format!("\n{:width$}", "", width = width + 4)),
                     Shown::Secret(secret) => secret.expose_secret(),
-                    Shown::Untold(_) => continue,
+                    Shown::JsonOnly(_) => continue,
                 };
                 writeln!(out, "  {:width$}  {words}", name.replace('_', " "))?;
             }
             if self.members.iter().any(|(_, shown)| matches!(shown, Shown::Secret(_))) {
-                writeln!(out, "Keep it now: it cannot be shown again.")?;
+                writeln!(out, "Keep it now: it is not shown again.")?;
             }
         }
         out.flush()
     }
 
-    /// Prints it as one line of a table. What it does not say of a column is left blank, and a secret too.
+    /// Writes the report as a row of a table. A column is blank if the report has no such member, or if it is a secret.
     pub fn write_row(&self, mut out: impl Write, columns: Columns) -> io::Result<()> {
         let cell = |name| match self.members.iter().find(|(member, _)| *member == name) {
             Some((_, Shown::Plain(_, words))) => printable(words),
-            Some((_, Shown::Lines(..) | Shown::Secret(_) | Shown::Untold(_))) | None => String::new(),
+            Some((_, Shown::Lines(..) | Shown::Secret(_) | Shown::JsonOnly(_))) | None => String::new(),
         };
         write_line(&mut out, columns.iter().map(|&(name, width)| (cell(name), width)))
     }
@@ -133,30 +133,30 @@ impl Serialize for Report {
 impl Serialize for Shown {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Plain(value, _) | Self::Lines(value, _) | Self::Untold(value) => value.serialize(serializer),
+            Self::Plain(value, _) | Self::Lines(value, _) | Self::JsonOnly(value) => value.serialize(serializer),
             Self::Secret(secret) => serializer.serialize_str(secret.expose_secret()),
         }
     }
 }
 
-/// Tells a person what is wrong, in one line.
+/// Writes an error to the standard error, in one line.
 pub fn complain(sentence: &str) {
     let sentence = sentence.split_whitespace().collect::<Vec<_>>().join(" ");
-    tell(&format!("deregisterctl: {sentence}"));
+    note(&format!("deregisterctl: {sentence}"));
 }
 
-/// Tells a person something beside the output.
-pub fn tell(sentence: &str) {
-    // Where this cannot be written either, nobody is left to tell.
+/// Writes a sentence to the standard error.
+pub fn note(sentence: &str) {
+    // If the standard error cannot be written, there is nowhere to report it.
     let _ = writeln!(io::stderr(), "{}", printable(sentence));
 }
 
-/// Text that cannot command a terminal: clients choose their names.
+/// The text without control characters. Clients choose their names, and a name must not control the terminal.
 pub fn printable(text: &str) -> String {
     text.replace(char::is_control, "\u{FFFD}")
 }
 
-/// An instant as RFC 3339 has it, in UTC. It has no year after 9999.
+/// Formats a time as in RFC 3339, in UTC. RFC 3339 has no year after 9999.
 pub fn timestamp(instant: SystemTime) -> String {
     let mut text = String::new();
     match write!(text, "{}", humantime::format_rfc3339_seconds(instant)) {
@@ -178,17 +178,17 @@ mod tests {
     }
 
     #[test]
-    fn people_and_programs_are_told_the_same_members() {
+    fn text_and_json_have_the_same_members() {
         let report = Report::new("A client.")
             .with("client_id", "a")
             .with("name", None::<String>)
             .with("protected", false)
             .with("version", 3)
-            .worded("allow_list", json!([]), "any address")
-            .untold("more", true)
+            .with_words("allow_list", json!([]), "any address")
+            .json_only("more", true)
             .secret("client_secret", "s".to_owned().into());
         let text = "A client.\n  client id      a\n  protected      no\n  version        3\n  allow list     \
-                    any address\n  client secret  s\nKeep it now: it cannot be shown again.\n";
+                    any address\n  client secret  s\nKeep it now: it is not shown again.\n";
         assert_eq!(written(&report, false), text);
         let json = "{\"client_id\":\"a\",\"protected\":false,\"version\":3,\"allow_list\":[],\"more\":true,\
                     \"client_secret\":\"s\"}\n";
@@ -196,13 +196,13 @@ mod tests {
     }
 
     #[test]
-    fn a_name_cannot_command_the_terminal() {
+    fn a_name_cannot_control_the_terminal() {
         let report = Report::new("A client.").with("name", "\u{1b}[2J\nowner");
         assert_eq!(written(&report, false), "A client.\n  name  \u{FFFD}[2J\u{FFFD}owner\n");
     }
 
     #[test]
-    fn any_instant_can_be_told() {
+    fn every_time_has_a_text() {
         assert_eq!(timestamp(SystemTime::UNIX_EPOCH), "1970-01-01T00:00:00Z");
         let far = SystemTime::UNIX_EPOCH + Duration::from_hours(70_389_528);
         assert_eq!(timestamp(far), "after the year 9999");

@@ -22,7 +22,8 @@ async fn holds(endpoint: &str, row: Option<u8>) {
         for request in &case.requests {
             for payload in [1, 2] {
                 let event = table.event(request, payload).to_string();
-                let context = format!("{endpoint}, {}, payload {payload}: {event}", case.title);
+                let name = request.name.as_deref().unwrap_or("a request without a name");
+                let context = format!("{endpoint}, {}, {name}, payload {payload}.0: {event}", case.title);
                 is_answered(&fixture, case, &event, &answer, &context).await;
             }
         }
@@ -115,4 +116,24 @@ fn the_events_that_are_invoked_by_hand_are_those_of_the_table() {
         let found = std::fs::read_to_string(format!("events/{file}")).unwrap_or_default();
         assert!(found == event, "events/{file} is another: cargo run --example events -- --by-hand");
     }
+}
+
+#[test]
+fn the_folder_of_events_has_30_files_at_most_and_no_other_request() {
+    let requests: BTreeSet<_> = crate::support::by_hand::files().into_iter().map(|(file, _)| file).collect();
+    let found: BTreeSet<_> = files("").into_iter().filter(|file| file != "README.md").collect();
+    assert!(found.len() < 30, "{found:?}");
+    let of_background_functions = |file: &&String| file.starts_with("stream/") || file.starts_with("schedule/");
+    let others: BTreeSet<_> = found.iter().filter(|file| !of_background_functions(file)).cloned().collect();
+    assert_eq!(others, requests);
+}
+
+/// The files below a folder of `events/`, by their paths in `events/`.
+fn files(folder: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(format!("events/{folder}")).unwrap().map(Result::unwrap);
+    let below = entries.flat_map(|entry| {
+        let path = format!("{folder}{}", entry.file_name().into_string().unwrap());
+        if entry.file_type().unwrap().is_dir() { files(&format!("{path}/")) } else { vec![path] }
+    });
+    below.collect()
 }

@@ -1,12 +1,9 @@
-//! The lists of clients that the vendors' APIs return, and what each entry is here.
+//! Reads the lists of clients that the vendors' APIs return, and converts each entry to a client.
 //!
-//! A list is read entry by entry, so that its length costs no memory. What is wrong with an entry is told without its
-//! values, any of which may be a secret.
+//! A list is read entry by entry, so that a long list needs no memory. The reason why an entry is wrong contains none of its
+//! values: any of them may be a secret.
 
-use crate::{
-    command::{FIRST_VERSION, SHORTEST_SECRET},
-    options,
-};
+use crate::{failure::MIN_SECRET_LENGTH, options, tool::FIRST_VERSION};
 use base64::{
     Engine,
     alphabet::URL_SAFE,
@@ -23,25 +20,25 @@ use serde::{
 use serde_json::{Map, Value};
 use std::{fmt, io::Read};
 
-/// Base64url as others write it: with padding and without.
+/// Base64url, with padding and without.
 const BASE64_URL: GeneralPurpose = GeneralPurpose::new(
     &URL_SAFE,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
-/// How much JSON a client may be, in bytes. An item of DynamoDB may have 409,600, and is no longer than its JSON.
-const LARGEST: usize = 400_000;
+/// The largest client, in bytes of JSON. An item of DynamoDB has at most 409,600 bytes, and is no longer than its JSON.
+const MAX_JSON_LENGTH: usize = 400_000;
 
-/// A vendor's list, and whose clients are in it.
+/// A vendor's list, with the application or service of its clients.
 #[derive(Clone)]
-pub enum List {
+pub enum VendorList {
     /// The API clients of this application, as Identity Cloud lists them: an array.
     IdentityCloud(String),
     /// The OAuth clients of this service, as Authlete lists them: an object with the array `clients`.
     Authlete(Id),
 }
 
-impl List {
-    /// What it is called.
+impl VendorList {
+    /// The name of the list, in an error.
     pub fn name(&self) -> &'static str {
         match self {
             Self::IdentityCloud(_) => {
@@ -51,8 +48,8 @@ impl List {
         }
     }
 
-    /// Gives each entry to `sink`, until that has enough and says `false`. Several lists may follow each other, as the
-    /// pages of one do.
+    /// Hands each entry to `sink` until that returns `false`. The input may hold several lists, one after the other: the
+    /// pages of one list.
     pub fn read(&self, input: impl Read, sink: &mut dyn FnMut(Value) -> bool) -> serde_json::Result<()> {
         let mut json = serde_json::Deserializer::from_reader(input);
         loop {
@@ -66,9 +63,9 @@ impl List {
         }
     }
 
-    /// The client that an entry is, with its id; or what is wrong with it.
+    /// Converts an entry to a client and its id. The error says what is wrong with the entry.
     pub fn client(&self, entry: Value) -> Result<(Id, Client), String> {
-        let Value::Object(members) = entry else { return Err("it is no JSON object".to_owned()) };
+        let Value::Object(members) = entry else { return Err("it is not a JSON object".to_owned()) };
         let mut members = Members(members);
         let (id, kind) = match self {
             Self::IdentityCloud(app) => identity_cloud(app, &mut members)?,
@@ -76,7 +73,7 @@ impl List {
         };
         let client = Client { kind, protected: false, version: Some(FIRST_VERSION), idle: None };
         match serde_json::to_vec(&client) {
-            Ok(json) if json.len() <= LARGEST => Ok((id, client)),
+            Ok(json) if json.len() <= MAX_JSON_LENGTH => Ok((id, client)),
             _ => Err("it is too large for an item of DynamoDB".to_owned()),
         }
     }
@@ -103,7 +100,7 @@ impl<'de> Visitor<'de> for Entries<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
         while let Some(entry) = entries.next_element()? {
             if !(self.0)(entry) {
-                return Err(A::Error::custom("nobody reads on"));
+                return Err(A::Error::custom("the sink has enough"));
             }
         }
         Ok(())
@@ -134,15 +131,15 @@ impl<'de> Visitor<'de> for Page<'_> {
     }
 }
 
-/// The members of an entry. Those that nobody takes are tolerated.
+/// The members of an entry. Unknown members are ignored.
 struct Members(Map<String, Value>);
 
 impl Members {
-    /// A member's value; an absent one is as good as `null`.
+    /// Takes a member's value. `null` counts as absent.
     fn take<T: DeserializeOwned>(&mut self, name: &str, must_be: &str) -> Result<Option<T>, String> {
         match self.0.remove(name) {
             None | Some(Value::Null) => Ok(None),
-            // What serde says of a wrong value quotes it.
+            // The text of serde's error quotes the value.
             Some(value) => serde_json::from_value(value).map(Some).map_err(|_| format!("its {name} is not {must_be}")),
         }
     }
@@ -156,7 +153,7 @@ impl Members {
     }
 }
 
-/// An API client in Identity Cloud's words.
+/// Converts an API client of Identity Cloud.
 fn identity_cloud(app: &str, members: &mut Members) -> Result<(Id, Kind), String> {
     let own = |path: String| path.starts_with(&format!("/config/{app}/clients/"));
     if !members.text("_self")?.is_none_or(own) {
@@ -165,12 +162,12 @@ fn identity_cloud(app: &str, members: &mut Members) -> Result<(Id, Kind), String
     let id = members.text("_id")?.ok_or("it has no _id")?;
     let id = options::api_client_id(&id).map_err(|why| format!("its _id cannot be used: {why}"))?;
     let secret = members.text("_secret")?.ok_or("it has no _secret")?;
-    if secret.len() < SHORTEST_SECRET {
-        return Err(format!("its _secret has less than {SHORTEST_SECRET} bytes"));
+    if secret.len() < MIN_SECRET_LENGTH {
+        return Err(format!("its _secret has fewer than {MIN_SECRET_LENGTH} bytes"));
     }
     let ip_allow_list = AllowList::new(members.texts("ipWhitelist")?.unwrap_or_default());
     if ip_allow_list.unreadable().next().is_some() {
-        return Err("its ipWhitelist has an entry that is no address and no CIDR block".to_owned());
+        return Err("its ipWhitelist has an entry that is neither an address nor a CIDR block".to_owned());
     }
     let client = ApiClient {
         app_id: app.to_owned(),
@@ -182,7 +179,7 @@ fn identity_cloud(app: &str, members: &mut Members) -> Result<(Id, Kind), String
     Ok((id, Kind::Api(client)))
 }
 
-/// An OAuth client in Authlete's words. Its id is the `client_id` of OAuth calls: the alias, where it has one.
+/// Converts an OAuth client of Authlete. Its id is the `client_id` of OAuth calls: the alias, if it has one.
 fn authlete(service: &Id, members: &mut Members) -> Result<(Id, Kind), String> {
     let aliased = members.take("clientIdAliasEnabled", "true or false")?.unwrap_or(true);
     let alias = members.text("clientIdAlias")?.filter(|alias| aliased && !alias.is_empty());
@@ -216,19 +213,19 @@ fn authlete(service: &Id, members: &mut Members) -> Result<(Id, Kind), String> {
     Ok((id, Kind::OAuth(client)))
 }
 
-/// The digest that a hash is: 32 bytes, in base64url or hexadecimal digits. The vendor does not say which hash it is. If
-/// it is not SHA-256, no token fits it: that harms nobody.
+/// Reads the hash of a token as a digest: 32 bytes, in base64url or hexadecimal digits. The vendor does not document the
+/// hash function. If it is not SHA-256, no token matches the digest, and the client cannot delete itself.
 fn digest(hash: &str) -> Option<Digest> {
     let bytes = hex::decode(hash).or_else(|_| BASE64_URL.decode(hash).map_err(|_| ())).ok()?;
     Digest::deserialize(BytesDeserializer::<NoDigest>::new(&bytes)).ok()
 }
 
-/// The OAuth response type for the vendor's word, such as `code id_token` for `CODE_ID_TOKEN`.
+/// Converts a response type, such as `CODE_ID_TOKEN` to `code id_token`.
 fn response_type(word: &str) -> String {
     word.to_ascii_lowercase().replace('_', " ").replace("id token", "id_token")
 }
 
-/// The OAuth grant type for the vendor's word.
+/// Converts a grant type.
 fn grant_type(word: &str) -> String {
     match word {
         "CIBA" => "urn:openid:params:grant-type:ciba".to_owned(),

@@ -1,0 +1,160 @@
+//! Creates the table, services, access tokens and API clients, and protects clients.
+
+use crate::{
+    failure::{Failure, MIN_SECRET_LENGTH},
+    generate::{self, Randomness},
+    options::{NewApiClient, NewService, NewToken, Scope},
+    report::{Report, timestamp},
+    show::with_version,
+    tool::{FIRST_VERSION, Tool},
+};
+use deregister::{
+    dynamodb::admin::Creation,
+    model::{AccessToken, AllowList, ApiClient, Client, Digest, Id, Kind, Service, StoredSecret, TokenScope},
+    snapshot::{Key, Record},
+    store::Fault,
+};
+use secrecy::{ExposeSecret, SecretString};
+use std::io::{self, BufRead};
+
+impl Tool {
+    pub async fn create_table(&self) -> Result<Report, Failure> {
+        let name = self.store.name();
+        if self.store.create_table().await? == Creation::Done {
+            return Ok(Report::new("Created the table.").with("table", name));
+        }
+        let repairs = self.store.repair_table().await?;
+        let (added, words): (Vec<_>, Vec<_>) = [
+            (repairs.time_to_live, "time_to_live", "the time to live"),
+            (repairs.index, "index", "the index, which DynamoDB fills in the background"),
+        ]
+        .into_iter()
+        .filter(|(is_added, ..)| *is_added)
+        .map(|(_, name, words)| (name, words.to_owned()))
+        .unzip();
+        if added.is_empty() {
+            return Err(Failure::TableTaken(name.to_owned()));
+        }
+        let report = Report::new("The table existed already. Added what was missing.");
+        Ok(report.with("table", name).lines("added", added, words))
+    }
+
+    pub async fn create_service(&self, new: NewService) -> Result<Report, Failure> {
+        let service = Service {
+            organization_id: new.organization,
+            dynamic_registration: !new.no_dynamic_registration,
+            unauthorized_on_client_config: new.unauthorized_on_client_config,
+            error_description_omitted: new.omit_error_description,
+            error_uri_omitted: new.omit_error_uri,
+        };
+        match self.store.create_service(&new.id, &service).await? {
+            Creation::Done => Ok(Report::new("Created a service.")
+                .with("service_id", new.id.as_str())
+                .with("organization_id", service.organization_id)
+                .with("dynamic_registration", service.dynamic_registration)
+                .with("unauthorized_on_client_config", service.unauthorized_on_client_config)
+                .with("error_description_omitted", service.error_description_omitted)
+                .with("error_uri_omitted", service.error_uri_omitted)),
+            Creation::Taken => Err(Failure::ServiceTaken(new.id)),
+        }
+    }
+
+    pub async fn issue_token(&self, new: NewToken) -> Result<Report, Failure> {
+        let scope = match new.scope {
+            Scope { service: Some(id), .. } => {
+                self.service(&id).await?;
+                TokenScope::ServiceId(id)
+            }
+            Scope { organization: Some(organization), .. } => TokenScope::OrganizationId(organization),
+            Scope { service: None, organization: None } => return Err(Failure::NoScope),
+        };
+        let expires_at = new.expires_in.map(|lifetime| (self.now)() + lifetime);
+        let token = generate::token(self.randomness)?;
+        let report = Report::new("Issued an access token.")
+            .with("scope", scope.to_string())
+            .with("expires_at", expires_at.map(timestamp));
+        // If the key is taken, an earlier attempt of this call wrote the item: no two tokens are equal.
+        let (Creation::Done | Creation::Taken) =
+            self.store.add_token(&digest(&token), &AccessToken { scope, expires_at }).await?;
+        Ok(report.secret("access_token", token))
+    }
+
+    pub async fn create_api_client(&self, new: NewApiClient) -> Result<Report, Failure> {
+        let secret = if new.secret_from_stdin {
+            read_secret(io::stdin().lock())?
+        } else {
+            generate::api_client_secret(self.randomness)?
+        };
+        let client = Client {
+            kind: Kind::Api(ApiClient {
+                app_id: new.app,
+                name: new.name,
+                features: new.features,
+                ip_allow_list: AllowList::new(new.allow_list),
+                secrets: vec![StoredSecret { digest: digest(&secret), expires_at: None }],
+            }),
+            protected: new.protected,
+            version: Some(FIRST_VERSION),
+            idle: None,
+        };
+        let id = self.create_client(new.id, generate::api_client_id, &client, !new.secret_from_stdin).await?;
+        let report = Report::new("Created an API client.").with("client_id", id.as_str());
+        Ok(if new.secret_from_stdin { report } else { report.secret("client_secret", secret) })
+    }
+
+    /// Creates a client with the given id, or else with random ids until one is free. A client is `unique` if its secret or
+    /// token is random too.
+    pub async fn create_client(
+        &self,
+        given: Option<Id>,
+        random: fn(Randomness) -> Result<String, getrandom::Error>,
+        client: &Client,
+        unique: bool,
+    ) -> Result<Id, Failure> {
+        loop {
+            let id = match &given {
+                Some(id) => Some(id.clone()),
+                None => Id::new(random(self.randomness)?),
+            };
+            let Some(id) = id else { continue };
+            let created = self.store.create_client(&id, client).await?;
+            if created == Creation::Done || unique && self.is_there(&id, client).await? {
+                return Ok(id);
+            }
+            if given.is_some() {
+                return Err(Failure::ClientTaken(id));
+            }
+        }
+    }
+
+    /// Whether the table holds exactly this client under an id that was refused as taken. Then an earlier attempt of the same
+    /// call created it, and its answer was lost.
+    async fn is_there(&self, id: &Id, client: &Client) -> Result<bool, Fault> {
+        let found = self.store.find(&Key::Client(id.clone())).await?;
+        Ok(found == Some(Record::Client(client.clone())))
+    }
+
+    pub async fn set_protected(&self, id: Id, protected: bool) -> Result<Report, Failure> {
+        let headline = if protected { "The client is protected from deletion." } else { "The client can be deleted." };
+        match self.store.set_protected(&id, protected).await? {
+            Some(Client { protected, version, .. }) => {
+                Ok(with_version(Report::new(headline).with("client_id", id.as_str()), protected, version))
+            }
+            None => Err(Failure::NoLiveClient(id)),
+        }
+    }
+}
+
+pub fn digest(secret: &SecretString) -> Digest {
+    Digest::of(secret.expose_secret())
+}
+
+fn read_secret(mut input: impl BufRead) -> Result<SecretString, Failure> {
+    let mut line = String::new();
+    input.read_line(&mut line).map_err(Failure::UnreadableSecret)?;
+    line.truncate(line.trim_end_matches(['\r', '\n']).len());
+    match line.len() {
+        MIN_SECRET_LENGTH.. => Ok(line.into()),
+        short => Err(Failure::ShortSecret(short)),
+    }
+}

@@ -1,0 +1,82 @@
+//! Why a command was not carried out: each failure is one sentence, with the condition and, if there is something to do,
+//! what to do.
+
+use deregister::{dynamodb::connection::NoHttps, model::Id, settings::WrongSetting, store::Fault};
+use std::{io, path::PathBuf, process::ExitCode};
+
+/// The shortest secret that is accepted from elsewhere, in bytes: those of 128 bits.
+pub const MIN_SECRET_LENGTH: usize = 16;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    #[error(transparent)]
+    Setting(#[from] WrongSetting),
+    #[error(transparent)]
+    Certificates(#[from] NoHttps),
+    #[error(transparent)]
+    Database(#[from] Fault),
+    #[error("the table {0} exists already, and nothing was added to it")]
+    TableTaken(String),
+    #[error("the service {0} exists already")]
+    ServiceTaken(Id),
+    #[error("a live or deleted client has the id {0}: choose another id")]
+    ClientTaken(Id),
+    #[error("there is no service {0}: check the id, or create the service first")]
+    NoService(Id),
+    #[error("there is no client {0}, and no tombstone of one: check the id")]
+    NoClient(Id),
+    #[error("there is no live client {0}: check the id")]
+    NoLiveClient(Id),
+    #[error("dynamic registration is switched off for the service {0}: register static clients, with --static")]
+    RegistrationOff(Id),
+    #[error("the client {0} is live: there is nothing to restore")]
+    IsLive(Id),
+    #[error("it is too late to restore the client {0}: it could be restored until {1}")]
+    TooLate(Id, String),
+    #[error("the client {0} changed while it was being restored: check it with client show, and try again")]
+    Changed(Id),
+    #[error("the token has no scope: name a service or an organization")]
+    NoScope,
+    #[error("the application or the service is missing: name one of them")]
+    NoParent,
+    #[error(
+        "the secret must have at least {MIN_SECRET_LENGTH} bytes, and the first line of the standard input has {0}"
+    )]
+    ShortSecret(usize),
+    #[error("the secret cannot be read from the standard input: {0}")]
+    UnreadableSecret(io::Error),
+    #[error("{0} cannot be read: {1}")]
+    UnreadableFile(PathBuf, io::Error),
+    #[error("{0} is not client metadata as RFC 7591 defines it: {1}")]
+    WrongMetadata(PathBuf, serde_json::Error),
+    #[error("{file} is not {list}: line {line}, column {column}")]
+    WrongList { file: PathBuf, list: &'static str, line: usize, column: usize },
+    #[error("clients skipped: {0}")]
+    Skipped(usize),
+    /// Ctrl-C, and what to do next.
+    #[error("interrupted: {0}")]
+    Interrupted(&'static str),
+    #[error("there is no terminal to confirm the deletion at: add --yes, or --dry-run to delete nothing")]
+    NotConfirmed,
+    #[error("not confirmed: nothing was deleted")]
+    Declined,
+    #[error("{0}: line {1} is not a client id: {2}")]
+    WrongId(PathBuf, usize, &'static str),
+    #[error("clients not deleted: {0}")]
+    NotAllDeleted(usize),
+    #[error("the operating system returned no random bytes: {0}")]
+    NoRandomness(#[from] getrandom::Error),
+    #[error("the output cannot be written: {0}")]
+    Unprintable(io::Error),
+}
+
+impl Failure {
+    /// The exit code of a command that failed so.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            // Like a wrong command line: an option is missing.
+            Self::NotConfirmed => ExitCode::from(2),
+            _ => ExitCode::FAILURE,
+        }
+    }
+}

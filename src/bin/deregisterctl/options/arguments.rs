@@ -1,0 +1,198 @@
+//! The arguments of each command, and their help.
+
+use super::value::{Since, allow_list_entry, api_client_id, id, lifetime, since};
+use clap::{ArgGroup, Args, builder::NonEmptyStringValueParser};
+use deregister::model::Id;
+use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
+
+/// The channels of a deletion.
+const CHANNELS: [&str; 5] = ["configuration", "registration", "authlete", "deregisterctl", "sweep"];
+
+#[derive(Args)]
+pub struct Deletions {
+    #[command(flatten)]
+    pub parent: Parent,
+    /// Only deletions of the last 12h or 30d, or since a time like 2027-01-15 or 2027-01-15T08:00:00Z in UTC [default: all]
+    #[arg(long, value_name = "DURATION|TIME", value_parser = since)]
+    pub since: Option<Since>,
+    /// Only deletions through this channel [default: all]
+    #[arg(long, value_name = "CHANNEL", value_parser = CHANNELS)]
+    pub via: Option<String>,
+}
+
+#[derive(Args)]
+#[command(group = ArgGroup::new("impact").args(["grants_table", "count_up_to"]).multiple(true).requires("dry_run"))]
+pub struct Delete {
+    /// The clients' ids
+    #[arg(value_name = "ID", value_parser = id, required_unless_present = "from", conflicts_with = "from")]
+    pub ids: Vec<Id>,
+    /// A file with the ids, one a line; - is the standard input
+    ///
+    /// Blank lines, lines that begin with #, and spaces around an id are ignored.
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
+    /// Print the outcome and the impact of each deletion, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub grants: Grants,
+    /// Do not ask for confirmation
+    #[arg(long)]
+    pub yes: bool,
+    /// The number of clients to delete at once
+    #[arg(long, value_name = "N", default_value = "8")]
+    pub concurrency: NonZeroUsize,
+    #[command(flatten)]
+    pub by: By,
+}
+
+#[derive(Args)]
+pub struct Grants {
+    /// Count the grants in this table [default: the one that GRANTS_TABLE names, if any]
+    ///
+    /// It is the table in which the authorization server stores its grants. Its partition key must be the client id.
+    #[arg(long, value_name = "NAME")]
+    pub grants_table: Option<String>,
+    /// The most grants of a client to count
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub count_up_to: usize,
+}
+
+#[derive(Args)]
+pub struct By {
+    /// Your name, for the record [default: the environment's USER]
+    ///
+    /// The name is a claim. If data events are on, AWS CloudTrail shows whose credentials wrote the record. Quotation marks,
+    /// backslashes and control characters become underscores.
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub by: Option<String>,
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+pub struct Parent {
+    /// The API clients of this application
+    #[arg(long, value_name = "APP", value_parser = NonEmptyStringValueParser::new())]
+    pub app: Option<String>,
+    /// The OAuth clients of this service
+    #[arg(long, value_name = "ID", value_parser = id)]
+    pub service: Option<Id>,
+}
+
+#[derive(Args)]
+pub struct List {
+    #[command(flatten)]
+    pub parent: Parent,
+    /// The most clients to list [default: all]
+    #[arg(long, value_name = "N")]
+    pub limit: Option<NonZeroUsize>,
+    /// List the deleted clients instead of the live ones
+    #[arg(long)]
+    pub deleted: bool,
+}
+
+#[derive(Args)]
+pub struct Import {
+    #[command(flatten)]
+    pub parent: Parent,
+    /// A file with the list; - is the standard input
+    pub file: PathBuf,
+}
+
+#[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "four independent switches, each the vendor's own")]
+pub struct NewService {
+    /// The service's id, as in the path of the Authlete API
+    #[arg(value_parser = id)]
+    pub id: Id,
+    /// The organization whose tokens are valid for the service too
+    #[arg(long, value_name = "ORG", value_parser = NonEmptyStringValueParser::new())]
+    pub organization: Option<String>,
+    /// Switch dynamic client registration off
+    #[arg(long)]
+    pub no_dynamic_registration: bool,
+    /// Answer UNAUTHORIZED instead of BAD_REQUEST if a client's token is refused (unauthorizedOnClientConfigSupported)
+    #[arg(long)]
+    pub unauthorized_on_client_config: bool,
+    /// Leave error_description out (errorDescriptionOmitted)
+    #[arg(long)]
+    pub omit_error_description: bool,
+    /// Leave error_uri out (errorUriOmitted)
+    #[arg(long)]
+    pub omit_error_uri: bool,
+}
+
+#[derive(Args)]
+pub struct NewToken {
+    #[command(flatten)]
+    pub scope: Scope,
+    /// How long the token is valid, such as 30d or 12h, at most a century [default: for ever]
+    #[arg(long, value_name = "DURATION", value_parser = lifetime)]
+    pub expires_in: Option<Duration>,
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+pub struct Scope {
+    /// Issue a Service Access Token, for this service
+    #[arg(long, value_name = "ID", value_parser = id)]
+    pub service: Option<Id>,
+    /// Issue an Organization Token, for every service of this organization
+    #[arg(long, value_name = "ORG", value_parser = NonEmptyStringValueParser::new())]
+    pub organization: Option<String>,
+}
+
+#[derive(Args)]
+pub struct NewApiClient {
+    /// The application that the client belongs to
+    #[arg(long, value_name = "APP", value_parser = NonEmptyStringValueParser::new())]
+    pub app: String,
+    /// The client's id [default: a random one]
+    #[arg(long, value_parser = api_client_id)]
+    pub id: Option<Id>,
+    /// Read the secret from the first line of the standard input [default: a random one, printed]
+    ///
+    /// The secret must have at least 16 bytes without the end of the line. It is not printed.
+    #[arg(long)]
+    pub secret_from_stdin: bool,
+    /// The client's name, for people
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
+    pub name: Option<String>,
+    /// A feature of the client, such as owner or direct_access; can be repeated
+    ///
+    /// An owner can delete the other clients of its application. An owner cannot be deleted.
+    #[arg(long = "feature", value_name = "FEATURE", value_parser = NonEmptyStringValueParser::new())]
+    pub features: Vec<String>,
+    /// An address or CIDR block that the client may call from; can be repeated [default: any address]
+    #[arg(long = "allow", value_name = "CIDR", value_parser = allow_list_entry)]
+    pub allow_list: Vec<String>,
+    /// Protect the client from deletion
+    #[arg(long)]
+    pub protected: bool,
+}
+
+#[derive(Args)]
+pub struct NewOAuthClients {
+    /// The service that the clients belong to
+    #[arg(long, value_name = "ID", value_parser = id)]
+    pub service: Id,
+    /// The client's id [default: a random decimal number]
+    #[arg(long, value_parser = id)]
+    pub id: Option<Id>,
+    /// The number of clients to register
+    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "id")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub count: u32,
+    /// A file with the clients' metadata, a JSON object as in RFC 7591
+    ///
+    /// The tool stores client_name, redirect_uris, response_types, grant_types and token_endpoint_auth_method. It ignores other
+    /// members.
+    #[arg(long, value_name = "FILE")]
+    pub metadata: Option<PathBuf>,
+    /// Register static clients, which cannot delete themselves: they have no registration access token
+    #[arg(long = "static")]
+    pub is_static: bool,
+    /// Protect the clients from deletion
+    #[arg(long)]
+    pub protected: bool,
+}

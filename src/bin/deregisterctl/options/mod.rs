@@ -1,0 +1,223 @@
+//! The command line, and its help.
+#![expect(clippy::doc_markdown, reason = "the comments here are the help, which is plain text")]
+
+mod arguments;
+mod value;
+
+pub use arguments::{
+    Delete, Deletions, Grants, Import, List, NewApiClient, NewOAuthClients, NewService, NewToken, Parent, Scope,
+};
+pub use value::{api_client_id, id};
+
+use arguments::By;
+use clap::{Parser, Subcommand};
+use clap_complete::Shell;
+use deregister::model::Id;
+
+/// The name that means the standard input.
+pub const STDIN: &str = "-";
+
+/// The heading of the options that every command takes.
+const GLOBAL: &str = "Options of every command";
+
+const FIRST_SESSION: &str = "\
+A first session, with a DynamoDB on this machine:
+  export AWS_ENDPOINT_URL_DYNAMODB=http://127.0.0.1:8000 AWS_REGION=eu-central-1
+  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local
+
+  deregisterctl table create
+  deregisterctl client create --app htb8fuhxnf8e38jrzub3c7pfrr --feature owner --allow 203.0.113.0/24
+  deregisterctl client create --app htb8fuhxnf8e38jrzub3c7pfrr --id nmub5w3rru9k6rzupqaeb7bbwv6jn658
+  deregisterctl client show nmub5w3rru9k6rzupqaeb7bbwv6jn658
+  deregisterctl service create 715948317 --organization org-1001
+  deregisterctl token issue --service 715948317 --expires-in 30d
+  deregisterctl client register --service 715948317
+  deregisterctl --json client register --service 715948317 --count 3
+
+Then the owner can delete the other API client, and each registered client can delete itself.";
+
+/// Creates, lists, imports, deletes and restores API clients and OAuth clients
+///
+/// The usual AWS environment variables name the DynamoDB, its region and the credentials. The settings of the function
+/// apply: CLIENTS_TABLE, RETENTION_DAYS, DATABASE_ATTEMPTS, DATABASE_ATTEMPT_TIMEOUT_MS and
+/// DATABASE_CALL_TIMEOUT_MS.
+///
+/// Secrets and tokens are printed once. The table holds only their digests.
+///
+/// Exit codes: 0, done; 1, refused or failed, with the reason on the standard error; 2, a wrong command line.
+#[derive(Parser)]
+#[command(name = "deregisterctl", version, after_help = FIRST_SESSION)]
+pub struct Options {
+    /// Print JSON, one object a line, instead of text
+    #[arg(long, global = true, help_heading = GLOBAL)]
+    pub json: bool,
+    /// The DynamoDB table, instead of the one that CLIENTS_TABLE names [default: clients]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "NAME")]
+    pub table: Option<String>,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Create the table
+    #[command(subcommand)]
+    Table(Table),
+    /// Create services: authorization servers whose clients are deleted through the Authlete API
+    #[command(subcommand)]
+    Service(Service),
+    /// Issue access tokens of the Authlete API
+    #[command(subcommand)]
+    Token(Token),
+    /// Create, register, show, list, delete, restore and protect clients
+    #[command(subcommand)]
+    Client(Client),
+    /// Show and list deletions: who deleted which client, when, from where, and until when it can be restored
+    #[command(subcommand)]
+    Deletion(Deletion),
+    /// Import the clients that a vendor's API lists
+    ///
+    /// With --app, the file holds the answer of Identity Cloud's GET /config/{appId}/clients. With --service, it holds the
+    /// answers of Authlete's /client/get/list, one page after the other.
+    ///
+    /// You can stop an import at any time, with Ctrl-C too, and run it again: clients that are there already are not
+    /// changed. Skipped clients are printed with their reason and their index in the list, from 0. At the end the tool
+    /// prints how many clients were imported, were there already, and were skipped. The exit code is 1 if any was skipped.
+    Import(Import),
+    /// Print the completions for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+impl Command {
+    /// The options for the table of grants, if the command reads it.
+    pub fn grants(&self) -> Option<&Grants> {
+        match self {
+            Self::Client(Client::Delete(Delete { dry_run: true, grants, .. }) | Client::Restore { grants, .. }) => {
+                Some(grants)
+            }
+            _ => None,
+        }
+    }
+}
+
+#[derive(Subcommand)]
+pub enum Table {
+    /// Create the table, with its time to live and its index, and wait until it is ready
+    ///
+    /// If the table exists, the command adds a missing time to live or a missing index. DynamoDB fills the index in the
+    /// background; until then, the sweep fails. If nothing is missing, or the table has another key, the command is
+    /// refused.
+    Create,
+}
+
+#[derive(Subcommand)]
+pub enum Service {
+    /// Create a service, with dynamic client registration unless you switch it off
+    Create(NewService),
+}
+
+#[derive(Subcommand)]
+pub enum Token {
+    /// Issue an access token, and print it once
+    Issue(NewToken),
+}
+
+#[derive(Subcommand)]
+pub enum Client {
+    /// Create an API client, and print its secret once
+    Create(NewApiClient),
+    /// Register OAuth clients at a service, and print their registration access tokens once
+    Register(NewOAuthClients),
+    /// Show a client, live or deleted, without its secrets
+    ///
+    /// If the use of the client is tracked, last_used_at is the time of its last use. At most one use an hour is stored. An
+    /// import, a restoration and client track count as a use.
+    Show {
+        /// The client's id
+        #[arg(value_parser = id)]
+        id: Id,
+    },
+    /// List the clients of an application or a service, without their secrets
+    ///
+    /// The command reads the whole table, and DynamoDB charges for all of it, because the table's key finds only one client
+    /// at a time. Clients are printed as they are found, in no order.
+    List(List),
+    /// Delete clients, as the function does: each can be restored as long as its tombstone exists
+    ///
+    /// Owners and protected clients are refused. At a terminal, the tool asks you to type the id again, or the number of
+    /// clients if there are several. Without a terminal, add --yes. The outcome of each client is printed as soon as it is
+    /// known. At the end the tool prints how many clients were deleted, already deleted, refused and failed. A client that is
+    /// already deleted counts as done: you can run an interrupted command again. If the database fails, no further deletion
+    /// is started. The exit code is 1 if any client was refused or failed.
+    ///
+    /// RETENTION_DAYS is the number of days in which a deleted client can be restored. Give it the value that the function has.
+    Delete(Delete),
+    /// Restore a deleted client: it is live again, with its former credentials, at its next version
+    ///
+    /// The record of the deletion is added to the client's history, which deletion show prints. The history keeps the last
+    /// ten. A live client, and a client whose time for a restoration has ended, are refused. Grants that were removed are not
+    /// restored. If the table of grants is known, the tool prints how many grants the client still has.
+    Restore {
+        /// The client's id
+        #[arg(value_parser = id)]
+        id: Id,
+        #[command(flatten)]
+        by: By,
+        #[command(flatten)]
+        grants: Grants,
+    },
+    /// Protect a live client from deletion, and print its new entity tag
+    Protect {
+        /// The client's id
+        #[arg(value_parser = id)]
+        id: Id,
+    },
+    /// End the protection of a live client, and print its new entity tag
+    Unprotect {
+        /// The client's id
+        #[arg(value_parser = id)]
+        id: Id,
+    },
+    /// Start to track the use of a service's clients that were registered before the table had its index
+    ///
+    /// The sweep sees only clients whose use is tracked. This command adds the other dynamically registered clients, as if
+    /// they were used now, each in one write. It reads the whole table, and DynamoDB charges for all of it.
+    ///
+    /// You can stop it at any time, with Ctrl-C too, and run it again. At the end the tool prints how many clients it tracks
+    /// now, were tracked already, and did not register themselves.
+    Track {
+        /// The service
+        #[arg(long, value_name = "ID", value_parser = id)]
+        service: Id,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum Deletion {
+    /// Show the current deletion of a client, and its past deletions that a restoration ended
+    Show {
+        /// The client's id
+        #[arg(value_parser = id)]
+        id: Id,
+    },
+    /// List the deletions of an application's or a service's clients
+    ///
+    /// The command reads the whole table, and DynamoDB charges for all of it. Deletions are printed as they are found, in no
+    /// order. A deletion is listed as long as its tombstone exists, which is some time longer than the client can be
+    /// restored.
+    List(Deletions),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Options::command().debug_assert();
+    }
+}

@@ -1,0 +1,53 @@
+//! Parses the values of options.
+
+use deregister::model::{AllowList, Id};
+use std::time::{Duration, SystemTime};
+
+/// The longest lifetime of an access token: a century.
+const MAX_LIFETIME: Duration = Duration::from_hours(24 * 36_500);
+
+/// A time, or a duration before now.
+#[derive(Clone, Copy)]
+pub enum Since {
+    Time(SystemTime),
+    Ago(Duration),
+}
+
+impl Since {
+    /// The time, if it is `now`.
+    pub fn at(self, now: SystemTime) -> SystemTime {
+        match self {
+            Self::Time(time) => time,
+            Self::Ago(ago) => now.checked_sub(ago).unwrap_or(SystemTime::UNIX_EPOCH),
+        }
+    }
+}
+
+pub fn id(text: &str) -> Result<Id, &'static str> {
+    Id::try_from(text.to_owned())
+}
+
+/// Basic credentials end the id at the first colon.
+pub fn api_client_id(text: &str) -> Result<Id, &'static str> {
+    if text.contains(':') { Err("the id of an API client cannot contain a colon") } else { id(text) }
+}
+
+pub fn allow_list_entry(text: &str) -> Result<String, &'static str> {
+    match AllowList::new([text]).unreadable().next() {
+        Some(_) => Err("it is neither an address nor a CIDR block"),
+        None => Ok(text.to_owned()),
+    }
+}
+
+pub fn since(text: &str) -> Result<Since, &'static str> {
+    let time = |text: &str| humantime::parse_rfc3339_weak(text).map(Since::Time);
+    humantime::parse_duration(text)
+        .map(Since::Ago)
+        .or_else(|_| time(text).or_else(|_| time(&format!("{text}T00:00:00Z"))))
+        .map_err(|_| "it is neither a duration like 30d nor a time like 2027-01-15")
+}
+
+pub fn lifetime(text: &str) -> Result<Duration, String> {
+    let lifetime = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    (lifetime <= MAX_LIFETIME).then_some(lifetime).ok_or_else(|| "it is longer than a century".to_owned())
+}

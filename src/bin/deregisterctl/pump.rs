@@ -1,0 +1,120 @@
+//! Works on many items, a few at a time: the loop of every command that writes more than one client.
+
+use crate::{failure::Failure, report};
+use futures::{Stream, StreamExt, stream};
+use indicatif::ProgressBar;
+use std::pin::pin;
+
+/// How many clients are written at once, unless an option says otherwise.
+pub const CONCURRENCY: usize = 16;
+
+/// How a command works on its items.
+pub struct Pump {
+    /// How many items are worked on at once.
+    pub concurrency: usize,
+    /// The number of items, for the progress bar. `None`: it is not known.
+    pub length: Option<u64>,
+    /// What Ctrl-C waits for: `writes`, `deletions`.
+    pub unit: &'static str,
+    /// What to do after Ctrl-C.
+    pub advice: &'static str,
+}
+
+impl Pump {
+    /// Starts `work` on each item of `source`, and hands each result to `finished` as soon as it is there.
+    ///
+    /// After the first failure, of the source, of the work or of `finished`, no further work starts, and after Ctrl-C
+    /// neither. Work under way is waited for, and its results are handed on too. Returns the first failure.
+    pub async fn run<I, T>(
+        self,
+        source: impl Stream<Item = Result<I, Failure>>,
+        work: impl AsyncFn(I) -> Result<T, Failure>,
+        mut finished: impl FnMut(T) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        // Drawn on the standard error, and only if that is a terminal.
+        let bar = self.length.map_or_else(ProgressBar::no_length, ProgressBar::new);
+        let (source, source_handle) = stream::abortable(source);
+        let start = |item: Result<I, Failure>| async { work(item?).await };
+        let mut results = Box::pin(source.map(start).buffer_unordered(self.concurrency));
+        let mut interrupt = pin!(tokio::signal::ctrl_c());
+        let mut result = Ok(());
+        loop {
+            let step = tokio::select! {
+                biased;
+                _ = &mut interrupt, if result.is_ok() => {
+                    bar.suspend(|| report::complain(&format!("interrupted: waiting for the {} under way", self.unit)));
+                    Err(Failure::Interrupted(self.advice))
+                }
+                next = results.next() => match next {
+                    Some(done) => {
+                        bar.inc(1);
+                        done.and_then(|done| bar.suspend(|| finished(done)))
+                    }
+                    None => break,
+                },
+            };
+            if step.is_err() {
+                source_handle.abort();
+            }
+            result = result.and(step);
+        }
+        bar.finish_and_clear();
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::{Cell, RefCell};
+
+    fn pump(concurrency: usize) -> Pump {
+        Pump { concurrency, length: None, unit: "items", advice: "try again" }
+    }
+
+    #[tokio::test]
+    async fn every_item_is_worked_on_and_no_more_than_allowed_at_once() {
+        let (running, most, mut sum) = (Cell::new(0), Cell::new(0), 0);
+        let work = async |number: u32| {
+            running.set(running.get() + 1);
+            most.set(most.get().max(running.get()));
+            tokio::task::yield_now().await;
+            running.set(running.get() - 1);
+            Ok(number)
+        };
+        let add = |number| {
+            sum += number;
+            Ok(())
+        };
+        pump(3).run(stream::iter((1..=10).map(Ok)), work, add).await.unwrap();
+        assert_eq!((sum, most.get()), (55, 3));
+    }
+
+    #[tokio::test]
+    async fn after_a_failure_the_work_under_way_is_finished_and_none_is_started() {
+        let failure = || Failure::Skipped(7);
+        // The number that fails: in the source, in the work, in `finished`.
+        for failing in [(Some(3), None, None), (None, Some(3), None), (None, None, Some(3))] {
+            let (in_source, in_work, in_finished) = failing;
+            let fail_at = |at, number: u32| if at == Some(number) { Err(failure()) } else { Ok(number) };
+            let (started, finished) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
+            let work = async |number| {
+                started.borrow_mut().push(number);
+                // The first works longest: it is under way when the third fails.
+                for _ in 0..if number == 1 { 10 } else { 0 } {
+                    tokio::task::yield_now().await;
+                }
+                fail_at(in_work, number)
+            };
+            let hand_on = |number| {
+                finished.borrow_mut().push(number);
+                fail_at(in_finished, number).map(drop)
+            };
+            let result = pump(2).run(stream::iter((1..100).map(|n| fail_at(in_source, n))), work, hand_on).await;
+            assert!(matches!(result, Err(Failure::Skipped(7))), "{failing:?}: {result:?}");
+            let last = started.borrow().iter().max().copied();
+            assert!(last <= Some(3), "{failing:?}: the last one started is {last:?}");
+            assert!(finished.borrow().contains(&1), "{failing:?}: the first is not handed on");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Registers OAuth clients.
+
+use crate::{
+    create::digest,
+    failure::Failure,
+    generate,
+    options::NewOAuthClients,
+    pump::{CONCURRENCY, Pump},
+    report::Report,
+    tool::{FIRST_VERSION, Tool},
+};
+use deregister::model::{Client, Id, Idle, Kind, Metadata, OAuthClient};
+use futures::stream;
+use serde::Deserialize;
+use serde_json::Value;
+use std::{fs, path::Path};
+
+impl Tool {
+    /// Registers clients. Each is printed as soon as it is registered, also after a failure or Ctrl-C, so that no token is
+    /// lost.
+    pub async fn register_clients(&self, new: NewOAuthClients) -> Result<(), Failure> {
+        let service = self.service(&new.service).await?;
+        if !service.dynamic_registration && !new.is_static {
+            return Err(Failure::RegistrationOff(new.service));
+        }
+        let client = OAuthClient {
+            service_id: new.service,
+            dynamic: !new.is_static,
+            registration_token_digest: None,
+            metadata: new.metadata.as_deref().map_or_else(|| Ok(Metadata::default()), read_metadata)?,
+        };
+        let pump = Pump {
+            concurrency: CONCURRENCY,
+            length: Some(new.count.into()),
+            unit: "registrations",
+            advice: "only the clients that were printed are registered",
+        };
+        let register = async |_| self.register(client.clone(), new.id.clone(), new.protected).await;
+        pump.run(stream::iter((0..new.count).map(Ok)), register, |report| self.print(&report)).await
+    }
+
+    async fn register(&self, mut client: OAuthClient, id: Option<Id>, protected: bool) -> Result<Report, Failure> {
+        let token = client.dynamic.then(|| generate::token(self.randomness)).transpose()?;
+        client.registration_token_digest = token.as_ref().map(digest);
+        let idle = client.dynamic.then(|| Idle::unused((self.now)()));
+        let client = Client { kind: Kind::OAuth(client), protected, version: Some(FIRST_VERSION), idle };
+        let id = self.create_client(id, generate::oauth_client_id, &client, token.is_some()).await?;
+        let report = Report::new("Registered an OAuth client.").with("client_id", id.as_str());
+        Ok(match token {
+            Some(token) => report.secret("registration_access_token", token),
+            None => report,
+        })
+    }
+}
+
+fn read_metadata(file: &Path) -> Result<Metadata, Failure> {
+    let text = fs::read(file).map_err(|error| Failure::UnreadableFile(file.to_owned(), error))?;
+    // Read as an object first: serde accepts an array of values for a struct.
+    serde_json::from_slice(&text)
+        .and_then(|object| Metadata::deserialize(Value::Object(object)))
+        .map_err(|error| Failure::WrongMetadata(file.to_owned(), error))
+}

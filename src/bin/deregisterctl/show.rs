@@ -1,0 +1,138 @@
+//! Shows a client, live or deleted, and its deletions: for people and for programs, never its secrets.
+
+use crate::{
+    failure::Failure,
+    report::{Report, timestamp},
+    tool::Tool,
+};
+use deregister::{
+    dynamodb::admin::Deletions,
+    model::{AllowList, ApiClient, Client, Deletion, Id, Idle, Kind, OAuthClient, PastDeletion, Version},
+    snapshot::{Key, Record},
+};
+use serde_json::{Value, json};
+use std::time::SystemTime;
+
+impl Tool {
+    pub async fn show_client(&self, id: &Id) -> Result<Report, Failure> {
+        match self.store.find(&Key::Client(id.clone())).await? {
+            Some(Record::Client(client)) => Ok(show_live(id, client)),
+            Some(Record::Deleted(deletion)) => Ok(show_deleted(id, deletion)),
+            _ => Err(Failure::NoClient(id.clone())),
+        }
+    }
+
+    pub async fn show_deletion(&self, id: Id) -> Result<Report, Failure> {
+        match self.store.deletions(&id).await? {
+            Some(deletions) => Ok(show_deletions(&id, deletions, (self.now)())),
+            None => Err(Failure::NoClient(id)),
+        }
+    }
+}
+
+pub fn show_live(id: &Id, client: Client) -> Report {
+    let report = Report::new("A live client.").with("client_id", id.as_str()).with("deleted", false);
+    let report = match client.kind {
+        Kind::Api(api) => with_api_client(report, api),
+        Kind::OAuth(oauth) => with_oauth_client(report, oauth),
+    };
+    with_use(with_version(report, client.protected, client.version), client.idle)
+}
+
+pub fn show_deleted(id: &Id, deletion: Deletion) -> Report {
+    Report::new("A deleted client.")
+        .with("client_id", id.as_str())
+        .with("deleted", true)
+        .with("deleted_at", timestamp(deletion.at))
+        .with("deleted_by", deletion.by)
+        .with("via", deletion.via)
+        .with("source_ip", deletion.source_ip)
+        .with("request_id", deletion.request_id)
+}
+
+pub fn show_deletions(id: &Id, Deletions { current, past }: Deletions, now: SystemTime) -> Report {
+    let report = match current {
+        Some((deletion, until)) => {
+            show_deleted(id, deletion).with("restorable_until", timestamp(until)).with("restorable", now < until)
+        }
+        None => Report::new("A live client.").with("client_id", id.as_str()).with("deleted", false),
+    };
+    let lines = past.iter().map(past_deletion_line).collect();
+    report.lines("history", past.into_iter().map(past_deletion_value).collect::<Vec<_>>(), lines)
+}
+
+fn with_api_client(report: Report, api: ApiClient) -> Report {
+    let ends: Vec<_> = api.secrets.iter().map(|secret| secret.expires_at.map(timestamp)).collect();
+    let ends_in_words: Vec<_> = ends.iter().map(|end| end.as_deref().unwrap_or("never")).collect();
+    let ends_in_words = ends_in_words.join(", ");
+    let report = report
+        .with_words("kind", "api", "API client")
+        .with("app_id", api.app_id)
+        .with("name", api.name)
+        .with("features", api.features);
+    let report = if api.ip_allow_list == AllowList::default() {
+        report.with_words("ip_allow_list", json!([]), "any address")
+    } else {
+        report.with("ip_allow_list", json!(api.ip_allow_list))
+    };
+    report.with("secrets", ends.len()).with_words("secrets_expire_at", ends, ends_in_words)
+}
+
+fn with_oauth_client(report: Report, oauth: OAuthClient) -> Report {
+    report
+        .with_words("kind", "oauth", "OAuth client")
+        .with("service_id", oauth.service_id.as_str())
+        .with("dynamic", oauth.dynamic)
+        .with("has_registration_token", oauth.registration_token_digest.is_some())
+        .with("client_name", oauth.metadata.client_name)
+        .with("redirect_uris", oauth.metadata.redirect_uris)
+        .with("response_types", oauth.metadata.response_types)
+        .with("grant_types", oauth.metadata.grant_types)
+        .with("token_endpoint_auth_method", oauth.metadata.token_endpoint_auth_method)
+}
+
+/// Adds the time of the client's last use, if its use is tracked.
+pub fn with_use(report: Report, idle: Option<Idle>) -> Report {
+    match idle {
+        Some(Idle { used: true, since }) => report.with("last_used_at", timestamp(since)),
+        Some(Idle { used: false, since }) => {
+            report.with_words("last_used_at", Value::Null, "never").with("registered_at", timestamp(since))
+        }
+        None => report,
+    }
+}
+
+/// Adds whether the client is protected, and its version.
+pub fn with_version(report: Report, protected: bool, version: Option<Version>) -> Report {
+    report
+        .with("protected", protected)
+        .with("version", version.map(|Version(version)| version))
+        .with("entity_tag", version.map(|version| version.to_string()))
+}
+
+/// A past deletion, for programs.
+fn past_deletion_value(PastDeletion { deletion, restored }: PastDeletion) -> Value {
+    json!({
+        "deleted_at": timestamp(deletion.at),
+        "deleted_by": deletion.by,
+        "via": deletion.via,
+        "source_ip": deletion.source_ip,
+        "request_id": deletion.request_id,
+        "restored_at": timestamp(restored.at),
+        "restored_by": restored.by,
+    })
+}
+
+/// A past deletion, for people.
+fn past_deletion_line(PastDeletion { deletion, restored }: &PastDeletion) -> String {
+    let from = deletion.source_ip.as_ref().map(|address| format!(" from {address}")).unwrap_or_default();
+    format!(
+        "deleted {} by {} via {}{from} ({}), restored {} by {}",
+        timestamp(deletion.at),
+        deletion.by,
+        deletion.via,
+        deletion.request_id,
+        timestamp(restored.at),
+        restored.by,
+    )
+}

@@ -1,0 +1,95 @@
+//! The tool, with everything that its commands need: it dispatches a command and prints.
+
+use crate::{
+    failure::Failure,
+    generate::Randomness,
+    options::{Client, Command, Deletion, Service, Table, Token},
+    report::{self, Columns, Report},
+};
+use deregister::{
+    dynamodb::{ClientsTable, GrantsTable},
+    model::{self, Id, Version},
+    snapshot::{Key, Record},
+};
+use std::{io, time::SystemTime};
+
+/// The version of a client that has never been changed.
+pub const FIRST_VERSION: Version = Version(1);
+
+pub struct Tool {
+    pub store: ClientsTable,
+    /// The table of grants, if it is known and the command reads it.
+    pub grants: Option<GrantsTable>,
+    pub now: fn() -> SystemTime,
+    pub randomness: Randomness,
+    /// The name of the user, from the operating system.
+    pub user: Option<String>,
+    /// Whether to print JSON.
+    pub json: bool,
+}
+
+impl Tool {
+    /// Carries out a command, and prints its report.
+    pub async fn run(&self, command: Command) -> Result<(), Failure> {
+        let report = match command {
+            Command::Table(Table::Create) => self.create_table().await?,
+            Command::Service(Service::Create(new)) => self.create_service(new).await?,
+            Command::Token(Token::Issue(new)) => self.issue_token(new).await?,
+            Command::Client(Client::Create(new)) => self.create_api_client(new).await?,
+            Command::Client(Client::Show { id }) => self.show_client(&id).await?,
+            Command::Client(Client::Protect { id }) => self.set_protected(id, true).await?,
+            Command::Client(Client::Unprotect { id }) => self.set_protected(id, false).await?,
+            Command::Deletion(Deletion::Show { id }) => self.show_deletion(id).await?,
+            // The others print as they go.
+            Command::Client(Client::Register(new)) => return self.register_clients(new).await,
+            Command::Client(Client::List(list)) => return self.list_clients(list).await,
+            Command::Client(Client::Track { service }) => return self.track_clients(service).await,
+            Command::Client(Client::Delete(delete)) => return self.delete_clients(delete).await,
+            Command::Client(Client::Restore { id, by, grants }) => {
+                return self.restore_client(id, by.by, grants.count_up_to).await;
+            }
+            Command::Deletion(Deletion::List(list)) => return self.list_deletions(list).await,
+            Command::Import(import) => return self.import(import).await,
+            // Printed by main.
+            Command::Completions { .. } => return Ok(()),
+        };
+        self.print(&report)
+    }
+
+    pub fn print(&self, report: &Report) -> Result<(), Failure> {
+        report.write(io::stdout().lock(), self.json).map_err(Failure::Unprintable)
+    }
+
+    /// Prints the heading of a table, unless the output is JSON.
+    pub fn print_heading(&self, columns: Columns) -> Result<(), Failure> {
+        if self.json {
+            return Ok(());
+        }
+        report::write_heading(io::stdout().lock(), columns).map_err(Failure::Unprintable)
+    }
+
+    /// Prints a row of a table, or a line of JSON.
+    pub fn print_row(&self, report: &Report, columns: Columns) -> Result<(), Failure> {
+        if self.json {
+            return self.print(report);
+        }
+        report.write_row(io::stdout().lock(), columns).map_err(Failure::Unprintable)
+    }
+
+    /// The operator's name in a record. It is a claim. Characters that JSON escapes become underscores, because the rule of
+    /// an event bus may copy the name into JSON without escaping it.
+    pub fn operator(&self, by: Option<String>) -> String {
+        let escaped = |c: char| c.is_control() || ['"', '\\'].contains(&c);
+        match by.or_else(|| self.user.clone()) {
+            Some(name) => format!("operator#{}", name.replace(escaped, "_")),
+            None => "operator".to_owned(),
+        }
+    }
+
+    pub async fn service(&self, id: &Id) -> Result<model::Service, Failure> {
+        match self.store.find(&Key::Service(id.clone())).await? {
+            Some(Record::Service(service)) => Ok(service),
+            _ => Err(Failure::NoService(id.clone())),
+        }
+    }
+}

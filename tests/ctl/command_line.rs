@@ -1,0 +1,116 @@
+//! The command line: help, completions, exit codes.
+
+use crate::support::Fixture;
+
+#[tokio::test]
+async fn every_shell_has_completions_without_any_setting() {
+    let fixture = Fixture::empty().await;
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let line = format!("completions {shell}");
+        let script = fixture.ctl(&line).with_env("DATABASE_ATTEMPTS", "never").run().await.done();
+        assert!(script.contains("unprotect") && script.contains("deleted"), "{shell}");
+    }
+}
+
+#[tokio::test]
+async fn there_is_no_colour_without_a_terminal() {
+    let fixture = Fixture::empty().await;
+    for line in ["--help", "client list", "client show missing"] {
+        let ran = fixture.ctl(line).with_env("TERM", "xterm-256color").run().await;
+        assert!(!ran.stdout.contains('\u{1b}') && !ran.stderr.contains('\u{1b}'), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn the_first_session_of_the_help_works() {
+    let fixture = Fixture::empty().await;
+    let help = fixture.ctl("--help").run().await.done();
+    let session: Vec<_> = help.lines().filter_map(|line| line.strip_prefix("  deregisterctl ")).collect();
+    assert_eq!(session.len(), 8, "{help}");
+    for line in session {
+        fixture.ctl(line).with_env("CLIENTS_TABLE", "first-session").run().await.done();
+    }
+}
+
+#[tokio::test]
+async fn every_command_has_help() {
+    let fixture = Fixture::empty().await;
+    for command in [
+        "table create",
+        "service create",
+        "token issue",
+        "client create",
+        "client register",
+        "client show",
+        "client list",
+        "client protect",
+        "client unprotect",
+        "client track",
+        "client delete",
+        "client restore",
+        "deletion show",
+        "deletion list",
+        "import",
+        "completions",
+    ] {
+        let help = fixture.ctl(&format!("{command} --help")).run().await.done();
+        assert!(help.contains(&format!("Usage: deregisterctl {command}")), "{help}");
+        assert!(help.contains("--json") && help.contains("--table <NAME>"), "{help}");
+    }
+    for (command, part) in [
+        ("client delete", "--grants-table <NAME>"),
+        ("client restore", "--by <NAME>"),
+        ("deletion list", "--via <CHANNEL>"),
+        ("deletion list", "reads the whole table"),
+    ] {
+        let help = fixture.ctl(&format!("{command} --help")).run().await.done();
+        assert!(help.contains(part), "{help}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_command_line_exits_with_2_and_writes_nothing() {
+    let fixture = Fixture::empty().await;
+    let long = "x".repeat(2041);
+    for line in [
+        "",
+        "client",
+        "client delete",
+        "client delete me",
+        "client delete a --from -",
+        "client delete a --concurrency 0 --yes",
+        "client delete a --yes --grants-table grants",
+        "client delete a --yes --count-up-to 5",
+        "client delete a --dry-run --count-up-to few",
+        "client restore",
+        "deletion list",
+        "deletion list --app app --via window",
+        "deletion list --app app --since soon",
+        "client create",
+        "client create --app app --id a:b",
+        "client create --app app --allow 203.0.113.0/33",
+        "client create --app app --allow anywhere",
+        &format!("client create --app app --id {long}"),
+        "client register --service 1 --id 7 --count 2",
+        "client register --service 1 --count 0",
+        "client register",
+        "client list",
+        "client list --app app --service 1",
+        "client list --app app --limit 0",
+        "client protect",
+        "client track",
+        "client track --app app",
+        "import --app app",
+        "import list.json",
+        "completions dos",
+        "token issue",
+        "token issue --service 1 --organization org",
+        "token issue --organization org --expires-in soon",
+        "token issue --organization org --expires-in 36501d",
+    ] {
+        let ran = fixture.ctl(line).run().await;
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{line}");
+        assert!(!ran.stderr.is_empty(), "{line}");
+    }
+    assert!(fixture.items("clients").await.is_empty());
+}

@@ -1,0 +1,80 @@
+//! `client list`
+
+use crate::{
+    run::{only, text},
+    support::Fixture,
+};
+use std::collections::BTreeSet;
+
+#[tokio::test]
+async fn live_clients_are_listed_as_show_prints_them() {
+    let fixture = Fixture::with_samples().await;
+    for (option, member, id) in
+        [("--app", "app_id", "htb8fuhxnf8e38jrzub3c7pfrr"), ("--service", "service_id", "715948317")]
+    {
+        let listed = fixture.objects(&format!("client list {option} {id}")).await;
+        let listed_ids: BTreeSet<_> = listed.iter().map(|client| text(client, "client_id").to_owned()).collect();
+        let mut expected = BTreeSet::new();
+        for item in fixture.items("clients").await {
+            let live = item.get("client").and_then(|client| client.as_m().ok());
+            if live.and_then(|client| client.get(member)?.as_s().ok()).is_some_and(|of| of == id) {
+                expected.insert(item["pk"].as_s().unwrap().strip_prefix("client#").unwrap().to_owned());
+            }
+        }
+        assert!(expected.len() > 2);
+        assert_eq!(listed_ids, expected);
+        for client in &listed {
+            assert_eq!(fixture.object(&format!("client show {}", text(client, "client_id"))).await, *client);
+        }
+    }
+    assert_eq!(fixture.ctl("--json client list --app missing").run().await.done(), "");
+}
+
+#[tokio::test]
+async fn deleted_clients_are_listed_with_their_deletion() {
+    let fixture = Fixture::empty().await;
+    fixture.object("service create 1").await;
+    for id in ["7", "8"] {
+        fixture.register(id).await;
+    }
+    fixture.delete("7 --yes", "").await;
+    let deleted = fixture.objects("client list --service 1 --deleted").await;
+    assert_eq!(deleted, [fixture.object("client show 7").await]);
+}
+
+#[tokio::test]
+async fn people_see_a_table() {
+    let fixture = Fixture::empty().await;
+    fixture.object("client create --app app --id one --name \u{1b}[2Jane --feature owner --protected").await;
+    let printed = fixture.ctl("client list --app app").run().await.done();
+    let expected = "\
+client id                         version  protected  features                  name
+one                               1        yes        owner                     \u{FFFD}[2Jane\n";
+    assert_eq!(printed, expected);
+}
+
+#[tokio::test]
+async fn every_page_is_read_up_to_the_limit() {
+    let fixture = Fixture::empty().await;
+    // DynamoDB scans a megabyte at a time: these are three pages.
+    for number in 0..8 {
+        assert!(fixture.register_with_name_length(&number.to_string(), 300_000).await);
+    }
+    assert!(fixture.sdk.scan().table_name("clients").send().await.unwrap().last_evaluated_key.is_some());
+    for (line, count) in [("", 8), ("--limit 7", 7), ("--limit 1", 1), ("--limit 9", 8)] {
+        let listed = fixture.objects(&format!("client list --service 1 {line}")).await;
+        let ids: BTreeSet<_> = listed.iter().map(|client| text(client, "client_id")).collect();
+        assert_eq!((listed.len(), ids.len()), (count, count), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn an_unreadable_item_fails_the_command_after_the_others() {
+    let fixture = Fixture::empty().await;
+    fixture.object("client create --app app --id good").await;
+    fixture.put_broken("client", "app_id", "app").await;
+
+    let ran = fixture.ctl("--json client list --app app").run().await;
+    assert_eq!((ran.code, text(&only(&ran.stdout), "client_id")), (Some(1), "good"));
+    assert!(ran.stderr.contains("client#broken cannot be read"), "{}", ran.stderr);
+}

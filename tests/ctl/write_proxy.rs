@@ -1,0 +1,95 @@
+//! A proxy in front of the database that decides what becomes of each write: `PutItem` and `UpdateItem`.
+
+use crate::{run::Ran, support::Fixture};
+use axum::{Router, response::IntoResponse};
+use hyper_util::{client::legacy, rt::TokioExecutor};
+use lambda_http::http::StatusCode;
+use std::{
+    future::IntoFuture,
+    io::{BufRead, BufReader, Read},
+    process,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+use tokio::{net::TcpListener, sync::Semaphore, task::spawn_blocking};
+
+/// How many writes the tool has under way at most.
+const CONCURRENCY: u32 = 16;
+
+/// What becomes of a write.
+pub enum Write {
+    Done,
+    /// The write takes effect, and the answer is a failure.
+    Ambiguous,
+    Refused,
+    /// The write takes effect when the semaphore has a permit for it.
+    Held(Arc<Semaphore>),
+}
+
+impl Fixture {
+    /// The endpoint of a new proxy. `becomes` gets the number of the write, from 0.
+    pub async fn write_proxy(&self, becomes: impl Fn(u32) -> Write + Clone + Send + Sync + 'static) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let client = legacy::Client::builder(TokioExecutor::new()).build_http::<axum::body::Body>();
+        let (database, writes) = (self.endpoint.clone(), Arc::new(AtomicU32::new(0)));
+        let forward = async move |mut request: axum::extract::Request| {
+            *request.uri_mut() = database.parse().unwrap();
+            let operation = request.headers()["x-amz-target"].to_str().unwrap();
+            let is_write = operation.ends_with(".PutItem") || operation.ends_with(".UpdateItem");
+            match if is_write { becomes(writes.fetch_add(1, Ordering::Relaxed)) } else { Write::Done } {
+                Write::Held(permits) => {
+                    permits.acquire().await.unwrap().forget();
+                    client.request(request).await.unwrap().into_response()
+                }
+                Write::Done => client.request(request).await.unwrap().into_response(),
+                Write::Ambiguous => {
+                    client.request(request).await.unwrap();
+                    StatusCode::INTERNAL_SERVER_ERROR.into_response()
+                }
+                Write::Refused => StatusCode::BAD_REQUEST.into_response(),
+            }
+        };
+        tokio::spawn(axum::serve(listener, Router::new().fallback(forward)).into_future());
+        endpoint
+    }
+
+    /// Runs the tool, and sends it Ctrl-C after this many writes, while as many more as it writes at once are under way. They
+    /// end when the tool has said that it waits for them. No other write may start.
+    pub async fn interrupt(&self, line: &str, writes: u32) -> Ran {
+        let (arrived, released) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+        let (counter, gate) = (arrived.clone(), released.clone());
+        let becomes = move |write| {
+            counter.add_permits(1);
+            if write < writes { Write::Done } else { Write::Held(gate.clone()) }
+        };
+        let endpoint = self.write_proxy(becomes).await;
+        let run = self.ctl(line).with_env("AWS_ENDPOINT_URL_DYNAMODB", &endpoint);
+        let mut run =
+            run.with_env("DATABASE_ATTEMPT_TIMEOUT_MS", "60000").with_env("DATABASE_CALL_TIMEOUT_MS", "60000");
+        let mut child = run.command.spawn().unwrap();
+
+        arrived.acquire_many(writes + CONCURRENCY).await.unwrap().forget();
+        let interrupt = format!("kill -INT {}", child.id());
+        assert!(process::Command::new("sh").args(["-c", &interrupt]).status().unwrap().success());
+        let mut lines = BufReader::new(child.stderr.take().unwrap());
+        let wait = move || {
+            let mut line = String::new();
+            lines.read_line(&mut line).unwrap();
+            (line, lines)
+        };
+        let (mut stderr, mut lines) = spawn_blocking(wait).await.unwrap();
+        // Enough for every write, so that one too many fails the test and does not block it.
+        released.add_permits(1000);
+
+        let end = move || {
+            lines.read_to_string(&mut stderr).unwrap();
+            (child.wait_with_output().unwrap(), stderr)
+        };
+        let (output, stderr) = spawn_blocking(end).await.unwrap();
+        assert_eq!(arrived.available_permits(), 0, "a write was started after Ctrl-C");
+        Ran { code: output.status.code(), stdout: String::from_utf8(output.stdout).unwrap(), stderr }
+    }
+}
