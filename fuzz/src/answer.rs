@@ -1,4 +1,4 @@
-//! Answers, and what holds for every answer.
+//! Answers, and the checks that every answer passes.
 
 use crate::{
     now, sample,
@@ -19,7 +19,7 @@ use std::{
 };
 use tokio::runtime::{Builder, Runtime};
 
-/// An answer as the platform receives it, and the calls of the table that it cost.
+/// An answer as the platform receives it, and the table's calls.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
     pub status: u16,
@@ -28,11 +28,11 @@ pub struct Answer {
     pub calls: Calls,
 }
 
-/// The longest log line of a request about the sample data.
-const MAX_LINE: usize = 2048;
+/// The maximum length of a log line for a request on the sample data.
+const MAX_LINE_BYTES: usize = 2048;
 
-/// The function's answer to an event over this table. Asserts what holds for every answer. `None` if the bytes are no event.
-pub fn answer(table: &Table, event: &[u8]) -> Option<Answer> {
+/// Invokes the function over this table with an event, and checks the answer. `None`: the bytes are not an event.
+pub fn invoke(table: &Table, event: &[u8]) -> Option<Answer> {
     static RUNTIME: LazyLock<Runtime> =
         LazyLock::new(|| Builder::new_current_thread().enable_time().build().expect("a runtime"));
     let event: Event = serde_json::from_slice(event).ok()?;
@@ -40,13 +40,18 @@ pub fn answer(table: &Table, event: &[u8]) -> Option<Answer> {
     let function = Delete::new(table.clone(), realm, now, Environment::default());
     let mut context = Context::default();
     "this".clone_into(&mut context.request_id);
-    let Ok(response) = RUNTIME.block_on(function.call(LambdaEvent::new(event, context)));
+    let Ok(event_response) = RUNTIME.block_on(function.call(LambdaEvent::new(event, context)));
 
-    let sent = serde_json::to_value(&response).expect("a response that can be sent");
+    let sent = serde_json::to_value(&event_response).expect("a response that can be serialized");
     let text = |value: &Value| value.as_str().expect("a text").to_owned();
     let answer = Answer {
-        status: response.response.status().as_u16(),
-        headers: sent["headers"].as_object().expect("fields").iter().map(|(k, v)| (k.clone(), text(v))).collect(),
+        status: event_response.response.status().as_u16(),
+        headers: sent["headers"]
+            .as_object()
+            .expect("header fields")
+            .iter()
+            .map(|(k, v)| (k.clone(), text(v)))
+            .collect(),
         body: sent.get("body").map(|body| serde_json::from_str(&text(body)).expect("a body in JSON")),
         calls: table.take_calls(),
     };
@@ -54,23 +59,23 @@ pub fn answer(table: &Table, event: &[u8]) -> Option<Answer> {
     Some(answer)
 }
 
-/// The function's answer to an event that a target made.
-pub fn answer_to(table: &Table, event: &Value) -> Answer {
-    answer(table, event.to_string().as_bytes()).expect("an event")
+/// Like [`invoke`], for an event as JSON.
+pub fn invoke_json(table: &Table, event: &Value) -> Answer {
+    invoke(table, event.to_string().as_bytes()).expect("an event")
 }
 
 impl Answer {
-    /// Whether the answer says that the client was deleted.
-    pub fn is_deleted(&self) -> bool {
+    /// Whether the answer reports that the client was deleted.
+    pub fn reports_deletion(&self) -> bool {
         self.status == 204 || self.body.as_ref().is_some_and(|body| body["action"] == "DELETED")
     }
 
-    /// Asserts that status, body and header fields are what the contract allows for a table that never fails.
+    /// Checks that the contract allows the status, the form and the header fields, over a table that never fails.
     fn check(&self) {
         let field = |name: &str| self.headers.get(name).map(String::as_str);
         assert_eq!((field("cache-control"), field("pragma")), (Some("no-store"), Some("no-cache")), "{self:?}");
         assert!(self.calls.reads.len() <= 1 && self.calls.writes.len() <= 1, "{self:?}");
-        assert_eq!(self.is_deleted(), self.calls.writes.len() == 1, "{self:?}");
+        assert_eq!(self.reports_deletion(), self.calls.writes.len() == 1, "{self:?}");
         let Some(body) = &self.body else {
             assert_eq!((self.status, self.headers.len()), (204, 2), "{self:?}");
             return;
@@ -98,17 +103,18 @@ impl Answer {
         }
     }
 
-    /// Asserts that the log has one line about this answer, in JSON, short and without a secret.
+    /// Checks that the installed log has one line of JSON about this answer, that the line is short, and that it contains
+    /// no secret.
     pub fn check_log(&self) {
         let log = Log::take();
         let line: Value = serde_json::from_str(&log).expect("one line of JSON");
         assert_eq!(line["status"], json!(self.status));
-        assert!(log.ends_with('\n') && log.trim_end().lines().count() == 1 && log.len() <= MAX_LINE, "{log}");
+        assert!(log.ends_with('\n') && log.trim_end().lines().count() == 1 && log.len() <= MAX_LINE_BYTES, "{log}");
         assert!(SECRETS.iter().all(|secret| !log.contains(secret)), "{log}");
     }
 }
 
-/// The secrets and tokens in the sample data.
+/// The secrets and tokens of the sample data that a rule accepts.
 const SECRETS: [&str; 9] = [
     sample::OWNER.1,
     sample::OWNER_ELSEWHERE.1,
@@ -121,19 +127,19 @@ const SECRETS: [&str; 9] = [
     sample::RFC_CLIENT.1,
 ];
 
-/// The log of the function. What it has is removed by each check.
+/// The log. It collects lines until [`Log::take`] takes them.
 pub struct Log;
 
 static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
 impl Log {
     /// Installs the log.
-    pub fn begin() {
-        let subscriber = telemetry::subscriber(None, now, || Log);
-        tracing::subscriber::set_global_default(subscriber).expect("the only subscriber");
+    pub fn install() {
+        let lines = telemetry::subscriber(None, now, || Log);
+        tracing::subscriber::set_global_default(lines).expect("the only subscriber");
     }
 
-    /// What was logged since the last call.
+    /// Takes the lines.
     fn take() -> String {
         String::from_utf8(mem::take(&mut *LOG.lock().unwrap_or_else(PoisonError::into_inner))).expect("UTF-8")
     }

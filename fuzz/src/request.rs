@@ -1,8 +1,8 @@
-//! Requests, as events of both payloads.
+//! Requests, as events of both payload versions.
 
 use serde_json::{Value, json};
 
-/// A request. Its parts are not encoded.
+/// A request. The events contain its parts as they are: nothing is encoded.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Request<'r> {
     pub method: &'r str,
@@ -27,7 +27,7 @@ impl Request<'_> {
         })
     }
 
-    /// The event of payload 2.0. It joins field lines.
+    /// The event of payload 2.0. It joins repeated field lines with commas.
     pub fn payload_2(&self) -> Value {
         let mut headers = json!({ "content-type": self.content_type });
         if !self.authorization.is_empty() {

@@ -1,4 +1,4 @@
-//! A table without a database. It checks every write.
+//! A table without a database. It checks the authorization of every write.
 
 use crate::{
     now,
@@ -25,7 +25,7 @@ use std::{
     time::Duration,
 };
 
-/// A table. A write is recorded, and does not change the table.
+/// A table of records. A write does not change it. The table records its calls.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
     records: BTreeMap<Key, Record>,
@@ -37,7 +37,7 @@ pub struct Table {
 pub struct Calls {
     /// The keys of each read.
     pub reads: Vec<BTreeSet<Key>>,
-    /// The client of each write, and the record of its deletion.
+    /// Each write: the client, and the record of its deletion.
     pub writes: Vec<(Id, Deletion)>,
 }
 
@@ -53,25 +53,25 @@ impl Table {
         self.with(client(id), Record::Client(Client { kind, protected: false, version: Some(VERSION), idle: None }))
     }
 
-    /// The calls since the last `take_calls`.
+    /// Takes the calls since the last time.
     pub fn take_calls(&self) -> Calls {
         mem::take(&mut self.calls.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn record(&self, call: impl FnOnce(&mut Calls)) {
-        call(&mut self.calls.lock().unwrap_or_else(PoisonError::into_inner));
+    fn record(&self, add: impl FnOnce(&mut Calls)) {
+        add(&mut self.calls.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// The sample data, as [`sample::write`](crate::sample::write) writes it.
     pub fn samples() -> Self {
         let owner = |secret: &str| api(APPLICATION, &["owner"], &[secret]);
         let plain = |application| Kind::Api(api(application, &["login_client"], &["2mq8zv5xk9tb3nc7hw4ry6gasdfjpue8"]));
-        let rotated_out =
+        let expired_secret =
             StoredSecret { digest: Digest::of(OWNERS_OLD_SECRET), expires_at: Some(now() - Duration::from_hours(24)) };
-        let mut rotated = owner(OWNER.1);
-        rotated.secrets.push(rotated_out);
+        let mut rotating = owner(OWNER.1);
+        rotating.secrets.push(expired_secret);
         let elsewhere = ApiClient { ip_allow_list: AllowList::new(["198.51.100.0/24"]), ..owner(OWNER_ELSEWHERE.1) };
-        let dynamic = |service: &str, token: &str| Kind::OAuth(oauth(service, Some(token)));
+        let of_itself = |service: &str, token: &str| Kind::OAuth(oauth(service, Some(token)));
         let static_client = OAuthClient { dynamic: false, ..oauth(SERVICE, Some(STATIC_CLIENT.1)) };
         let protect = |kind| Record::Client(Client { kind, protected: true, version: Some(VERSION), idle: None });
         let deletion = Deletion {
@@ -83,20 +83,20 @@ impl Table {
         };
 
         let clients = Self::default()
-            .with_client(OWNER.0, Kind::Api(rotated))
+            .with_client(OWNER.0, Kind::Api(rotating))
             .with_client(OWNER_ELSEWHERE.0, Kind::Api(elsewhere))
             .with_client(DIRECT_ACCESS.0, Kind::Api(api(APPLICATION, &["direct_access"], &[DIRECT_ACCESS.1])))
             .with_client(TARGET, plain(APPLICATION))
             .with_client(TARGET_ELSEWHERE, plain(OTHER_APPLICATION))
             .with(client(PROTECTED_TARGET), protect(plain(APPLICATION)))
             .with(client(DELETED_OWNER.0), Record::Deleted(deletion))
-            .with_client(CLIENT.0, dynamic(SERVICE, CLIENT.1))
+            .with_client(CLIENT.0, of_itself(SERVICE, CLIENT.1))
             .with_client(STATIC_CLIENT.0, Kind::OAuth(static_client))
             .with_client(TOKENLESS_CLIENT, Kind::OAuth(oauth(SERVICE, None)))
-            .with(client(PROTECTED_CLIENT.0), protect(dynamic(SERVICE, PROTECTED_CLIENT.1)))
-            .with_client(STRICT_CLIENT.0, dynamic(STRICT_SERVICE, STRICT_CLIENT.1))
-            .with_client(CLOSED_CLIENT.0, dynamic(CLOSED_SERVICE, CLOSED_CLIENT.1))
-            .with_client(RFC_CLIENT.0, dynamic(SERVICE, RFC_CLIENT.1));
+            .with(client(PROTECTED_CLIENT.0), protect(of_itself(SERVICE, PROTECTED_CLIENT.1)))
+            .with_client(STRICT_CLIENT.0, of_itself(STRICT_SERVICE, STRICT_CLIENT.1))
+            .with_client(CLOSED_CLIENT.0, of_itself(CLOSED_SERVICE, CLOSED_CLIENT.1))
+            .with_client(RFC_CLIENT.0, of_itself(SERVICE, RFC_CLIENT.1));
 
         let of_organization = || Service { organization_id: Some(ORGANIZATION.to_owned()), ..Service::default() };
         let foreign = Service { organization_id: Some("org-2002".to_owned()), ..Service::default() };
@@ -139,16 +139,16 @@ impl Store for Table {
         authorization: &Authorization<'_>,
         deletion: &Deletion,
     ) -> Result<WriteOutcome, Fault> {
-        assert!(self.is_right(authorization, &deletion.via), "{authorization:?} {deletion:?}");
+        assert!(self.justifies(authorization, &deletion.via), "{authorization:?} {deletion:?}");
         self.record(|calls| calls.writes.push((authorization.target.clone(), deletion.clone())));
         Ok(WriteOutcome::Written)
     }
 }
 
 impl Table {
-    /// Whether the client may be deleted through this channel, and the authorization has every precondition that the decision
-    /// needs and no other that the client does not meet.
-    fn is_right(&self, Authorization { target, preconditions }: &Authorization<'_>, channel: &str) -> bool {
+    /// Whether the channel can delete the client, and the authorization has every precondition that the decision needs and
+    /// no other, except the client's version.
+    fn justifies(&self, Authorization { target, preconditions }: &Authorization<'_>, channel: &str) -> bool {
         let Some(Record::Client(client)) = self.records.get(&Key::Client((*target).clone())) else { return false };
         let needed = match (channel, &client.kind) {
             ("configuration", Kind::Api(api)) if !api.is_owner() => {
@@ -167,7 +167,7 @@ impl Table {
         !client.protected
             && !needed.is_empty()
             && needed.iter().all(|needed| preconditions.contains(needed))
-            && preconditions.iter().all(|precondition| needed.contains(precondition) || Some(*precondition) == version)
+            && preconditions.iter().all(|given| needed.contains(given) || Some(*given) == version)
     }
 }
 
@@ -197,7 +197,7 @@ pub fn api(application: &str, features: &[&str], secrets: &[&str]) -> ApiClient 
     }
 }
 
-/// An OAuth client that registered itself at the service.
+/// An OAuth client that registered itself at the service, with this registration access token.
 pub fn oauth(service: &str, token: Option<&str>) -> OAuthClient {
     let metadata = Metadata {
         client_name: Some("My Test Client".to_owned()),

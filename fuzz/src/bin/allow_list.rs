@@ -1,8 +1,10 @@
-//! An address, and in each further line an entry of an allow list: plain arithmetic admits the same addresses.
+//! Input: an address, and in each further line an entry of an allow list.
+//!
+//! Plain 128-bit arithmetic admits the same addresses, also at the edges of every block.
 #![no_main]
 
 use deregister::model::AllowList;
-use fuzz::reading::Block;
+use fuzz::reference::Block;
 use libfuzzer_sys::fuzz_target;
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -18,7 +20,7 @@ fuzz_target!(|bytes: &[u8]| {
         entries.iter().zip(&blocks).filter(|(_, block)| block.is_none()).map(|(entry, _)| *entry).collect();
     assert_eq!(list.unreadable().collect::<Vec<_>>(), unreadable);
 
-    // Errors are most likely at the edges.
+    // The edges of the blocks are where a wrong comparison shows.
     let edges = blocks.iter().flatten().flat_map(|block| match *block {
         Block::Any => [0, 1, u128::MAX, 0],
         Block::V4 { first, last } | Block::V6 { first, last } => {

@@ -1,4 +1,6 @@
-//! A media type in the first line, and a body: the Authlete API reads what the reference parser reads.
+//! Input: a media type in the first line, then a body.
+//!
+//! The Authlete API reads from JSON and forms what the reference parser reads.
 #![no_main]
 
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -7,8 +9,8 @@ use deregister::{
     snapshot::{Key, Record},
 };
 use fuzz::{
-    answer::{Answer, answer_to},
-    reading,
+    answer::{Answer, invoke_json},
+    reference,
     request::Request,
     table::{Table, client, id, oauth, token_key},
 };
@@ -19,14 +21,14 @@ fuzz_target!(|bytes: &[u8]| {
     let end = bytes.iter().position(|&byte| byte == b'\n').unwrap_or(bytes.len());
     let body = bytes.get(end + 1..).unwrap_or_default();
     let Ok(content_type) = std::str::from_utf8(&bytes[..end]) else { return };
-    // Other targets test what cannot be a header value.
+    // The target `event` covers values that a header field cannot have.
     if HeaderValue::from_str(content_type).is_err() {
         return;
     }
 
-    let parameters = reading::parameters(content_type, body);
+    let parameters = reference::parameters(content_type, body);
     let named = parameters.as_ref().and_then(|parameters| parameters.client_id.as_ref());
-    let named = named.and_then(|name| reading::id(name.clone().into_bytes()));
+    let named = named.and_then(|name| reference::id(name.clone().into_bytes()));
     let presented =
         parameters.as_ref().and_then(|parameters| parameters.token.clone()).filter(|token| !token.is_empty());
 
@@ -56,17 +58,17 @@ fuzz_target!(|bytes: &[u8]| {
 
 const SERVICE: &str = "service";
 
-/// The client configuration endpoint refuses a token that is in a form body, too.
+/// Checks that the client configuration endpoint refuses a form with a second token.
 fn registration(content_type: &str, body: &[u8]) {
-    let form = content_type.split(';').next().unwrap_or_default();
-    let is_form = form.trim_matches([' ', '\t']).eq_ignore_ascii_case("application/x-www-form-urlencoded");
-    let twice = is_form && reading::form(body).any(|(name, _)| name == "access_token");
+    let media_type = content_type.split(';').next().unwrap_or_default();
+    let is_form = media_type.trim_matches([' ', '\t']).eq_ignore_ascii_case("application/x-www-form-urlencoded");
+    let has_second_token = is_form && reference::form(body).any(|(name, _)| name == "access_token");
     let table = Table::default().with_client("client", Kind::OAuth(oauth(SERVICE, Some("token"))));
     let answer = send(&table, "DELETE", "/register/client", content_type, body);
-    assert_eq!(answer.status, if twice { 400 } else { 204 });
+    assert_eq!(answer.status, if has_second_token { 400 } else { 204 });
 }
 
-/// The answer. It is the same if the body is in base64 and if it is text.
+/// Sends a request with the body in base64. If the body is text, the same body as text gets the same answer.
 fn send(table: &Table, method: &str, path: &str, content_type: &str, body: &[u8]) -> Answer {
     let base64 = BASE64_STANDARD.encode(body);
     let request = Request {
@@ -78,10 +80,10 @@ fn send(table: &Table, method: &str, path: &str, content_type: &str, body: &[u8]
         is_base64: true,
         ..Request::default()
     };
-    let answer = answer_to(table, &request.payload_2());
+    let answer = invoke_json(table, &request.payload_2());
     if let Ok(text) = std::str::from_utf8(body) {
         let as_text = Request { body: text, is_base64: false, ..request };
-        assert_eq!(answer_to(table, &as_text.payload_1()), answer);
+        assert_eq!(invoke_json(table, &as_text.payload_1()), answer);
     }
     answer
 }

@@ -1,9 +1,11 @@
-//! Any bytes as an event: the contract allows the answer, and nothing is deleted without the right credentials.
+//! Input: an event.
+//!
+//! The contract allows the answer. The log has one line, without secrets. Nothing is deleted without the right credentials.
 #![no_main]
 
 use fuzz::{
-    answer::{Log, answer},
-    reading,
+    answer::{Log, invoke},
+    reference,
     sample::{
         CLIENT, CLOSED_CLIENT, ORGANIZATION_TOKEN, OWNER, OWNER_ELSEWHERE, RFC_CLIENT, SERVICE_TOKEN, STATIC_CLIENT,
         STRICT_CLIENT,
@@ -16,34 +18,34 @@ use std::{net::IpAddr, sync::LazyLock};
 
 static SAMPLES: LazyLock<Table> = LazyLock::new(Table::samples);
 
-fuzz_target!(init: Log::begin(), |event: &[u8]| {
-    let Some(answer) = answer(&SAMPLES, event) else { return };
+fuzz_target!(init: Log::install(), |event: &[u8]| {
+    let Some(answer) = invoke(&SAMPLES, event) else { return };
     answer.check_log();
-    // An event that is nested deeper than a `Value` can be is not checked.
+    // The function reads some events that are nested too deeply for a `Value`. They get no further check.
     if let (Some((client, deletion)), Ok(event)) = (answer.calls.writes.first(), serde_json::from_slice(event)) {
-        assert!(may_delete(&event, &deletion.via, client.as_str()), "{event}");
+        assert!(is_authorized(&event, &deletion.via, client.as_str()), "{event}");
     }
 });
 
-/// Whether the event presents the credentials that this channel needs for this client.
-fn may_delete(event: &Value, channel: &str, client: &str) -> bool {
+/// Whether the event has credentials that can delete this client by this channel.
+fn is_authorized(event: &Value, channel: &str, client: &str) -> bool {
     let [Value::String(line)] = &fields(event, "authorization")[..] else { return false };
     match channel {
-        "configuration" => reading::basic(line).is_some_and(|(id, secret)| {
-            let is = |known: (&str, &str)| id == known.0 && secret == known.1.as_bytes();
-            is(OWNER) || (is(OWNER_ELSEWHERE) && is_elsewhere(event))
+        "configuration" => reference::basic(line).is_some_and(|(id, secret)| {
+            let is_caller = |owner: (&str, &str)| id == owner.0 && secret == owner.1.as_bytes();
+            is_caller(OWNER) || (is_caller(OWNER_ELSEWHERE) && is_elsewhere(event))
         }),
         "registration" => [CLIENT, STATIC_CLIENT, STRICT_CLIENT, RFC_CLIENT, CLOSED_CLIENT]
             .iter()
-            .any(|&(id, token)| id == client && reading::bearer(line) == Some(token)),
+            .any(|&(id, token)| id == client && reference::bearer(line) == Some(token)),
         _ => {
-            let granted = match reading::bearer(line) {
+            let clients = match reference::bearer(line) {
                 Some(SERVICE_TOKEN) => &[CLIENT, RFC_CLIENT][..],
                 Some(ORGANIZATION_TOKEN) => &[CLIENT, RFC_CLIENT, STRICT_CLIENT],
                 _ => &[],
             };
             let parameters = parameters(event).unwrap_or_default();
-            granted.iter().any(|&(id, token)| {
+            clients.iter().any(|&(id, token)| {
                 id == client
                     && parameters.client_id.as_deref() == Some(id)
                     && parameters.token.as_deref() == Some(token)
@@ -60,7 +62,7 @@ fn fields(event: &Value, name: &str) -> Vec<Value> {
     fields.filter(|(known, _)| known.eq_ignore_ascii_case(name)).flat_map(|(_, value)| lines(value)).collect()
 }
 
-/// Whether the caller has an address that [`OWNER_ELSEWHERE`] may call from.
+/// Whether the allow list of [`OWNER_ELSEWHERE`] has the source address of the event.
 fn is_elsewhere(event: &Value) -> bool {
     let context = &event["requestContext"];
     let http = Some(&context["http"]).filter(|http| !http.is_null()).unwrap_or(&context["identity"]);
@@ -68,9 +70,10 @@ fn is_elsewhere(event: &Value) -> bool {
     matches!(address.map(|address| address.to_canonical()), Some(IpAddr::V4(v4)) if v4.octets()[..3] == [198, 51, 100])
 }
 
-fn parameters(event: &Value) -> Option<reading::Parameters> {
+/// The parameters in the event's body.
+fn parameters(event: &Value) -> Option<reference::Parameters> {
     let body = event["body"].as_str().unwrap_or_default();
-    let decoded = if event["isBase64Encoded"] == true { reading::base64(body) } else { None };
+    let decoded = if event["isBase64Encoded"] == true { reference::base64(body) } else { None };
     let content_type = fields(event, "content-type").first().and_then(Value::as_str).unwrap_or_default().to_owned();
-    reading::parameters(&content_type, decoded.as_deref().unwrap_or(body.as_bytes()))
+    reference::parameters(&content_type, decoded.as_deref().unwrap_or(body.as_bytes()))
 }

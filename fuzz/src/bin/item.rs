@@ -1,4 +1,6 @@
-//! An item in DynamoDB's JSON: reading it never panics, and what was read is read again after it was written.
+//! Input: an item in DynamoDB's JSON.
+//!
+//! The item is readable, or there is a reason. A readable item can be written and read again without a change.
 #![no_main]
 
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
@@ -7,7 +9,7 @@ use deregister::{
     model::Id,
     snapshot::Record,
 };
-use fuzz::{reading::base64, table::client};
+use fuzz::{reference::base64, table::client};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value};
 
@@ -26,14 +28,14 @@ fuzz_target!(|json: &[u8]| {
             return;
         }
     };
-    assert_eq!(item::read(written.expect("what was read can be written")), record);
+    assert_eq!(item::read(written.expect("an item that can be written")), record);
 });
 
 fn map(members: Map<String, Value>) -> Option<Item> {
     members.into_iter().map(|(name, value)| Some((name, attribute(value)?))).collect()
 }
 
-/// The attribute of JSON such as `{"S": "…"}`. `None` for other JSON.
+/// Reads an attribute in DynamoDB's JSON, such as `{"S": "…"}`. `None`: the JSON is not an attribute.
 fn attribute(value: Value) -> Option<AttributeValue> {
     let Value::Object(members) = value else { return None };
     let (kind, value) = members.into_iter().next()?;

@@ -1,4 +1,6 @@
-//! A path, and in the second line a stage: the path leads to the endpoint and the ids that the reference parser finds.
+//! Input: a path, and in the second line the stage.
+//!
+//! The path leads to the endpoint and the ids that the reference parser finds.
 #![no_main]
 
 use deregister::{
@@ -6,8 +8,8 @@ use deregister::{
     snapshot::{Key, Record},
 };
 use fuzz::{
-    answer::{Answer, answer_to},
-    reading::{self, Endpoint},
+    answer::{Answer, invoke_json},
+    reference::{self, Endpoint},
     request::Request,
     table::{Table, api, client, id, oauth, token_key},
 };
@@ -16,26 +18,26 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|bytes: &[u8]| {
     let text = String::from_utf8_lossy(bytes);
     let (path, stage) = text.split_once('\n').map_or((&*text, None), |(path, stage)| (path, Some(stage)));
-    let answer = |table: &Table, method: &str, line: &str| send(table, path, stage, method, line);
-    match reading::endpoint(path, stage) {
+    let answer_from = |table: &Table, method: &str, line: &str| send(table, path, stage, method, line);
+    match reference::endpoint(path, stage) {
         Some(Endpoint::Configuration { application: Some(application), client: Some(target) }) if target != NAME => {
             let table = Table::default()
                 .with_client(&target, Kind::Api(api(&application, &[], &[])))
                 .with_client(NAME, Kind::Api(api(&application, &["owner"], &["secret"])));
-            let deleted = answer(&table, "DELETE", BASIC);
+            let deleted = answer_from(&table, "DELETE", BASIC);
             assert_eq!((deleted.status, &deleted.calls.reads[0]), (204, &[client(&target), client(NAME)].into()));
         }
         Some(Endpoint::Configuration { application: Some(_), client: Some(_) }) => {}
         None | Some(Endpoint::Configuration { .. }) => {
-            is_without_a_read(&answer(&Table::default(), "DELETE", BASIC), 404);
+            check_without_read(&answer_from(&Table::default(), "DELETE", BASIC), 404);
         }
         Some(Endpoint::Registration { client: Some(target) }) => {
             let table = Table::default().with_client(&target, Kind::OAuth(oauth(NAME, Some("token"))));
-            let deleted = answer(&table, "DELETE", "Bearer token");
+            let deleted = answer_from(&table, "DELETE", "Bearer token");
             assert_eq!((deleted.status, &deleted.calls.reads[0]), (204, &[client(&target)].into()));
         }
         Some(Endpoint::Registration { client: None }) => {
-            is_without_a_read(&answer(&Table::default(), "DELETE", "Bearer token"), 401);
+            check_without_read(&answer_from(&Table::default(), "DELETE", "Bearer token"), 401);
         }
         Some(Endpoint::Authlete { service: Some(service) }) => {
             let key = Key::Service(id(&service));
@@ -43,12 +45,12 @@ fuzz_target!(|bytes: &[u8]| {
                 .with(key.clone(), Record::Service(Service::default()))
                 .with_client(NAME, Kind::OAuth(oauth(&service, Some("token"))))
                 .with_token("token", TokenScope::ServiceId(id(&service)));
-            let deleted = answer(&table, "POST", "Bearer token");
-            assert!(deleted.is_deleted(), "{deleted:?}");
+            let deleted = answer_from(&table, "POST", "Bearer token");
+            assert!(deleted.reports_deletion(), "{deleted:?}");
             assert_eq!(deleted.calls.reads[0], [client(NAME), key, token_key("token")].into());
         }
         Some(Endpoint::Authlete { service: None }) => {
-            is_without_a_read(&answer(&Table::default(), "POST", "Bearer token"), 403);
+            check_without_read(&answer_from(&Table::default(), "POST", "Bearer token"), 403);
         }
     }
 });
@@ -58,15 +60,16 @@ const NAME: &str = "caller";
 /// The caller's credentials: `caller:secret`.
 const BASIC: &str = "Basic Y2FsbGVyOnNlY3JldA";
 
-fn is_without_a_read(answer: &Answer, status: u16) {
+/// Checks that the answer has this status and took no read.
+fn check_without_read(answer: &Answer, status: u16) {
     assert_eq!((answer.status, answer.calls.reads.len()), (status, 0), "{answer:?}");
 }
 
-/// The answer, which is the same in both payloads.
+/// Sends a request. The answer is the same in both payload versions.
 fn send(table: &Table, path: &str, stage: Option<&str>, method: &str, line: &str) -> Answer {
     let body = r#"{"clientId":"caller","token":"token"}"#;
     let request = Request { method, path, stage, authorization: &[line], body, ..Request::default() };
-    let answer = answer_to(table, &request.payload_1());
-    assert_eq!(answer_to(table, &request.payload_2()), answer);
+    let answer = invoke_json(table, &request.payload_1());
+    assert_eq!(invoke_json(table, &request.payload_2()), answer);
     answer
 }

@@ -1,4 +1,6 @@
-//! Reference parsers for the contract's grammars. They are as plain as possible, and share no code with the function.
+//! Reference parsers of the contract's grammars.
+//!
+//! They are as plain as possible, and share no parser with the function except those of JSON and of IP addresses.
 
 use serde::{
     Deserializer,
@@ -6,13 +8,13 @@ use serde::{
 };
 use std::{fmt, net::IpAddr};
 
-/// What follows the scheme and one or more spaces. `None` for another scheme.
+/// The text after the scheme and one or more spaces. `None`: the scheme is another one.
 pub fn credentials<'l>(line: &'l str, scheme: &str) -> Option<&'l str> {
     let (name, rest) = without_white_space(line).split_once(' ').unwrap_or((without_white_space(line), ""));
     name.eq_ignore_ascii_case(scheme).then(|| rest.trim_start_matches(' '))
 }
 
-/// The value of a field, without the white space around it (RFC 9110, section 5.5).
+/// A field's value without the white space around it (RFC 9110, section 5.5).
 fn without_white_space(value: &str) -> &str {
     value.trim_matches([' ', '\t'])
 }
@@ -33,10 +35,10 @@ pub fn bearer(line: &str) -> Option<&str> {
     (!word.is_empty() && word.chars().all(allowed) && padding.chars().all(|c| c == '=')).then_some(token)
 }
 
-/// The bytes of base64 text, bit by bit (RFC 4648, section 4). Padding may be missing, in part too.
+/// Decodes base64, bit by bit (RFC 4648, section 4). Padding is optional, in part too.
 pub fn base64(text: &str) -> Option<Vec<u8>> {
     let digits = text.trim_end_matches('=');
-    let (mut bits, mut held, mut bytes) = (0_u32, 0, Vec::new());
+    let (mut bits, mut bit_count, mut bytes) = (0_u32, 0, Vec::new());
     for digit in digits.bytes() {
         let value = match digit {
             b'A'..=b'Z' => digit - b'A',
@@ -47,18 +49,18 @@ pub fn base64(text: &str) -> Option<Vec<u8>> {
             _ => return None,
         };
         bits = bits << 6 | u32::from(value);
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            bytes.extend(u8::try_from(bits >> held));
-            bits &= (1 << held) - 1;
+        bit_count += 6;
+        if bit_count >= 8 {
+            bit_count -= 8;
+            bytes.extend(u8::try_from(bits >> bit_count));
+            bits &= (1 << bit_count) - 1;
         }
     }
     let padding = text.len() - digits.len();
     (digits.len() % 4 != 1 && bits == 0 && padding <= digits.len().wrapping_neg() % 4).then_some(bytes)
 }
 
-/// The bytes of a text in which `%` and two hexadecimal digits are a byte (RFC 3986, section 2.1).
+/// Percent-decodes a text: `%` and two hexadecimal digits are a byte (RFC 3986, section 2.1).
 pub fn percent_decoded(text: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut rest = text;
@@ -75,12 +77,12 @@ pub fn percent_decoded(text: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The id of these bytes. `None` if DynamoDB cannot have it as a key.
+/// Reads an id. `None`: DynamoDB cannot have it as a key.
 pub fn id(bytes: Vec<u8>) -> Option<String> {
     String::from_utf8(bytes).ok().filter(|id| (1..=2040).contains(&id.len()))
 }
 
-/// The endpoint that a path leads to, and the ids in the path.
+/// The endpoint of a path, with the ids that the path names. `None`: the segment is not an id.
 #[derive(Debug)]
 pub enum Endpoint {
     Configuration { application: Option<String>, client: Option<String> },
@@ -88,7 +90,7 @@ pub enum Endpoint {
     Authlete { service: Option<String> },
 }
 
-/// The endpoint of a path, with or without the stage at the start.
+/// Reads a path, which may begin with the stage.
 pub fn endpoint(path: &str, stage: Option<&str>) -> Option<Endpoint> {
     let id = |segment: &str| id(percent_decoded(segment.as_bytes()));
     let within = |path: &str| match path.split('/').collect::<Vec<_>>()[..] {
@@ -102,14 +104,14 @@ pub fn endpoint(path: &str, stage: Option<&str>) -> Option<Endpoint> {
     within(path).or_else(|| within(path.strip_prefix(&format!("/{}", stage?))?))
 }
 
-/// The parameters in a body of the Authlete API.
+/// The parameters of a request to the Authlete API.
 #[derive(Debug, Default, PartialEq)]
 pub struct Parameters {
     pub client_id: Option<String>,
     pub token: Option<String>,
 }
 
-/// The parameters of a body with this media type.
+/// Reads the body of a request to the Authlete API. `None`: the body or its media type is refused.
 pub fn parameters(content_type: &str, body: &[u8]) -> Option<Parameters> {
     let media_type = without_white_space(content_type.split(';').next()?).to_ascii_lowercase();
     match media_type.as_str() {
@@ -131,7 +133,7 @@ pub fn parameters(content_type: &str, body: &[u8]) -> Option<Parameters> {
 }
 
 impl Parameters {
-    /// Sets a member. `None` if the member was set before.
+    /// Sets a parameter. `None`: it was set before.
     fn set(&mut self, name: &str, value: String) -> Option<()> {
         let member = match name {
             "clientId" => &mut self.client_id,
@@ -154,7 +156,7 @@ pub fn form(body: &[u8]) -> impl Iterator<Item = (String, String)> {
     })
 }
 
-/// Reads the members of a JSON object. A repeated member is an error. `null` is no value.
+/// Reads the members of a JSON object. A repeated member is an error. A member that is `null` counts as absent.
 struct Members;
 
 impl<'de> Visitor<'de> for Members {
@@ -176,7 +178,7 @@ impl<'de> Visitor<'de> for Members {
                 parameters.set(&name, value);
             }
             if seen.contains(&name) {
-                return Err(M::Error::custom("twice"));
+                return Err(M::Error::custom("a repeated member"));
             }
             seen.push(name);
         }
@@ -184,19 +186,19 @@ impl<'de> Visitor<'de> for Members {
     }
 }
 
-/// A block of addresses.
+/// A block of IPv4 or IPv6 addresses.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Block {
-    /// `0.0.0.0/0`: any address, IPv6 too.
+    /// `0.0.0.0/0`: every address, also a missing one.
     Any,
-    /// The IPv4 addresses from the first to the last.
+    /// The IPv4 addresses from the first to the last, mapped into IPv6.
     V4 { first: u128, last: u128 },
     /// The IPv6 addresses from the first to the last.
     V6 { first: u128, last: u128 },
 }
 
 impl Block {
-    /// The block of an entry of an allow list.
+    /// Reads an entry of an allow list. `None`: the entry cannot be read.
     pub fn of(entry: &str) -> Option<Self> {
         let (address, length) = match entry.split_once('/') {
             Some((address, length)) => (address, Some(length)),
@@ -222,11 +224,11 @@ impl Block {
             _ => (1 << (bits - length)) - 1,
         };
         let (first, last) = (number & !host, number | host);
-        // An IPv4-mapped block is IPv4, unless it is larger than all of IPv4.
+        // A block of IPv4-mapped addresses is IPv4, unless it contains other addresses too.
         Some(if is_v4 && host <= u128::from(u32::MAX) { Self::V4 { first, last } } else { Self::V6 { first, last } })
     }
 
-    /// Whether the address is in the block.
+    /// Whether the block contains the address.
     pub fn admits(self, address: Option<IpAddr>) -> bool {
         let address = address.map(number);
         match self {
@@ -237,7 +239,7 @@ impl Block {
     }
 }
 
-/// The address as a number, with IPv4 mapped into IPv6, and whether it is IPv4 or mapped.
+/// The address as a number, and whether it is IPv4. An IPv4 address counts as the IPv6 address that it is mapped to.
 fn number(address: IpAddr) -> (u128, bool) {
     let number = match address {
         IpAddr::V4(address) => 0xFFFF << 32 | u128::from(address.to_bits()),
