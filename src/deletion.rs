@@ -1,4 +1,4 @@
-//! The heart: read once, decide, write once.
+//! The core: read once, decide, write once.
 //!
 //! A refused request never writes. A deletion takes two round trips, whatever the size of the table. The write asserts
 //! every fact that the decision used: a client that becomes an owner between the read and the write is not deleted.
@@ -6,7 +6,7 @@
 use crate::{
     invocation::Invocation,
     model::Deletion,
-    rule::{DeletionRequest, Denied},
+    rule::{Authorization, DeletionRequest, Denied},
     snapshot::{Key, Record, Snapshot},
     store::{Fault, Store, WriteOutcome, before},
 };
@@ -56,22 +56,21 @@ pub async fn delete<R: DeletionRequest>(store: &impl Store, request: R, invocati
     Outcome { request: Some(request), snapshot, result }
 }
 
-/// Decides a request to delete a client, and writes nothing. The outcome is that of a deletion that meets no fault.
+/// Decides a request to delete a client, and writes nothing. The outcome is what a deletion without faults would give.
 pub async fn dry_run<R: DeletionRequest>(store: &impl Store, request: R, invocation: &Invocation) -> Outcome<R> {
     let mut snapshot = Snapshot::default();
-    let result = load_decide(store, &request, &mut snapshot, invocation).await;
+    let result = load_decide(store, &request, &mut snapshot, invocation).await.map(drop);
     Outcome { request: Some(request), snapshot, result }
 }
 
-async fn load_decide<R: DeletionRequest>(
+async fn load_decide<'r, R: DeletionRequest>(
     store: &impl Store,
-    request: &R,
+    request: &'r R,
     snapshot: &mut Snapshot,
     invocation: &Invocation,
-) -> Result<(), NotDeleted<R::Refusal>> {
+) -> Result<Authorization<'r>, NotDeleted<R::Refusal>> {
     *snapshot = before(invocation.deadline, store.load(request.reads())).await.map_err(NotDeleted::ReadFailed)?;
-    request.decide(snapshot, invocation.now)?;
-    Ok(())
+    Ok(request.decide(snapshot, invocation.now)?)
 }
 
 async fn load_decide_commit<R: DeletionRequest>(
@@ -82,9 +81,7 @@ async fn load_decide_commit<R: DeletionRequest>(
 ) -> Result<(), NotDeleted<R::Refusal>> {
     let Invocation { request_id, now, deadline, source_ip } = invocation;
 
-    *snapshot = before(*deadline, store.load(request.reads())).await.map_err(NotDeleted::ReadFailed)?;
-
-    let authorization = request.decide(snapshot, *now)?;
+    let authorization = load_decide(store, request, snapshot, invocation).await?;
 
     let deletion = Deletion {
         at: *now,

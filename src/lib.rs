@@ -1,10 +1,9 @@
-//! `deregister` deletes clients: API clients of the Configuration API, and OAuth clients that registered themselves. An
-//! OAuth client is deleted at the client configuration endpoint (RFC 7592) or through the Authlete API.
+//! `deregister` deletes clients: API clients of the Configuration API, and OAuth clients. An OAuth client is deleted at the client configuration endpoint (RFC 7592) or through the Authlete API.
 //!
 //! A request takes this way:
 //!
 //! 1. [`http`] parses the event of API Gateway into a deletion request, or refuses it.
-//! 2. [`deletion`], the heart, reads once, decides by the [`rule`] of the endpoint, and writes once, through the port
+//! 2. [`deletion`], the core, reads once, decides by the [`rule`] of the endpoint, and writes once, through the port
 //!    [`store`].
 //! 3. [`http`] answers with the outcome, and [`functions::Delete`] logs a record of it.
 //!
@@ -12,7 +11,7 @@
 //! [`functions::Sweep`] deletes clients that are not used.
 //!
 //! Imports point downwards only, and `tests/suite/house.rs` checks it: functions, http, deletion, rule and store, snapshot,
-//! model. [`dynamodb`] implements the port; only binaries use it.
+//! model. [`dynamodb`] implements the port. Within this crate only the binaries import it.
 
 pub mod deletion;
 pub mod dynamodb;

@@ -2,7 +2,7 @@
 //! and the sweep.
 //!
 //! `cargo run --example local` serves until Ctrl-C. `cargo run --example local -- --demo` exits after the transcript, with
-//! 0 only if every answer was as the contract says.
+//! 0 only if every answer was as `docs/api.md` says.
 
 mod background;
 #[expect(dead_code, reason = "the tests use the rest")]
@@ -138,10 +138,10 @@ async fn run(options: &Options) -> Result<ExitCode, Error> {
         if options.grants { Some(background::open_grants(&database, config, !options.empty).await?) } else { None };
     let trigger = grants.clone().map(|grants| Trigger::new(database, store.clone(), grants)).transpose()?;
 
-    println!("database on {database_url}");
-    println!("listening on {front_url}");
-    io::stdout().flush()?;
     if !options.demo {
+        println!("database on {database_url}");
+        println!("listening on {front_url}");
+        io::stdout().flush()?;
         println!("serving the table {} until Ctrl-C", store.name());
         if options.grants || options.sweep.is_some() {
             // Only the log shows what these two do.

@@ -1,4 +1,4 @@
-//! The transcript: the vendors' own requests, each with its answer, and whether the answer is as the contract says. Then
+//! The transcript: the vendors' own requests, each with its answer, and whether the answer is as `docs/api.md` says. Then
 //! the revocation check, the cascade, a restoration and the sweep.
 
 use crate::{
@@ -29,7 +29,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// A request, and the answer that the contract promises.
+/// A request, and the answer that `docs/api.md` promises.
 struct Step {
     title: &'static str,
     method: &'static str,
@@ -40,7 +40,7 @@ struct Step {
     promise: Promise,
 }
 
-/// The body that the contract promises.
+/// The body that `docs/api.md` promises.
 enum Promise {
     /// No body.
     Nothing,
@@ -74,7 +74,7 @@ pub(crate) async fn play(
     as_promised &=
         registration("its registration access token is valid again", 204, Promise::Nothing).play(url).await?;
     as_promised &= sweep(store, &background.sweep).await?;
-    println!("\n{} answer was as the contract says", if as_promised { "every" } else { "NOT every" });
+    println!("\n{} answer was as docs/api.md says", if as_promised { "every" } else { "NOT every" });
     Ok(as_promised)
 }
 
@@ -126,7 +126,7 @@ fn see(what: &str, seen: impl Display, promised: &str) -> bool {
     println!("= {what}: {seen}");
     let kept = seen == promised;
     if !kept {
-        println!("! the contract says {promised}");
+        println!("! docs/api.md says {promised}");
     }
     kept
 }
@@ -252,7 +252,7 @@ impl Step {
 
         let kept = status.as_u16() == self.status && self.promise.is_kept_by(&answered);
         if !kept {
-            println!("! the contract says {}", self.status);
+            println!("! docs/api.md says {}", self.status);
         }
         Ok(kept)
     }

@@ -70,7 +70,7 @@ impl Answer {
         self.status == 204 || self.body.as_ref().is_some_and(|body| body["action"] == "DELETED")
     }
 
-    /// Checks that the contract allows the status, the form and the header fields, over a table that never fails.
+    /// Checks that `docs/api.md` allows the status, the form and the header fields, over a table that never fails.
     fn check(&self) {
         let field = |name: &str| self.headers.get(name).map(String::as_str);
         assert_eq!((field("cache-control"), field("pragma")), (Some("no-store"), Some("no-cache")), "{self:?}");

@@ -1,4 +1,4 @@
-//! Reference parsers of the contract's grammars.
+//! Reference parsers of the grammars in `docs/api.md`.
 //!
 //! They are as plain as possible, and share no parser with the function except those of JSON and of IP addresses.
 

@@ -1,4 +1,4 @@
-//! The adapter: the port of [`store`](crate::store) on DynamoDB. No other module imports an `aws_*` crate.
+//! The adapter: the port of [`store`](crate::store) on DynamoDB. No other module imports the AWS SDK.
 //!
 //! | on the path of every deletion | [`ClientsTable`]: `load`, `write_tombstone`; [`connection`], [`https`], [`item`], `call` |
 //! |---|---|

@@ -211,8 +211,8 @@ impl telemetry::Record for PurgeRecord<'_> {
 
     fn message(&self) -> &'static str {
         match self.outcome {
-            "removed" => "removed the grants of a deleted client",
-            "kept" => "kept the grants of a restored client",
+            "removed" => "no grants of the client are left",
+            "kept" => "kept the grants of a live client",
             _ => "left grants of a deleted client for a later attempt",
         }
     }

@@ -1,6 +1,6 @@
 //! The three HTTP endpoints: from a request to a deletion request, and from its outcome to an answer.
 //!
-//! No other module knows HTTP. Each endpoint parses in one function and maps its refusals to answers in one `match`, which
+//! Only this module and `functions` know HTTP requests and answers. Each endpoint parses in one function and maps its refusals to answers in one `match`, which
 //! reads like the endpoint's table in `docs/api.md`.
 
 pub(crate) mod authlete;

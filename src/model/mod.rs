@@ -1,6 +1,6 @@
 //! What the table says, as Rust types: clients, services, access tokens, and the records of deletions.
 //!
-//! Nothing here does I/O, reads a clock, or knows HTTP or DynamoDB.
+//! Nothing here does I/O, reads a clock, or knows DynamoDB.
 
 mod allow_list;
 mod client;

@@ -38,7 +38,7 @@ pub trait DeletionRequest {
     /// Decides, on the snapshot and the time alone.
     ///
     /// # Errors
-    /// [`Denied`] with the first refusal in the order of the contract, or with an item that the decision needs and that
+    /// [`Denied`] with the first refusal in the order of `docs/api.md`, or with an item that the decision needs and that
     /// cannot be read.
     fn decide(&self, snapshot: &Snapshot, now: SystemTime) -> Result<Authorization<'_>, Denied<Self::Refusal>>;
 }

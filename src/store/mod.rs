@@ -1,4 +1,4 @@
-//! The port: what the heart and the functions ask of a database.
+//! The port: what the core and the functions ask of a database.
 //!
 //! The traits name no database and no SDK. [`dynamodb`](crate::dynamodb) implements them. What a call cost is not a
 //! parameter: an implementation adds it to the [`CallStatistics`] of the scope that the call runs in.

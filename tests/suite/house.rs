@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Each module of `src/`, with the modules that it may import. Every module stands above those that it imports, so that the
-/// order of the table shows that there is no circle.
+/// order of the table shows that there is no cycle.
 const MAY_IMPORT: [(&str, &[&str]); 13] = [
     (
         "bin",
@@ -59,7 +59,7 @@ fn imports_point_downwards_only() {
 }
 
 #[test]
-fn the_table_has_no_circle() {
+fn the_table_has_no_cycle() {
     let order: Vec<_> = MAY_IMPORT.iter().map(|(module, _)| *module).collect();
     for (index, (module, imports)) in MAY_IMPORT.iter().enumerate() {
         for import in *imports {

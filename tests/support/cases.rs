@@ -1,4 +1,4 @@
-//! The table of cases, `tests/cases/*.json`: for each row of the contract its requests and its answer.
+//! The table of cases, `tests/cases/*.json`: for each row of `docs/api.md` its requests and its answer.
 //!
 //! The default of a request's method and path is its endpoint's. A body in the table is the answer's, byte for byte.
 
@@ -35,7 +35,7 @@ pub struct Answer {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Case {
-    /// The row of the endpoint's table in the contract, if it has one.
+    /// The row of the endpoint's table in `docs/api.md`, if it has a number.
     pub row: Option<u8>,
     #[serde(rename = "case")]
     pub title: String,

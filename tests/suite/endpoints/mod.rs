@@ -1,4 +1,4 @@
-//! The three endpoints: each row of the contract, its answer to the byte, its database calls, and what it changes.
+//! The three endpoints: each row of `docs/api.md`, its answer to the byte, its database calls, and what it changes.
 //!
 //! [`table`] runs the table of cases, `tests/cases`. The other modules hold what a table cannot say: which of two rows
 //! comes first, and requests that need a client of their own.

@@ -1,4 +1,4 @@
-//! The Authlete API's rule. Rows "call" are about the API call; the others have the numbers of the contract's table.
+//! The Authlete API's rule. Rows "call" are about the API call; the others have the numbers of the table in `docs/api.md`.
 
 use super::{
     Case, INSTANT, assert_grants, assert_order, assert_refusals, cannot_read, client, digest, tombstone, unreadable,

@@ -21,11 +21,10 @@ pub const STDIN: &str = "-";
 const GLOBAL: &str = "Options of every command";
 
 const FIRST_SESSION: &str = "\
-A first session, with a DynamoDB on this machine:
+A first session, with `cargo run --example local -- --empty` in another terminal:
   export AWS_ENDPOINT_URL_DYNAMODB=http://127.0.0.1:8000 AWS_REGION=eu-central-1
   export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local
 
-  deregisterctl table create
   deregisterctl client create --app htb8fuhxnf8e38jrzub3c7pfrr --feature owner --allow 203.0.113.0/24
   deregisterctl client create --app htb8fuhxnf8e38jrzub3c7pfrr --id nmub5w3rru9k6rzupqaeb7bbwv6jn658
   deregisterctl client show nmub5w3rru9k6rzupqaeb7bbwv6jn658
