@@ -1,4 +1,4 @@
-//! Who may import whom in `src/`: imports point downwards only, and one folder knows the SDK.
+//! The allowed imports in `src/`: they point downwards only, and one folder imports the SDK.
 //!
 //! `cargo test --test suite house -- --nocapture` prints the graph.
 
