@@ -1,7 +1,7 @@
 //! `just bench-background`: whether the cost of the cascade and of the sweep grows with rows of other clients.
 //!
-//! It prints ratios, and marks those that miss their target. It fails if rows of other clients change, or if a number of
-//! calls grows with them. Times only inform.
+//! It prints ratios, and marks those that miss their target. It fails if rows of other clients change, or if a number
+//! of calls grows with them. Times only inform.
 #![expect(clippy::cast_precision_loss, reason = "the counts stay far below 2^52")]
 #![expect(clippy::indexing_slicing, reason = "arrays of two are indexed with 0 and 1")]
 
@@ -307,8 +307,8 @@ impl Database {
         Ok((report, self.calls.take(), started.elapsed().as_secs_f64()))
     }
 
-    /// Makes the calls of a purge directly in the embedded database, without SDK and HTTP. Returns how many seconds that
-    /// takes: this part of a purge's time depends on the database alone.
+    /// Makes the calls of a purge directly in the embedded database, without SDK and HTTP. Returns how many seconds
+    /// that takes: this part of a purge's time depends on the database alone.
     fn remove_by_itself(&self, client: &str) -> Result<f64> {
         let query = json!({
             "TableName": "grants",

@@ -1,7 +1,8 @@
-//! The heart: read once, decide, write once.
+//! The core: it reads once, decides, and writes once.
 //!
-//! A refused request never writes. A deletion takes two round trips, whatever the size of the table. The write asserts
-//! every fact that the decision used: a client that becomes an owner between the read and the write is not deleted.
+//! A refused request never writes. A deletion takes two round trips, whatever the size of the table. The condition of
+//! the write repeats every fact that the decision used. So a client that becomes an owner between the read and the
+//! write is not deleted.
 
 use crate::{
     invocation::Invocation,
@@ -49,14 +50,15 @@ impl<R: DeletionRequest> Outcome<R> {
     }
 }
 
-/// Carries out a request to delete a client.
+/// Carries out a request to delete a client. If the database fails, the outcome says so.
 pub async fn delete<R: DeletionRequest>(store: &impl Store, request: R, invocation: &Invocation) -> Outcome<R> {
     let mut snapshot = Snapshot::default();
     let result = load_decide_commit(store, &request, &mut snapshot, invocation).await;
     Outcome { request: Some(request), snapshot, result }
 }
 
-/// Decides a request to delete a client, and writes nothing. The outcome is that of a deletion that meets no fault.
+/// Decides a request to delete a client, and writes nothing. If the database does not fail, a deletion has the same
+/// outcome.
 pub async fn dry_run<R: DeletionRequest>(store: &impl Store, request: R, invocation: &Invocation) -> Outcome<R> {
     let mut snapshot = Snapshot::default();
     let result = load_decide(store, &request, &mut snapshot, invocation).await;

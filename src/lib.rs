@@ -1,18 +1,18 @@
 //! `deregister` deletes clients: API clients of the Configuration API, and OAuth clients that registered themselves. An
 //! OAuth client is deleted at the client configuration endpoint (RFC 7592) or through the Authlete API.
 //!
-//! A request takes this way:
+//! A request is processed in three steps:
 //!
 //! 1. [`http`] parses the event of API Gateway into a deletion request, or refuses it.
-//! 2. [`deletion`], the heart, reads once, decides by the [`rule`] of the endpoint, and writes once, through the port
+//! 2. [`deletion`], the core, reads once, decides by the [`rule`] of the endpoint, and writes once. It uses the port
 //!    [`store`].
 //! 3. [`http`] answers with the outcome, and [`functions::Delete`] logs a record of it.
 //!
 //! Two more functions work in the background: [`functions::Cascade`] removes what was issued to a deleted client, and
 //! [`functions::Sweep`] deletes clients that are not used.
 //!
-//! Imports point downwards only, and `tests/suite/house.rs` checks it: functions, http, deletion, rule and store, snapshot,
-//! model. [`dynamodb`] implements the port; only binaries use it.
+//! Imports point downwards only, and `tests/suite/house.rs` checks it: functions, http, deletion, rule and store,
+//! snapshot, model. [`dynamodb`] implements the port; only binaries use it.
 
 pub mod deletion;
 pub mod dynamodb;
@@ -26,7 +26,7 @@ pub mod snapshot;
 pub mod store;
 pub mod telemetry;
 
-/// The Rust example of the page is compiled with the tests.
+/// Compiles the Rust example of `docs/integrating.md` with the tests.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/integrating.md")]
 struct Integrating;

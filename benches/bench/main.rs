@@ -1,7 +1,7 @@
 //! `just bench`: what a request costs. Each figure and the one that it is compared with are measured in turn.
 //!
-//! It needs the release binaries `deregister` and `floor`. It prints tables, and writes JSON and a picture to a folder. It
-//! never fails because of a ratio: the ratios only inform.
+//! It needs the release binaries `deregister` and `floor`. It prints tables, and writes JSON and a picture to a folder.
+//! It never fails because of a ratio: the ratios only inform.
 #![expect(clippy::cast_precision_loss, reason = "the counts stay far below 2^52")]
 
 mod database;

@@ -1,7 +1,7 @@
 //! Whether the time of an answer tells a caller more than the answer itself.
 //!
-//! Requests that get the same answer for different reasons are sent in random order. Welch's t-test compares their times,
-//! as in dudect.
+//! Requests that get the same answer for different reasons are sent in random order. Welch's t-test compares their
+//! times, as in dudect.
 
 use crate::{Result, context, database::Database, event, function, milliseconds, sample};
 use deregister::http::event::Event;

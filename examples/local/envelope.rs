@@ -1,7 +1,7 @@
 //! The events that API Gateway makes of a request: payload 2.0 and payload 1.0.
 //!
-//! The members are those of recorded events. Ids, times and the client's headers are fixed, because no program here reads
-//! them.
+//! The members are those of recorded events. Ids, times and the client's headers are fixed, because no program here
+//! reads them.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Map, Value, json};

@@ -1,5 +1,5 @@
-//! The transcript: the vendors' own requests, each with its answer, and whether the answer is as the contract says. Then
-//! the revocation check, the cascade, a restoration and the sweep.
+//! The transcript: the vendors' own requests, each with its answer, and whether the answer is as the contract says.
+//! Then the revocation check, the cascade, a restoration and the sweep.
 
 use crate::{
     background::{self, Background, Sweep},

@@ -27,7 +27,8 @@ impl Id {
         &self.0
     }
 
-    /// The id as an integer, for APIs whose ids are integers. `None` unless the id is the canonical decimal form of one.
+    /// The id as an integer, for APIs whose ids are integers. `None` unless the id is the canonical decimal form of
+    /// one.
     #[must_use]
     pub fn as_number(&self) -> Option<i64> {
         self.0.parse().ok().filter(|number: &i64| *number >= 0 && number.to_string() == *self.0)

@@ -56,8 +56,8 @@ impl Fixture {
         endpoint
     }
 
-    /// Runs the tool, and sends it Ctrl-C after this many writes, while as many more as it writes at once are under way. They
-    /// end when the tool has said that it waits for them. No other write may start.
+    /// Runs the tool, and sends it Ctrl-C after this many writes, while as many more as it writes at once are under
+    /// way. They end when the tool has said that it waits for them. No other write may start.
     pub async fn interrupt(&self, line: &str, writes: u32) -> Ran {
         let (arrived, released) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
         let (counter, gate) = (arrived.clone(), released.clone());

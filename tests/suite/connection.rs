@@ -43,7 +43,8 @@ async fn table_in(variables: &[(&'static str, &str)]) -> ClientsTable {
     ClientsTable::new(config, "clients", Duration::ZERO)
 }
 
-/// The sample data behind TLS, and the clients table with the server's certificate in the file that this variable names.
+/// The sample data behind TLS, and the clients table with the server's certificate in the file that this variable
+/// names.
 async fn trusting_by(variable: &'static str) -> (tls::Front, ClientsTable) {
     let fixture = Fixture::with_samples().await;
     let certificates = file(variable);

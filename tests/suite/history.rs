@@ -1,10 +1,10 @@
 //! A long history: callers, owners, operators and faults work on one table at the same time. The test then compares the
 //! answers with the records of the deletions.
 //!
-//! The steps are random, from a seed (`PROPTEST_RNG_SEED`, or a fixed one). The scheduler decides the order in which they
-//! take effect. A step that restores a client or removes its tombstone reads the record first, and asserts in its write that
-//! the record is still there, so that no record is lost. Both steps wait until the request has ended, as people and the time
-//! to live do. The module `protocol` tests the other orders.
+//! The steps are random, from a seed (`PROPTEST_RNG_SEED`, or a fixed one). The scheduler decides the order in which
+//! they take effect. A step that restores a client or removes its tombstone reads the record first, and asserts in its
+//! write that the record is still there, so that no record is lost. Both steps wait until the request has ended, as
+//! people and the time to live do. The module `protocol` tests the other orders.
 
 use crate::support::{self, Fixture, basic, bearer, wire};
 use aws_sdk_dynamodb::{
@@ -181,8 +181,8 @@ impl World {
         }
     }
 
-    /// Deletes a client at the endpoint for its kind. The caller of an API client is any API client; an OAuth client deletes
-    /// itself.
+    /// Deletes a client at the endpoint for its kind. The caller of an API client is any API client; an OAuth client
+    /// deletes itself.
     async fn delete(&self, target: &Succession, random: &mut Random) {
         let api: Vec<_> = self.successions.iter().filter(|succession| succession.api).collect();
         let caller = if target.api { api[random.below(api.len())] } else { target };
@@ -251,7 +251,8 @@ impl World {
         has_ended.then_some(Record { key: succession.key(), client, deletion })
     }
 
-    /// Restores a deleted client, or removes its tombstone, as the time to live does, and creates another client with its id.
+    /// Restores a deleted client, or removes its tombstone, as the time to live does, and creates another client with
+    /// its id.
     async fn restore_or_replace(&self, succession: &Succession, random: &mut Random) {
         const UNCHANGED: &str = "attribute_exists(tombstone) AND deleted.request_id = :request";
         let Some(record) = self.record(succession).await else { return };

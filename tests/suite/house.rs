@@ -8,8 +8,8 @@ use std::{
     path::Path,
 };
 
-/// Each module of `src/`, with the modules that it may import. Every module stands above those that it imports, so that the
-/// order of the table shows that there is no circle.
+/// Each module of `src/`, with the modules that it may import. Every module stands above those that it imports, so that
+/// the order of the table shows that there is no circle.
 const MAY_IMPORT: [(&str, &[&str]); 13] = [
     (
         "bin",

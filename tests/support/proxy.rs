@@ -16,8 +16,8 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// A fault of the network. With the first four the database does not receive the request. With the others it carries the
-/// request out.
+/// A fault of the network. With the first four the database does not receive the request. With the others it carries
+/// the request out.
 #[derive(Clone, Copy, PartialEq)]
 pub enum NetworkFault {
     /// The connections are closed, and new ones are refused.

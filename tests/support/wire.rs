@@ -35,7 +35,8 @@ pub enum Fault {
     Answer(u16, String),
     /// The future runs first. Then the database carries out the call.
     Meanwhile(Pin<Box<dyn Future<Output = ()> + Send>>),
-    /// The future runs first. Then the database carries out the call. The output of the future is dropped after the answer.
+    /// The future runs first. Then the database carries out the call. The output of the future is dropped after the
+    /// answer.
     While(Pin<Box<dyn Future<Output = Box<dyn Send>> + Send>>),
     /// The database carries out the call. This status and text replace its answer.
     Replaced(u16, &'static str),

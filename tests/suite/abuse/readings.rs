@@ -27,8 +27,8 @@ fn reading(event: &str) -> Value {
     })
 }
 
-/// The members of payload 2.0 count, but for header fields those of payload 1.0. The `version`, the other members that hold the
-/// same, and the order do not matter.
+/// The members of payload 2.0 count, but for header fields those of payload 1.0. The `version`, the other members that
+/// hold the same, and the order do not matter.
 #[test]
 fn an_event_with_the_members_of_both_payloads_has_one_reading() {
     let payload_2 = [
@@ -260,7 +260,8 @@ async fn nesting_of_any_depth_overflows_no_stack() {
     for (open, close) in [("[", "]"), (r#"{"a":"#, "}")] {
         let deep = format!("{}1{}", open.repeat(100_000), close.repeat(100_000));
 
-        // With some of these members it is not an event. In members that the function does not read, nesting is ignored.
+        // With some of these members it is not an event. In members that the function does not read, nesting is
+        // ignored.
         for members in [
             format!(r#""requestContext":{deep}"#),
             format!(r#""requestContext":{{"http":{deep}}}"#),

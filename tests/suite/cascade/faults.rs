@@ -46,8 +46,8 @@ async fn a_call_that_fails_once_is_tried_again() {
     }
 }
 
-/// Delivers the deletions of the clients `a`, `b` and `c`, which have two grants each. The purge of `b` meets the error in
-/// as many calls of the operation.
+/// Delivers the deletions of the clients `a`, `b` and `c`, which have two grants each. The purge of `b` meets the error
+/// in as many calls of the operation.
 async fn deliver_with_fault(
     tables: &Tables,
     operation: &str,
@@ -194,7 +194,7 @@ async fn at_the_deadline_the_record_and_those_after_it_fail_and_the_next_invocat
         let response = tables.deliver_within(Duration::from_millis(2_300), &batch).await;
         assert_eq!(failed(&response), ["1", "2"], "{operation}");
         assert!(outcomes(&log).iter().all(|(outcome, ..)| outcome == "unfinished"), "{operation}");
-        assert!(log.text().contains("no answer in the time that the invocation has"), "{operation}");
+        assert!(log.text().contains("no answer before the deadline of the invocation"), "{operation}");
         assert!((1..=60).contains(&tables.count("a").await), "{operation}");
 
         let config = tables.fixture.sdk.config().to_builder();

@@ -63,8 +63,8 @@ async fn costs_a_query_and_a_read_a_page_a_write_for_25_grants_and_a_last_query(
     assert_eq!(tables.count("other").await, 30);
 }
 
-/// Otherwise the cascade could miss a grant that was stored just before the deletion, or remove those of a client that was
-/// restored just before.
+/// Otherwise the cascade could miss a grant that was stored just before the deletion, or remove those of a client that
+/// was restored just before.
 #[tokio::test]
 async fn reads_are_strongly_consistent_and_take_only_the_keys_of_grants() {
     let tables = Tables::new().await;

@@ -109,7 +109,8 @@ impl Stage {
         Self { fixture, random: Random::new(), servers, operator, cascade, grants, arrives, arrivals }
     }
 
-    /// Creates a client. Each server issues two grants to it while `work` runs. Returns the times of what was handed out.
+    /// Creates a client. Each server issues two grants to it while `work` runs. Returns the times of what was handed
+    /// out.
     async fn play(&mut self, client: &Id, work: impl Future<Output = ()> + Send + 'static) -> Vec<SystemTime> {
         self.fixture.create(client.as_str(), dynamic()).await;
         let mut tasks = JoinSet::new();
@@ -155,7 +156,8 @@ impl Stage {
         self.arrivals.recv().await.unwrap()
     }
 
-    /// Deletes the client and removes its grants. Returns the times of what was handed out, and the number of grants left.
+    /// Deletes the client and removes its grants. Returns the times of what was handed out, and the number of grants
+    /// left.
     async fn delete_and_purge(&mut self, client: &Id) -> (Vec<SystemTime>, usize) {
         let (operator, cascade, target) = (self.operator.clone(), self.cascade.clone(), client.clone());
         let work = async move {

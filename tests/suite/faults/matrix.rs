@@ -1,7 +1,7 @@
 //! The matrix of faults: each fault, once and for ever, at each of the two calls, at each of the three endpoints.
 //!
-//! The function has the connection that it has on Lambda. The matrix is written to `target/fault-matrix.md`. With a database
-//! behind HTTPS there is no network that can fail: the tests check nothing then.
+//! The function has the connection that it has on Lambda. The matrix is written to `target/fault-matrix.md`. With a
+//! database behind HTTPS there is no network that can fail: the tests check nothing then.
 
 use super::site::{Deleted, Failed, Outcome, Site, Unavailable, expected_summary, summary};
 use crate::support::{
@@ -140,7 +140,8 @@ async fn a_connection_that_was_closed_while_idle_costs_no_attempt() {
     for endpoint in Endpoint::ALL {
         let site = Site::open(&fixture, AS_DEPLOYED.0).await;
         drop(site.proxy.clone().begin(ResetBefore).await);
-        // The runtime handles events of the network in their order: after this call the pool knows that its connection is closed.
+        // The runtime handles events of the network in their order: after this call the pool knows that its connection
+        // is closed.
         fixture.item("missing").await;
         let answer = site.answer(endpoint, support::invocation()).await;
         assert_eq!(summary(&answer), expected_summary(endpoint, "", Deleted));

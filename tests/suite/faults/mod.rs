@@ -1,4 +1,5 @@
-//! What follows from every fault of the database and of the network: the answer, the attempts, and the item in the table.
+//! What follows from every fault of the database and of the network: the answer, the attempts, and the item in the
+//! table.
 
 mod ambiguous;
 mod matrix;

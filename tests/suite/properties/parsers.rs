@@ -45,7 +45,8 @@ fn values(table: &[Setting], set: &[Option<String>]) -> HashMap<&'static str, St
     values.collect()
 }
 
-/// Reads a struct of settings. Checks that the first value that is not accepted is an error, and that there is no other.
+/// Reads a struct of settings. Checks that the first value that is not accepted is an error, and that there is no
+/// other.
 fn read<T, const N: usize>(
     table: [Setting; N],
     set: &[Option<String>],

@@ -28,8 +28,8 @@ pub struct Attempt {
 }
 
 impl Protocol {
-    /// Carries out a request on what it read. Without an attempt, the write has no answer. Returns the answer to the request,
-    /// and the target's item after it.
+    /// Carries out a request on what it read. Without an attempt, the write has no answer. Returns the answer to the
+    /// request, and the target's item after it.
     pub fn carry_out(&self, request: usize, reads: &Reads, attempt: Option<Attempt>, table: &[Item]) -> (Answer, Item) {
         let Request { endpoint, caller, credential, target, if_match } = self.requests[request];
         let database = Database { protocol: self, request, reads, attempt, target: Mutex::new(table[target]) };

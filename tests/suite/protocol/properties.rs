@@ -121,16 +121,16 @@ fn every_promise_holds_at_the_client_configuration_endpoint() {
     check(registrations()).assert_properties();
 }
 
-/// An attempt is delayed, the next one finds the client protected for a while, and then the first one arrives. The answer was
-/// not a refusal.
+/// An attempt is delayed, the next one finds the client protected for a while, and then the first one arrives. The
+/// answer was not a refusal.
 #[test]
 fn an_attempt_that_arrives_late_breaks_no_promise() {
     assert_eq!(broken(Variant::LateArrival, owners()), [""; 0]);
     assert_eq!(broken(Variant::LateArrival, registrations()), [""; 0]);
 }
 
-/// An attempt takes effect without an answer, and the next one finds neither the client nor the tombstone. The answer was not
-/// a refusal.
+/// An attempt takes effect without an answer, and the next one finds neither the client nor the tombstone. The answer
+/// was not a refusal.
 #[test]
 fn a_tombstone_that_does_not_outlive_its_request_breaks_no_promise() {
     assert_eq!(broken(Variant::EarlyCollection, owners()), [""; 0]);

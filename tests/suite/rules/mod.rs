@@ -86,8 +86,8 @@ fn assert_grants<R: DeletionRequest<Refusal: PartialEq>>(
     }
 }
 
-/// Asserts the order of decision. `case` meets the conditions of all `steps`: each has the refusal, and the change after
-/// which its condition is no longer met.
+/// Asserts the order of decision. `case` meets the conditions of all `steps`: each has the refusal, and the change
+/// after which its condition is no longer met.
 #[track_caller]
 fn assert_order<R: DeletionRequest<Refusal: PartialEq>>(mut case: Case<R>, steps: &[(R::Refusal, Change<R>)]) {
     for &(refusal, change) in steps {

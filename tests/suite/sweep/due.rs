@@ -69,8 +69,8 @@ async fn a_client_that_did_not_register_itself_stays_even_if_the_index_lists_it(
     assert_eq!(items(&fixture).await, before);
 }
 
-/// DynamoDB's index lags behind the table. The embedded index does not, so that here the table changes after the index was
-/// read.
+/// DynamoDB's index lags behind the table. The embedded index does not, so that here the table changes after the index
+/// was read.
 #[tokio::test]
 async fn a_listed_client_that_is_deleted_or_removed_already_is_not_deleted_again() {
     for operation in ["BatchGetItem", "UpdateItem"] {

@@ -82,7 +82,7 @@ async fn a_fault_ends_the_run_with_an_error_and_a_record_of_what_it_did() {
         assert_eq!(result, Err(fault(format!("{error}: {}", wire::FAULT_MESSAGE))), "{operation}");
         let record = record(&log);
         assert_eq!([&record["level"], &record["complete"]], [&json!("ERROR"), &json!(false)]);
-        assert_eq!(record["message"], "failed on the index of idle clients");
+        assert_eq!(record["message"], "the sweep failed");
         assert_eq!([&record["due"], &record["swept"]], [passing_calls; 2], "{operation}");
         assert!(record["reason"].as_str().unwrap().contains(error), "{record}");
     }

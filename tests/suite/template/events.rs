@@ -1,4 +1,5 @@
-//! Deletions on the table's stream: which records the cascade and the pipe get, and the event that the pipe makes of them.
+//! Deletions on the table's stream: which records the cascade and the pipe get, and the event that the pipe makes of
+//! them.
 
 use super::{sweep, template};
 use crate::support::{
