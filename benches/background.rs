@@ -94,10 +94,10 @@ async fn cascade(few: usize, many: usize) -> Result<()> {
     assert_eq!(beside.count("grants").await?, many, "grants of others");
     let ([alone, beside], [alone_itself, beside_itself]) = (times.map(median), by_itself.map(median));
     let [alone_calls, beside_calls] = calls.map(f64::from);
-    println!("| | alone | beside {many} | ratio | to reach |\n|---|---|---|---|---|");
+    println!("| | alone | beside {many} | ratio | target |\n|---|---|---|---|---|");
     let calls_reached = row("database calls", alone_calls, beside_calls);
     row("seconds", alone, beside);
-    print("seconds of the embedded database, asked the same by itself", alone_itself, beside_itself, "–");
+    print("seconds of the same calls to the embedded database, without the cascade", alone_itself, beside_itself, "–");
     row("the seconds, as multiples of these", alone / alone_itself, beside / beside_itself);
     println!();
     assert!(calls_reached, "the calls of the cascade grow");
@@ -173,7 +173,7 @@ async fn sweep(due: usize, many: usize) -> Result<()> {
             times[n].push(time);
         }
     }
-    println!("\n| | of {} | of {many} | ratio | to reach |\n|---|---|---|---|---|", due * 10);
+    println!("\n| | of {} | of {many} | ratio | target |\n|---|---|---|---|---|", due * 10);
     let ([small, large], [small_time, large_time]) = (reads.map(f64::from), times.map(median));
     let beside_few = row("reads", small, large);
     // Each partition is read once, even if few clients are due.

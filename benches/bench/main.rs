@@ -282,7 +282,7 @@ impl Bench {
         let deflated = std::process::Command::new("gzip").args(["-9", "-c"]).arg(&self.function).output()?;
         let megabytes = |name: &str, bytes: f64| Sample::of(name, "MB", vec![bytes / 1e6]);
         let row = |figure, bytes: u64, limit| {
-            Row::new(figure, megabytes("function", bytes as f64), megabytes("to reach", limit), Some(1.0))
+            Row::new(figure, megabytes("function", bytes as f64), megabytes("target", limit), Some(1.0))
         };
         Ok(vec![
             row("stripped binary", fs::metadata(&self.function)?.len(), 6.5e6),
