@@ -421,7 +421,7 @@ fn text(text: &str) -> AttributeValue {
     AttributeValue::S(text.to_owned())
 }
 
-/// The SDK's value as the embedded database has it. `None` for types that no client has.
+/// Converts a value of the SDK to the embedded database's type. `None` for types that no client has.
 fn embedded(value: Value) -> Option<AttributeValue> {
     Some(match value {
         Value::S(text) => AttributeValue::S(text),

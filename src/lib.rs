@@ -11,7 +11,7 @@
 //! Two more functions work in the background: [`functions::Cascade`] removes what was issued to a deleted client, and
 //! [`functions::Sweep`] deletes clients that are not used.
 //!
-//! Imports point downwards only, and `tests/suite/house.rs` checks it: functions, http, deletion, rule and store,
+//! Imports point downwards only, and `tests/suite/imports.rs` checks it: functions, http, deletion, rule and store,
 //! snapshot, model. [`dynamodb`] implements the port; only binaries use it.
 
 pub mod deletion;

@@ -1,4 +1,4 @@
-//! Whether the time of an answer tells a caller more than the answer itself.
+//! Whether the time of an answer reveals more than the answer itself.
 //!
 //! Requests that get the same answer for different reasons are sent in random order. Welch's t-test compares their
 //! times, as in dudect.
@@ -88,7 +88,7 @@ pub(crate) async fn compare(requests: usize) -> Result<String> {
     Ok(table)
 }
 
-/// The times of one reason, without the slowest tenth: it says more about the machine than about the function.
+/// The times of one reason, without the slowest tenth, which depends more on the machine than on the function.
 struct Times {
     median: f64,
     mean: f64,

@@ -26,7 +26,7 @@ pub(crate) type Sweep = functions::Sweep<ClientsTable, GrantsTable>;
 
 /// The grants table.
 pub(crate) const GRANTS: &str = "grants";
-/// The attribute with the end of a grant.
+/// The attribute with the time at which a grant ends.
 const EXPIRES_AT: &str = "expires_at";
 
 /// The sample grants: the client, the id of the grant, and the hours until its end.

@@ -2,7 +2,7 @@
 //! cascade and the sweep.
 //!
 //! `cargo run --example local` serves until Ctrl-C. `cargo run --example local -- --demo` exits after the transcript,
-//! with 0 only if every answer was as the contract says.
+//! with 0 only if every answer agreed with the contract.
 
 mod background;
 #[expect(dead_code, reason = "the tests use the rest")]

@@ -1,4 +1,4 @@
-//! The transcript: the vendors' own requests, each with its answer, and whether the answer is as the contract says.
+//! The transcript: the vendors' own requests, each with its answer, and whether the answer agrees with the contract.
 //! Then the revocation check, the cascade, a restoration and the sweep.
 
 use crate::{

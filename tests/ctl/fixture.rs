@@ -1,4 +1,4 @@
-//! What the tests prepare in the table, and what they look up in it.
+//! The items that the tests write to the table and read from it.
 
 use crate::{
     run::{Ran, text},
@@ -107,7 +107,7 @@ impl Fixture {
         self.ctl(&format!("--json client delete {line}")).with_stdin(stdin).run().await
     }
 
-    /// Creates the table of grants. The client has this many in it.
+    /// Creates the table of grants, with this many grants of the client.
     pub async fn grant(&self, client_id: &str, count: u32) {
         self.create_grants_table().await;
         for number in 0..count {

@@ -3,7 +3,7 @@
 //!
 //! The steps are random, from a seed (`PROPTEST_RNG_SEED`, or a fixed one). The scheduler decides the order in which
 //! they take effect. A step that restores a client or removes its tombstone reads the record first, and asserts in its
-//! write that the record is still there, so that no record is lost. Both steps wait until the request has ended, as
+//! write that the record still exists, so that no record is lost. Both steps wait until the request has ended, as
 //! people and the time to live do. The module `protocol` tests the other orders.
 
 use crate::support::{self, Fixture, basic, bearer, wire};

@@ -17,7 +17,7 @@ mod docs;
 mod endpoints;
 mod faults;
 mod history;
-mod house;
+mod imports;
 mod log;
 mod openapi;
 mod properties;

@@ -1,8 +1,8 @@
 //! No answer, no line of the log and no item holds a secret or a token, in clear or encoded.
 //!
-//! The log is all that the thread logs at TRACE: this crate, the SDK, its HTTP client and the embedded database. That
-//! is far more than the function logs on Lambda. The SDK hides the bodies of its requests and its own credentials, and
-//! logs the items of its answers. The embedded database logs both. They contain digests, because the table contains
+//! The log is everything that the thread logs at TRACE: this crate, the SDK, its HTTP client and the embedded database.
+//! That is far more than the function logs on Lambda. The SDK hides the bodies of its requests and its own credentials,
+//! and logs the items of its answers. The embedded database logs both. They contain digests, because the table contains
 //! digests.
 
 use crate::support::{

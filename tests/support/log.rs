@@ -14,9 +14,9 @@ use tracing::{
 
 /// Installs a log that is written nowhere, for all threads that do not capture theirs.
 ///
-/// `tracing` decides once for each kind of line whether a subscriber wants it. While there is at most one subscriber,
-/// it decides without a lock, and a decision that a thread takes while another one begins to capture can be lost: the
-/// line would never be captured. Two subscribers that stay make every decision take the lock.
+/// `tracing` decides once for each kind of line whether a subscriber wants it. With at most one subscriber, it decides
+/// without a lock. If another thread begins to capture at that moment, the decision can be wrong, and the line is never
+/// captured. Two permanent subscribers make every decision take the lock.
 pub fn install_silent() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {

@@ -118,7 +118,7 @@ impl Proxy {
         }
     }
 
-    /// Passes the bytes of both sides on, until the fault or the end of the connection.
+    /// Forwards the bytes of both sides, until the fault or the end of the connection.
     async fn pass(self, mut client: TcpStream) -> Result<()> {
         let mut database = TcpStream::connect(&self.0.database).await?;
         client.set_nodelay(true)?;

@@ -48,7 +48,7 @@ pub enum Fault {
     OnlyFirst,
     /// The database refuses the signature, because its clock differs from the caller's.
     Skewed,
-    /// There is never an answer. The database does not receive the call.
+    /// The database does not receive the call, and there is never an answer.
     Silence,
 }
 

@@ -1,4 +1,5 @@
-//! The cascade: it removes the grants of deleted clients and no others, and a run that ends anywhere can be resumed.
+//! The cascade: it removes the grants of deleted clients and no others, and the next run continues after an interrupted
+//! one.
 
 mod batch;
 mod faults;

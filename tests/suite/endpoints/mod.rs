@@ -1,7 +1,8 @@
-//! The three endpoints: each row of the contract, its answer to the byte, its database calls, and what it changes.
+//! The three endpoints: each row of the contract, with its answer byte for byte, its database calls, and what it
+//! changes.
 //!
-//! [`table`] runs the table of cases, `tests/cases`. The other modules hold what a table cannot say: which of two rows
-//! comes first, and requests that need a client of their own.
+//! [`table`] runs the table of cases, `tests/cases`. The other modules test what a table cannot express: which of two
+//! rows comes first, and requests that need their own client.
 
 mod authlete;
 mod common;
@@ -197,7 +198,7 @@ async fn deleted_in(fixture: &Fixture, request: &Request, client: &str, answer: 
     assert!(!fixture.lives(client).await, "{request:?}");
     let mut after = items(fixture).await;
     let key = format!("client#{client}");
-    assert!(before.remove(&key).is_some() && after.remove(&key).is_some(), "a tombstone is there");
+    assert!(before.remove(&key).is_some() && after.remove(&key).is_some(), "there is a tombstone");
     assert_eq!(after, before);
 }
 

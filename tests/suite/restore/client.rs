@@ -16,7 +16,7 @@ use deregister::{
 };
 
 #[tokio::test]
-async fn is_what_it_was_at_the_next_version_and_with_a_history() {
+async fn is_the_former_client_at_the_next_version_with_a_history() {
     let fixture = Fixture::anywhere().await;
     let client = api_client().secret("secret");
     fixture.create("a", client.clone().version(7)).await;

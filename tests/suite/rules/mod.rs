@@ -1,7 +1,7 @@
 //! The rules, row by row, in the order of decision. They need no database and no runtime.
 //!
-//! Each case starts from a request that is granted, and changes one thing. What an endpoint refuses at parsing, such as
-//! malformed credentials, is not a rule's decision.
+//! Each case starts from a request that is granted, and changes one thing. A rule does not decide what an endpoint
+//! refuses at parsing, such as malformed credentials.
 
 mod authlete;
 mod configuration;

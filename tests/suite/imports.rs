@@ -1,6 +1,6 @@
-//! Who may import whom in `src/`: imports point downwards only, and one folder knows the SDK.
+//! Which module of `src/` may import which: imports point downwards only, and only one folder imports the SDK.
 //!
-//! `cargo test --test suite house -- --nocapture` prints the graph.
+//! `cargo test --test suite imports -- --nocapture` prints the graph.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,8 +8,8 @@ use std::{
     path::Path,
 };
 
-/// Each module of `src/`, with the modules that it may import. Every module stands above those that it imports, so that
-/// the order of the table shows that there is no circle.
+/// Each module of `src/`, with the modules that it may import. Every module is above those that it imports, so the
+/// order of the table shows that there is no cycle.
 const MAY_IMPORT: [(&str, &[&str]); 13] = [
     (
         "bin",
@@ -59,12 +59,12 @@ fn imports_point_downwards_only() {
 }
 
 #[test]
-fn the_table_has_no_circle() {
+fn the_table_has_no_cycle() {
     let order: Vec<_> = MAY_IMPORT.iter().map(|(module, _)| *module).collect();
     for (index, (module, imports)) in MAY_IMPORT.iter().enumerate() {
         for import in *imports {
             let below = order.iter().position(|other| other == import);
-            assert!(below.is_some_and(|below| below > index), "{module} must stand above {import}");
+            assert!(below.is_some_and(|below| below > index), "{module} must be above {import}");
         }
     }
 }
