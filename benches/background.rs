@@ -70,9 +70,9 @@ async fn main() -> Result<()> {
     sweep(if quick { 10 } else { 1_000 }, many).await
 }
 
-/// Purges a client's grants, alone in the table and beside grants of other clients.
+/// Purges a client's grants, in a table without other grants and in a table with grants of other clients.
 async fn cascade(few: usize, many: usize) -> Result<()> {
-    println!("# Cascade: {few} grants of one client, beside 0 and {many} of others\n");
+    println!("# Cascade: {few} grants of one client, with 0 and with {many} of others\n");
     let (alone, beside) = (Database::start().await?, Database::start().await?);
     beside.fill_grants("others", many)?;
     let mut calls = [0, 0];
@@ -94,7 +94,7 @@ async fn cascade(few: usize, many: usize) -> Result<()> {
     assert_eq!(beside.count("grants").await?, many, "grants of others");
     let ([alone, beside], [alone_itself, beside_itself]) = (times.map(median), by_itself.map(median));
     let [alone_calls, beside_calls] = calls.map(f64::from);
-    println!("| | alone | beside {many} | ratio | target |\n|---|---|---|---|---|");
+    println!("| | alone | with {many} | ratio | target |\n|---|---|---|---|---|");
     let calls_reached = row("database calls", alone_calls, beside_calls);
     row("seconds", alone, beside);
     print("seconds of the same calls to the embedded database, without the cascade", alone_itself, beside_itself, "–");
@@ -177,13 +177,14 @@ async fn sweep(due: usize, many: usize) -> Result<()> {
     let ([small, large], [small_time, large_time]) = (reads.map(f64::from), times.map(median));
     let beside_few = row("reads", small, large);
     // Each partition is read once, even if few clients are due.
-    let beside_due = row("reads without those of 32 partitions, beside the due clients", due as f64, large - 32.0);
+    let beside_due =
+        row("reads without those of 32 partitions, compared with the due clients", due as f64, large - 32.0);
     row("seconds", small_time, large_time);
     assert!(beside_few && beside_due, "the reads of the sweep grow");
     Ok(())
 }
 
-/// Prints a figure beside another. Returns whether their ratio meets the target.
+/// Prints a figure, compared with another one. Returns whether their ratio meets the target.
 fn row(figure: &str, beside: f64, ours: f64) -> bool {
     let reached = ours / beside <= MAX_RATIO;
     let verdict = if reached { "" } else { " **not reached**" };
@@ -308,7 +309,7 @@ impl Database {
     }
 
     /// Makes the calls of a purge directly in the embedded database, without SDK and HTTP. Returns how many seconds
-    /// that takes: this part of a purge's time depends on the database alone.
+    /// that takes: this part of a purge's time depends only on the database.
     fn remove_by_itself(&self, client: &str) -> Result<f64> {
         let query = json!({
             "TableName": "grants",

@@ -55,12 +55,13 @@ fn indistinguishable() -> Vec<(&'static str, Vec<(&'static str, String)>)> {
     ]
 }
 
-/// Compares the times. Returns a Markdown table, with each reason beside the first one.
+/// Compares the times. Returns a Markdown table, with each reason compared with the first one.
 pub(crate) async fn compare(requests: usize) -> Result<String> {
     let database = Database::start().await?;
     let function = function(database.store.clone())?;
-    let mut table =
-        String::from("| answer | reason | median | beside | differs by | Welch's t |\n|---|---|---|---|---|---|\n");
+    let mut table = String::from(
+        "| answer | reason | median | compared with | differs by | Welch's t |\n|---|---|---|---|---|---|\n",
+    );
     for (answer, classes) in indistinguishable() {
         let mut times = vec![Vec::new(); classes.len()];
         let random = RandomState::new();

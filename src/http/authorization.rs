@@ -85,7 +85,7 @@ pub(super) fn bearer_error(realm: &Realm, error: &str, description: &str) -> Hea
     challenge(format!("Bearer realm=\"{realm}\", error=\"{error}\", error_description=\"{description}\""), "Bearer")
 }
 
-/// The header's value. If the text cannot be a header value, the scheme alone.
+/// The header's value. If the text cannot be a header value, only the scheme.
 fn challenge(text: String, scheme: &'static str) -> HeaderValue {
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(scheme))
 }

@@ -47,7 +47,7 @@ pub struct Event {
     multi_value_query_string_parameters: Option<HashMap<String, Vec<String>>>,
     /// Payload 1.0, each field line by itself.
     multi_value_headers: Option<Headers>,
-    /// Payload 2.0, where repeated field lines are joined with commas; payload 1.0, the last field line alone.
+    /// Payload 2.0, where repeated field lines are joined with commas; payload 1.0, only the last field line.
     headers: Option<Headers>,
     body: Option<String>,
     is_base64_encoded: bool,

@@ -18,7 +18,7 @@ pub struct Client {
     /// The version. A client without one matches no entity tag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<Version>,
-    /// How long the client is idle, if its use is tracked. The item holds this beside the client.
+    /// How long the client is idle, if its use is tracked. In the item this is next to the client, not in it.
     #[serde(skip)]
     pub idle: Option<Idle>,
 }

@@ -6,7 +6,7 @@ use std::{fmt, sync::Arc};
 /// The identifier of a client or of a service: an opaque string, compared byte for byte.
 ///
 /// The shape of an id is never validated, because documented samples break every pattern. An id is refused only if
-/// DynamoDB cannot have it as a key: such an id is "not found" without a database call. Clones share the text.
+/// DynamoDB cannot have it as a key. Then the answer is "not found" without a database call. Clones share the text.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Id(Arc<str>);

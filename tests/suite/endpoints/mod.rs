@@ -349,7 +349,7 @@ fn deleted_client(members: &str) -> Answer {
     )
 }
 
-/// The members of the sample clients beside their numbers.
+/// The members of the sample clients, without their numbers.
 const MY_TEST_CLIENT: &str = r#""clientType":"PUBLIC","redirectUris":["https://example.com/callback"],"responseTypes":["CODE"],"grantTypes":["AUTHORIZATION_CODE"]"#;
 
 fn my_test_client() -> Answer {

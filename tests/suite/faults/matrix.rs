@@ -280,7 +280,7 @@ fn compare(before: &Item, after: &Item, request_id: &str) -> String {
     }
 }
 
-/// Writes the rows to the matrix, beside the other parts that this process has written.
+/// Writes the rows to the matrix, together with the other parts that this process has written.
 fn publish(part: u8, rows: Vec<String>) {
     static MATRIX: Mutex<BTreeMap<u8, Vec<String>>> = Mutex::new(BTreeMap::new());
     let mut matrix = MATRIX.lock().unwrap();

@@ -62,7 +62,7 @@ fn read<T, const N: usize>(
             Ok(None)
         }
         (Ok(_), Some(wrong)) => Err(TestCaseError::fail(format!("{wrong:?} is wrong, and accepted"))),
-        (Err(error), None) => Err(TestCaseError::fail(format!("nothing is wrong, and yet: {error}"))),
+        (Err(error), None) => Err(TestCaseError::fail(format!("every value is accepted, and reading fails: {error}"))),
     }
 }
 

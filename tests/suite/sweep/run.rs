@@ -29,7 +29,7 @@ async fn a_run_whose_last_client_reaches_the_limit_is_complete() {
     assert_eq!(run(&sweep).await, Report { swept: 2, ..report(2) });
 }
 
-/// The first client takes half of the time. The deadline is on the runtime's clock, which does not stand still.
+/// The first client takes half of the time. The deadline is on the runtime's clock, which does not stop.
 #[tokio::test]
 async fn a_run_that_is_out_of_time_reports_and_the_next_continues() {
     const TIME: Duration = Duration::from_secs(6);
