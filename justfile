@@ -13,7 +13,7 @@ local *options:
 demo:
     cargo run --example local -- --demo --port 0 --database-port 0
 
-# All tests that need nothing but Rust
+# All tests that need only Rust
 test:
     cargo test
 
@@ -52,7 +52,8 @@ bench *options:
     cargo build --release --features floor --bin deregister --bin floor
     cargo bench --bench bench --target-dir target/bench -- {{options}}
 
-# The cost of the cascade and the sweep beside a million rows of other clients; fails if a number of calls grows with them
+# The cost of the cascade and the sweep in a table with a million rows of other clients; fails if a number of calls
+# grows with them
 bench-background *options:
     cargo bench --bench background --target-dir target/bench -- {{options}}
 

@@ -1,7 +1,7 @@
 //! `just bench-background`: whether the cost of the cascade and of the sweep grows with rows of other clients.
 //!
-//! It prints ratios, and marks those that miss their target. It fails if rows of other clients change, or if a number of
-//! calls grows with them. Times only inform.
+//! It prints ratios, and marks those that miss their target. It fails if rows of other clients change, or if a number
+//! of calls grows with them. Times only inform.
 #![expect(clippy::cast_precision_loss, reason = "the counts stay far below 2^52")]
 #![expect(clippy::indexing_slicing, reason = "arrays of two are indexed with 0 and 1")]
 
@@ -70,9 +70,9 @@ async fn main() -> Result<()> {
     sweep(if quick { 10 } else { 1_000 }, many).await
 }
 
-/// Purges a client's grants, alone in the table and beside grants of other clients.
+/// Purges a client's grants, in a table without other grants and in a table with grants of other clients.
 async fn cascade(few: usize, many: usize) -> Result<()> {
-    println!("# Cascade: {few} grants of one client, beside 0 and {many} of others\n");
+    println!("# Cascade: {few} grants of one client, with 0 and with {many} of others\n");
     let (alone, beside) = (Database::start().await?, Database::start().await?);
     beside.fill_grants("others", many)?;
     let mut calls = [0, 0];
@@ -94,10 +94,10 @@ async fn cascade(few: usize, many: usize) -> Result<()> {
     assert_eq!(beside.count("grants").await?, many, "grants of others");
     let ([alone, beside], [alone_itself, beside_itself]) = (times.map(median), by_itself.map(median));
     let [alone_calls, beside_calls] = calls.map(f64::from);
-    println!("| | alone | beside {many} | ratio | to reach |\n|---|---|---|---|---|");
+    println!("| | alone | with {many} | ratio | target |\n|---|---|---|---|---|");
     let calls_reached = row("database calls", alone_calls, beside_calls);
     row("seconds", alone, beside);
-    print("seconds of the embedded database, asked the same by itself", alone_itself, beside_itself, "–");
+    print("seconds of the same calls to the embedded database, without the cascade", alone_itself, beside_itself, "–");
     row("the seconds, as multiples of these", alone / alone_itself, beside / beside_itself);
     println!();
     assert!(calls_reached, "the calls of the cascade grow");
@@ -173,17 +173,18 @@ async fn sweep(due: usize, many: usize) -> Result<()> {
             times[n].push(time);
         }
     }
-    println!("\n| | of {} | of {many} | ratio | to reach |\n|---|---|---|---|---|", due * 10);
+    println!("\n| | of {} | of {many} | ratio | target |\n|---|---|---|---|---|", due * 10);
     let ([small, large], [small_time, large_time]) = (reads.map(f64::from), times.map(median));
     let beside_few = row("reads", small, large);
     // Each partition is read once, even if few clients are due.
-    let beside_due = row("reads without those of 32 partitions, beside the due clients", due as f64, large - 32.0);
+    let beside_due =
+        row("reads without those of 32 partitions, compared with the due clients", due as f64, large - 32.0);
     row("seconds", small_time, large_time);
     assert!(beside_few && beside_due, "the reads of the sweep grow");
     Ok(())
 }
 
-/// Prints a figure beside another. Returns whether their ratio meets the target.
+/// Prints a figure, compared with another one. Returns whether their ratio meets the target.
 fn row(figure: &str, beside: f64, ours: f64) -> bool {
     let reached = ours / beside <= MAX_RATIO;
     let verdict = if reached { "" } else { " **not reached**" };
@@ -307,8 +308,8 @@ impl Database {
         Ok((report, self.calls.take(), started.elapsed().as_secs_f64()))
     }
 
-    /// Makes the calls of a purge directly in the embedded database, without SDK and HTTP. Returns how many seconds that
-    /// takes: this part of a purge's time depends on the database alone.
+    /// Makes the calls of a purge directly in the embedded database, without SDK and HTTP. Returns how many seconds
+    /// that takes: this part of a purge's time depends only on the database.
     fn remove_by_itself(&self, client: &str) -> Result<f64> {
         let query = json!({
             "TableName": "grants",
@@ -421,7 +422,7 @@ fn text(text: &str) -> AttributeValue {
     AttributeValue::S(text.to_owned())
 }
 
-/// The SDK's value as the embedded database has it. `None` for types that no client has.
+/// Converts a value of the SDK to the embedded database's type. `None` for types that no client has.
 fn embedded(value: Value) -> Option<AttributeValue> {
     Some(match value {
         Value::S(text) => AttributeValue::S(text),

@@ -1,7 +1,8 @@
 //! The core: read once, decide, write once.
 //!
-//! A refused request never writes. A deletion takes two round trips, whatever the size of the table. The write asserts
-//! every fact that the decision used: a client that becomes an owner between the read and the write is not deleted.
+//! A refused request never writes. A deletion takes two round trips, whatever the size of the table. The condition of
+//! the write repeats every fact that the decision used. So a client that becomes an owner between the read and the
+//! write is not deleted.
 
 use crate::{
     invocation::Invocation,
@@ -49,7 +50,7 @@ impl<R: DeletionRequest> Outcome<R> {
     }
 }
 
-/// Carries out a request to delete a client.
+/// Carries out a request to delete a client. If the database fails, the outcome says so.
 pub async fn delete<R: DeletionRequest>(store: &impl Store, request: R, invocation: &Invocation) -> Outcome<R> {
     let mut snapshot = Snapshot::default();
     let result = load_decide_commit(store, &request, &mut snapshot, invocation).await;

@@ -1,4 +1,4 @@
-//! What a function is invoked with: the invocation's id, the time, and the deadline.
+//! The invocation of a function: its id, its time, and its deadline.
 
 use lambda_runtime::Context;
 use std::{
@@ -10,14 +10,14 @@ use tokio::time::Instant;
 /// The longest that Lambda lets an invocation run.
 const MAX_LAMBDA_TIMEOUT: Duration = Duration::from_mins(15);
 
-/// The circumstances of a deletion.
+/// The invocation in which a client is deleted.
 #[derive(Debug, Clone)]
 pub struct Invocation {
     /// The id of the invocation. No other request has it, and no caller chooses it.
     pub request_id: String,
-    /// The time.
+    /// The time at which the invocation started.
     pub now: SystemTime,
-    /// Until when database calls may take.
+    /// The time by which database calls must end.
     pub deadline: Instant,
     /// The caller's address, if the platform gives one.
     pub source_ip: Option<IpAddr>,
@@ -37,8 +37,8 @@ impl Invocation {
     }
 }
 
-/// The time from `now` until Lambda's deadline. Emulators may give 0 or a duration in place of a time: a deadline that has
-/// passed counts as none.
+/// The time from `now` until Lambda's deadline. Emulators may give 0, or a duration in place of a time. So a deadline
+/// that has passed is ignored, and the longest time-out of Lambda is used.
 fn time_left(context: &Context, now: SystemTime) -> Duration {
     let end = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(context.deadline));
     end.and_then(|end| end.duration_since(now).ok()).unwrap_or(MAX_LAMBDA_TIMEOUT)

@@ -1,6 +1,6 @@
 //! `deregister` deletes clients: API clients of the Configuration API, and OAuth clients. An OAuth client is deleted at the client configuration endpoint (RFC 7592) or through the Authlete API.
 //!
-//! A request takes this way:
+//! A request is processed in three steps:
 //!
 //! 1. [`http`] parses the event of API Gateway into a deletion request, or refuses it.
 //! 2. [`deletion`], the core, reads once, decides by the [`rule`] of the endpoint, and writes once, through the port
@@ -25,7 +25,7 @@ pub mod snapshot;
 pub mod store;
 pub mod telemetry;
 
-/// The Rust example of the page is compiled with the tests.
+/// Compiles the Rust example of `docs/integrating.md` with the tests.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/integrating.md")]
 struct Integrating;

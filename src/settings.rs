@@ -1,5 +1,5 @@
-//! Settings, all from environment variables. Each consumer reads one struct, so that a wrong setting stops only those who
-//! use it.
+//! Settings, all from environment variables. Each program reads only the structs that it uses, so a wrong setting stops
+//! only programs that use it.
 
 use crate::model::{IdlePolicy, Realm};
 use std::time::Duration;
@@ -108,7 +108,7 @@ impl Database {
 /// The HTTP endpoints.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoints {
-    /// The protection space that challenges name.
+    /// The realm in the header `WWW-Authenticate`.
     pub realm: Realm,
     /// How long opening the connection may delay the start.
     pub opening_timeout: Duration,

@@ -1,4 +1,4 @@
-//! The snapshot that a decision is taken on: what one read of the table found under a few keys.
+//! The snapshot on which a rule decides: the records that one read found under a few keys.
 
 use crate::model::{AccessToken, Client, Deletion, Digest, Id, Service};
 use std::fmt;
@@ -22,7 +22,7 @@ impl Key {
     }
 }
 
-/// The key as the table has it.
+/// The key, as the table stores it.
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -33,7 +33,7 @@ impl fmt::Display for Key {
     }
 }
 
-/// An item, as the model has it.
+/// An item, in the model's types.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Record {
     /// A live client.
@@ -73,7 +73,7 @@ impl Snapshot {
         }
     }
 
-    /// The client's id, if the table has an item for it, live or deleted.
+    /// The same id, if the snapshot has an item for this client, live or deleted.
     #[must_use]
     pub fn known<'i>(&self, id: &'i Id) -> Option<&'i Id> {
         self.get(&Key::Client(id.clone())).map(|_| id)
@@ -121,7 +121,7 @@ impl FromIterator<(Key, Record)> for Snapshot {
 pub enum Lookup<'s> {
     /// A live client.
     Live(&'s Client),
-    /// A deleted client: its tombstone is there.
+    /// A deleted client: its tombstone exists.
     Deleted,
     /// No item.
     Missing,

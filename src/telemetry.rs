@@ -1,7 +1,7 @@
 //! The log: JSON, one line an event. A record is a line that is also a metric.
 //!
-//! The keys are those of Powertools for AWS Lambda. A record carries CloudWatch's embedded metric format, so that no second
-//! line and no agent is needed. Each function declares its record as a type; this module knows none of them.
+//! The keys are those of Powertools for AWS Lambda. A record has CloudWatch's embedded metric format, so metrics need
+//! no second line and no agent. Each function declares its record as a type. This module does not know these types.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -34,7 +34,7 @@ pub trait Record: Serialize {
     /// The metrics, by the names of the record's own fields.
     const METRICS: &'static [Metrics];
 
-    /// Whether the record tells of a failure. Its level is ERROR then, and INFO otherwise.
+    /// Whether the record is about a failure. Then its level is ERROR, otherwise INFO.
     fn is_failure(&self) -> bool;
 
     /// The message, for people.
@@ -193,7 +193,7 @@ impl Visit for CopyText<'_> {
     fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
 }
 
-/// The time as RFC 3339 has it, in UTC, in milliseconds. Empty for a time that RFC 3339 cannot write.
+/// The time in the form of RFC 3339, in UTC, with milliseconds. Empty if RFC 3339 has no form for it.
 fn timestamp(now: SystemTime) -> String {
     let mut text = String::new();
     match write!(text, "{}", humantime::format_rfc3339_millis(now.max(SystemTime::UNIX_EPOCH))) {

@@ -1,4 +1,4 @@
-//! The embedded DynamoDB, in the clear and behind TLS.
+//! The embedded DynamoDB, without TLS and behind TLS.
 
 use crate::{
     sample::{self, APPLICATION, OWNER},
@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 /// A running database with the sample data.
 pub(crate) struct Database {
     embedded: dynoxide::Database,
-    /// The address, in the clear.
+    /// The address without TLS.
     pub(crate) url: String,
     client: Client,
     /// The clients table.

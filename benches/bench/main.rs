@@ -1,7 +1,7 @@
 //! `just bench`: what a request costs. Each figure and the one that it is compared with are measured in turn.
 //!
-//! It needs the release binaries `deregister` and `floor`. It prints tables, and writes JSON and a picture to a folder. It
-//! never fails because of a ratio: the ratios only inform.
+//! It needs the release binaries `deregister` and `floor`. It prints tables, and writes JSON and a picture to a folder.
+//! It never fails because of a ratio: the ratios only inform.
 #![expect(clippy::cast_precision_loss, reason = "the counts stay far below 2^52")]
 
 mod database;
@@ -143,7 +143,7 @@ impl Bench {
         ])
     }
 
-    /// The first delete of a new environment beside the later ones, over TLS.
+    /// The first delete of a new environment, compared with the later ones, over TLS.
     async fn first_delete(&self) -> Result<Vec<Row>> {
         let database = Database::start().await?;
         let (url, certificates) = database.behind_tls().await?;
@@ -174,7 +174,7 @@ impl Bench {
         Ok(rows)
     }
 
-    /// A delete through the whole function beside its two SDK calls alone, in one process.
+    /// A delete through the whole function, compared with only its two SDK calls, in one process.
     async fn warm_delete(&self) -> Result<Row> {
         let database = Database::start().await?;
         let pairs = 200 * self.times;
@@ -277,12 +277,12 @@ impl Bench {
         ])
     }
 
-    /// The size of the stripped binary beside its target.
+    /// The size of the stripped binary, compared with its target.
     fn size(&self) -> Result<Vec<Row>> {
         let deflated = std::process::Command::new("gzip").args(["-9", "-c"]).arg(&self.function).output()?;
         let megabytes = |name: &str, bytes: f64| Sample::of(name, "MB", vec![bytes / 1e6]);
         let row = |figure, bytes: u64, limit| {
-            Row::new(figure, megabytes("function", bytes as f64), megabytes("to reach", limit), Some(1.0))
+            Row::new(figure, megabytes("function", bytes as f64), megabytes("target", limit), Some(1.0))
         };
         Ok(vec![
             row("stripped binary", fs::metadata(&self.function)?.len(), 6.5e6),
@@ -290,7 +290,8 @@ impl Bench {
         ])
     }
 
-    /// A delete in a large table beside one in a small table, and among many clients of other applications beside none.
+    /// A delete in a large table, compared with one in a small table. And one among many clients of other applications,
+    /// compared with one among none.
     async fn other_clients(&self) -> Result<Vec<Row>> {
         let mut rows = Vec::new();
         for (figure, application, small, large) in [

@@ -43,8 +43,8 @@ const WARM_UP: usize = 5;
 /// The time limit of an installation and of a start.
 const TIMEOUT: Duration = Duration::from_mins(2);
 
-/// Measures both sides in turn, `rounds` times at each number of connections. Returns a table, or a sentence that says why
-/// there is none.
+/// Measures both sides in turn, `rounds` times at each number of connections. Returns a table, or a sentence that says
+/// why there is none.
 pub(crate) async fn compare(rounds: usize) -> String {
     let compared = measure(rounds).await;
     compared.unwrap_or_else(|error| format!("There is no comparison with oidc-provider: {error}\n"))

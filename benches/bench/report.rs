@@ -30,7 +30,7 @@ impl Sample {
     }
 }
 
-/// A figure beside the one that it is compared with.
+/// A figure, and the one that it is compared with.
 #[derive(Debug, Serialize)]
 pub(crate) struct Row {
     /// The name of the figure.
@@ -55,7 +55,7 @@ impl Row {
 
 /// The rows as a Markdown table.
 pub(crate) fn table(rows: &[Row]) -> String {
-    let mut table = String::from("| figure | measured | beside | ratio | to reach |\n|---|---|---|---|---|\n");
+    let mut table = String::from("| figure | measured | compared with | ratio | target |\n|---|---|---|---|---|\n");
     for Row { figure, ours, beside, ratio, to_reach } in rows {
         let verdict = to_reach.map_or(String::from("–"), |to_reach| {
             format!("≤ {to_reach:.2}{}", if *ratio <= to_reach { "" } else { " **not reached**" })

@@ -1,7 +1,7 @@
-//! Whether the time of an answer tells a caller more than the answer itself.
+//! Whether the time of an answer reveals more than the answer itself.
 //!
-//! Requests that get the same answer for different reasons are sent in random order. Welch's t-test compares their times,
-//! as in dudect.
+//! Requests that get the same answer for different reasons are sent in random order. Welch's t-test compares their
+//! times, as in dudect.
 
 use crate::{Result, context, database::Database, event, function, milliseconds, sample};
 use deregister::http::event::Event;
@@ -55,12 +55,13 @@ fn indistinguishable() -> Vec<(&'static str, Vec<(&'static str, String)>)> {
     ]
 }
 
-/// Compares the times. Returns a Markdown table, with each reason beside the first one.
+/// Compares the times. Returns a Markdown table, with each reason compared with the first one.
 pub(crate) async fn compare(requests: usize) -> Result<String> {
     let database = Database::start().await?;
     let function = function(database.store.clone())?;
-    let mut table =
-        String::from("| answer | reason | median | beside | differs by | Welch's t |\n|---|---|---|---|---|---|\n");
+    let mut table = String::from(
+        "| answer | reason | median | compared with | differs by | Welch's t |\n|---|---|---|---|---|---|\n",
+    );
     for (answer, classes) in indistinguishable() {
         let mut times = vec![Vec::new(); classes.len()];
         let random = RandomState::new();
@@ -88,7 +89,7 @@ pub(crate) async fn compare(requests: usize) -> Result<String> {
     Ok(table)
 }
 
-/// The times of one reason, without the slowest tenth: it says more about the machine than about the function.
+/// The times of one reason, without the slowest tenth, which depends more on the machine than on the function.
 struct Times {
     median: f64,
     mean: f64,

@@ -1,8 +1,8 @@
 //! The background functions: the cascade on the clients table's stream, with a grants table, and the sweep.
 //!
-//! On AWS, Lambda reads the stream's many shards, and sends records that fail for long to a queue. Here the stream has one
-//! shard, and this process polls it, beginning with the next change. A batch with a failed record is delivered again until
-//! it succeeds. The records are those of Lambda, without `eventSourceARN`.
+//! On AWS, Lambda reads the stream's many shards, and sends records that fail for long to a queue. Here the stream has
+//! one shard, and this process polls it, beginning with the next change. A batch with a failed record is delivered
+//! again until it succeeds. The records are those of Lambda, without `eventSourceARN`.
 
 use crate::{
     front::invocation,
@@ -26,7 +26,7 @@ pub(crate) type Sweep = functions::Sweep<ClientsTable, GrantsTable>;
 
 /// The grants table.
 pub(crate) const GRANTS: &str = "grants";
-/// The attribute with the end of a grant.
+/// The attribute with the time at which a grant ends.
 const EXPIRES_AT: &str = "expires_at";
 
 /// The sample grants: the client, the id of the grant, and the hours until its end.
@@ -128,8 +128,8 @@ impl Trigger {
         })
     }
 
-    /// Invokes the cascade with the new deletions, as one batch. Returns whether it is done with all of them. If not, the
-    /// next call delivers them again.
+    /// Invokes the cascade with the new deletions, as one batch. Returns whether it is done with all of them. If not,
+    /// the next call delivers them again.
     pub(crate) async fn pull(&mut self) -> Result<bool, Error> {
         let request = GetRecordsRequest { shard_iterator: self.position.clone(), limit: None };
         let page = self.database.get_records(request)?;

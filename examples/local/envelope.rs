@@ -1,7 +1,7 @@
 //! The events that API Gateway makes of a request: payload 2.0 and payload 1.0.
 //!
-//! The members are those of recorded events. Ids, times and the client's headers are fixed, because no program here reads
-//! them.
+//! The members are those of recorded events. Ids, times and the client's headers are fixed, because no program here
+//! reads them.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Map, Value, json};
@@ -22,7 +22,7 @@ pub struct Request {
     pub stage: Option<String>,
 }
 
-/// What makes the event.
+/// The sender of the event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sender {
     /// API Gateway: an HTTP API for payload 2.0, a REST API for payload 1.0.
@@ -57,7 +57,7 @@ impl Request {
         without_nulls(json!({
             "version": "2.0",
             "routeKey": "$default",
-            // An HTTP API decodes the path. The function decodes it too, so that this envelope must not.
+            // An HTTP API decodes the path. The function decodes it too, so this envelope must not.
             "rawPath": path,
             "rawQueryString": self.query,
             "headers": joined(&self.lines(&host)),
@@ -286,7 +286,7 @@ impl Request {
         })
     }
 
-    /// The body as the event has it, and whether that is base64. `as_text`: as text, if it is UTF-8.
+    /// The body in the event's form, and whether that is base64. With `as_text`, a UTF-8 body is text.
     fn body(&self, as_text: bool) -> (Option<String>, bool) {
         match std::str::from_utf8(&self.body) {
             Ok("") => (None, false),

@@ -1,5 +1,5 @@
-//! The HTTP front, in place of API Gateway's HTTP API. It makes an event of each request, hands the event to the function's
-//! public parser, and makes a response of the function's answer.
+//! The HTTP front, in place of API Gateway's HTTP API. It makes an event of each request, hands the event to the
+//! function's public parser, and makes a response of the function's answer.
 
 use crate::envelope::{self, Sender};
 use axum::{

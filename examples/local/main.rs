@@ -1,5 +1,5 @@
-//! The whole system on one machine: an embedded DynamoDB, an HTTP front in place of API Gateway, the function, the cascade
-//! and the sweep.
+//! The whole system on one machine: an embedded DynamoDB, an HTTP front in place of API Gateway, the function, the
+//! cascade and the sweep.
 //!
 //! `cargo run --example local` serves until Ctrl-C. `cargo run --example local -- --demo` exits after the transcript, with
 //! 0 only if every answer was as `docs/api.md` says.

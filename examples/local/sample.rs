@@ -78,8 +78,8 @@ pub const IDLE_CLIENT: &str = "1140735082";
 /// The version of every sample client.
 pub const VERSION: Version = Version(3);
 
-/// Writes the sample data. The expired secret, the expired token and the idle clients are dated relative to `now`. An item
-/// that exists stays as it is.
+/// Writes the sample data. The expired secret, the expired token and the idle clients are dated relative to `now`. An
+/// item that exists stays as it is.
 ///
 /// # Errors
 /// The [`Fault`] of the first write that fails.

@@ -1,4 +1,4 @@
-//! The function on the clients table's stream, on AWS Lambda.
+//! The cascade on AWS Lambda: the function on the clients table's stream.
 
 mod bootstrap;
 

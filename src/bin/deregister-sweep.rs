@@ -1,4 +1,4 @@
-//! The function on a schedule, on AWS Lambda.
+//! The sweep on AWS Lambda: the function on a schedule.
 
 mod bootstrap;
 

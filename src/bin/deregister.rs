@@ -24,7 +24,7 @@ async fn serve(start: Start) -> Result<(), Error> {
     let function = Arc::new(Delete::new(clients, endpoints.realm, now, Environment::started_in(start.elapsed())));
     let handler = service_fn(move |event| {
         let function = Arc::clone(&function);
-        // Boxed, because the SDK's futures are large and the runtime nests what it is given.
+        // Boxed, because the SDK's futures are large and the runtime nests them.
         Box::pin(async move { function.call(event).await })
     });
     lambda_runtime::run_concurrent(handler).await

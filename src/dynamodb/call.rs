@@ -1,4 +1,4 @@
-//! A call of DynamoDB: what its attempts mean for the statistics, and what its error means.
+//! Records the attempts of a DynamoDB call in its statistics, and converts its error to a fault.
 
 use crate::store::{CallStatistics, Fault};
 use aws_sdk_dynamodb::{
@@ -20,13 +20,14 @@ const THROTTLES: [&str; 3] = ["ProvisionedThroughputExceededException", "Request
 /// The error codes of DynamoDB for a conflict with another write. The same call may succeed later.
 const CONFLICTS: [&str; 2] = ["ReplicatedWriteConflictException", "TransactionConflictException"];
 
-/// Records that DynamoDB left some keys or items of a batch unprocessed: it does that instead of a throttling error.
+/// Records that DynamoDB left some keys or items of a batch unprocessed. DynamoDB does that instead of returning a
+/// throttling error.
 pub(super) fn record_unprocessed() {
     CallStatistics::record(|call| call.throttles += 1);
 }
 
-/// The SDK's hook that records every attempt in the statistics of its call. An interceptor for each call would cost more
-/// than everything that it counts, so that one serves all calls.
+/// The SDK's hook that records every attempt in the statistics of its call. One hook serves all calls, because a hook
+/// for each call would take more time than the counting.
 #[derive(Debug)]
 pub(super) struct RecordAttempts;
 
@@ -52,7 +53,7 @@ impl Intercept for RecordAttempts {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let Some(Err(error)) = context.output_or_error() else { return Ok(()) };
-        // DynamoDB says with a 4xx alone that it did nothing.
+        // Only a 4xx answer says that DynamoDB did nothing.
         let is_refusal = context.response().is_some_and(|response| response.status().is_client_error());
         if !(is_refusal && error.is_operation_error()) {
             CallStatistics::record(|call| call.ambiguous += 1);
@@ -72,8 +73,8 @@ impl Intercept for RecordAttempts {
     }
 }
 
-/// What an error of the SDK means: whether the same call may succeed later. The text is for the log. It holds codes and
-/// messages, never items.
+/// Converts an error of the SDK to a fault, which says whether the same call may succeed later. Its text is for the
+/// log: it contains codes and messages, never items.
 pub(super) fn fault<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<E>) -> Fault {
     match error {
         SdkError::ServiceError(refused) => {

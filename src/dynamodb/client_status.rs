@@ -1,5 +1,5 @@
-//! What an authorization server asks and writes: the status of a client, and that it was used. The function that deletes
-//! calls none of this. `docs/integrating.md` shows where a server does.
+//! The calls of an authorization server: it reads the status of a client, and notes that the client was used. The
+//! function behind the API does not use them. `docs/integrating.md` shows where a server uses them.
 
 use super::{
     ClientsTable,
@@ -20,7 +20,7 @@ use serde::Deserialize;
 use serde_dynamo::aws_sdk_dynamodb_1::from_item;
 use std::time::{Duration, SystemTime};
 
-/// The time in which a client's use is noted once, however often the client is used.
+/// At most one use of a client is noted in this time.
 const USE_GRANULARITY: Duration = Duration::from_hours(1);
 
 impl ClientStatuses for ClientsTable {
@@ -42,9 +42,9 @@ impl ClientStatuses for ClientsTable {
 }
 
 impl ClientsTable {
-    /// Notes that the client is used `now`. This is one write if the client registered itself and no use was noted in the
-    /// last hour, and no call otherwise. Returns whether the client is still live: a server that calls this before it
-    /// issues something needs no second check.
+    /// Notes that the client is used `now`. If the client registered itself and no use was noted in the last hour, this
+    /// is one write. Otherwise it makes no call. Returns whether the client is still live. A server that calls this
+    /// before it issues something needs no second check.
     ///
     /// # Errors
     /// [`Fault`] if the database fails.

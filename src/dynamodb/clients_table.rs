@@ -24,7 +24,7 @@ use std::{
     time::Duration,
 };
 
-/// How often a read asks for keys that DynamoDB leaves unprocessed, in all.
+/// The most rounds of a read. Each further round asks for the keys that DynamoDB left unprocessed.
 const MAX_ROUNDS: u32 = 4;
 /// The wait before the second round. The wait doubles with each round.
 const FIRST_WAIT: Duration = Duration::from_millis(25);
@@ -38,8 +38,7 @@ pub struct ClientsTable {
 }
 
 impl ClientsTable {
-    /// The table with this name, at the database that `config` leads to. A deleted client can be restored for
-    /// `retention`.
+    /// The table with this name, in the database that `config` names. A deleted client can be restored for `retention`.
     pub fn new(config: config::Builder, name: impl Into<String>, retention: Duration) -> Self {
         let sdk = Sdk::from_conf(config.interceptor(RecordAttempts).build());
         Self { sdk, name: name.into(), retention }
@@ -56,8 +55,8 @@ impl ClientsTable {
         &self.name
     }
 
-    /// Opens the connection with a read of a key that does not exist, for at most `limit`. Errors are ignored: the first
-    /// request will meet them. A limit of zero does nothing.
+    /// Opens the connection with a read of a key that does not exist, for at most `limit`. Errors are ignored: the
+    /// first request will meet them. A limit of zero does nothing.
     pub async fn open(&self, limit: Duration) {
         if limit.is_zero() {
             return;
@@ -152,8 +151,8 @@ impl Store for ClientsTable {
     }
 }
 
-/// Logs the entries of an allow list that cannot be read and therefore admit no address. The line stays short, whatever is in
-/// the list.
+/// Warns of the entries of an allow list that cannot be read: they admit no address. The line shows at most five
+/// entries, each shortened.
 fn warn_of_unreadable_entries(key: &Key, record: &Record) {
     if let Record::Client(Client { kind: Kind::Api(client), .. }) = record {
         let mut unreadable = client.ip_allow_list.unreadable();
@@ -166,8 +165,8 @@ fn warn_of_unreadable_entries(key: &Key, record: &Record) {
     }
 }
 
-/// The strongly consistent read of these keys. It reads the attributes that a decision needs. A tombstone's client stays in
-/// the table.
+/// The strongly consistent read of these keys. It reads only the attributes that a decision needs, and not the client
+/// in a tombstone.
 fn read_of(keys: &BTreeSet<Key>) -> Result<KeysAndAttributes, Fault> {
     KeysAndAttributes::builder()
         .set_keys(Some(keys.iter().map(|key| HashMap::from([(KEY.to_owned(), item::key(key))])).collect()))
@@ -220,14 +219,14 @@ struct Condition {
 }
 
 impl Condition {
-    /// Adds a clause, in which `placeholder` stands for this value.
+    /// Adds a clause. `placeholder` in it is replaced by this value.
     fn also(self, clause: &str, placeholder: &str, value: AttributeValue) -> Self {
         let Self { update, mut text } = self;
         text.extend([" AND ", clause]);
         Self { update: update.expression_attribute_values(placeholder, value), text }
     }
 
-    /// Adds that the client registered itself.
+    /// Adds the condition that the client registered itself.
     fn dynamic(self) -> Self {
         let update = self.update.expression_attribute_names("#dynamic", "dynamic");
         Self { update, ..self }.also("client.#dynamic = :yes", ":yes", AttributeValue::Bool(true))

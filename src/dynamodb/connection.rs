@@ -1,9 +1,9 @@
 //! The connection to DynamoDB: the configuration of the SDK's client, for a short start.
 //!
-//! On Lambda the environment holds everything that the client needs, and DynamoDB's certificates are issued under Amazon's
-//! own roots. Both are taken from there, instead of from the SDK's chain of sources and from every certificate on the
-//! machine: this is most of what a start can save (`docs/adr/0006-a-lean-client.md`). Elsewhere, and if the environment
-//! asks for more, the SDK's own sources are used.
+//! On Lambda, the environment holds everything that the client needs, and DynamoDB's certificates are issued under
+//! Amazon's own roots. So the SDK's other sources and the machine's certificates are not read there. This saves most of
+//! the time that a start can save (`docs/adr/0006-a-lean-client.md`). Elsewhere, and if a variable needs another
+//! source, the SDK's own sources are used.
 
 use super::https;
 use crate::settings::Database;
@@ -22,7 +22,8 @@ use rustls::{
 };
 use std::time::Duration;
 
-/// The longest wait before the second attempt of a call. The SDK's own is a second: most callers wait no longer in all.
+/// The longest wait before the second attempt of a call. The SDK's default is a second. Most callers do not wait longer
+/// than that for the whole answer.
 const FIRST_BACKOFF: Duration = Duration::from_millis(25);
 /// The longest wait between two attempts.
 const LONGEST_BACKOFF: Duration = Duration::from_millis(500);
@@ -62,8 +63,8 @@ pub enum NoHttps {
     Tls(#[from] rustls::Error),
 }
 
-/// The configuration for the endpoint, Region and credentials that the usual AWS environment names. `variable` gives the
-/// value of an environment variable. An empty value counts as unset.
+/// The configuration for the endpoint, Region and credentials that the usual AWS environment names. `variable` gives
+/// the value of an environment variable. An empty value counts as unset.
 ///
 /// # Errors
 /// [`NoHttps`] if `AWS_CA_BUNDLE` or `SSL_CERT_FILE` names a file without a usable certificate.
@@ -78,7 +79,7 @@ pub async fn configure(
         .with_max_attempts(settings.attempts)
         .with_initial_backoff(FIRST_BACKOFF)
         .with_max_backoff(LONGEST_BACKOFF)
-        // An error answer says nothing against the connection; a broken connection is closed anyway.
+        // An error answer does not mean that the connection is broken. A broken connection is closed anyway.
         .with_reconnect_mode(ReconnectMode::ReuseAllConnections);
     let timeouts = TimeoutConfig::builder()
         .operation_attempt_timeout(settings.attempt_timeout)
@@ -98,12 +99,13 @@ pub async fn configure(
     Ok(config.http_client(http).retry_config(retries).timeout_config(timeouts))
 }
 
-/// The configuration from Lambda's environment. `None` if this is not Lambda, or if the SDK must read other sources too.
+/// The configuration from Lambda's environment. `None` if this is not Lambda, or if the SDK must read other sources
+/// too.
 fn of_lambda(variable: impl Fn(&str) -> Option<String>) -> Option<config::Builder> {
-    const ASK_THE_SDK: [&str; 4] =
+    const NEEDS_OTHER_SOURCES: [&str; 4] =
         ["AWS_PROFILE", "AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"];
     variable("AWS_LAMBDA_RUNTIME_API")?;
-    if ASK_THE_SDK.into_iter().any(|name| variable(name).is_some()) {
+    if NEEDS_OTHER_SOURCES.into_iter().any(|name| variable(name).is_some()) {
         return None;
     }
     let credentials = Credentials::new(
@@ -126,8 +128,8 @@ fn endpoint(variable: impl Fn(&str) -> Option<String>) -> Option<String> {
     variable("AWS_ENDPOINT_URL_DYNAMODB").or_else(|| variable("AWS_ENDPOINT_URL"))
 }
 
-/// The endpoint of the profile. The SDK takes an empty environment variable for an endpoint and then ignores the profile; it
-/// is asked again, with the name of a variable that does not exist.
+/// The endpoint of the profile. The SDK reads an empty environment variable as an endpoint, and then ignores the
+/// profile. So ask it again, with the name of a variable that does not exist.
 fn profile_endpoint(sources: &SdkConfig) -> Option<String> {
     configured_endpoint(sources, "DEREGISTER_HAS_NO_SUCH_VARIABLE").filter(|endpoint| !endpoint.is_empty())
 }
@@ -138,8 +140,9 @@ fn configured_endpoint(sources: &SdkConfig, variable: &str) -> Option<String> {
     sources.service_config()?.load_config(key)
 }
 
-/// The trusted roots: Amazon's, and those of the file that the environment names. Without such a file the machine's roots are
-/// trusted too if Amazon's may not do: off Lambda, at another endpoint, and in partitions with other authorities.
+/// The trusted roots: Amazon's, and those of the file that the environment names. Without such a file, the machine's
+/// roots are trusted too if the server may have a certificate under another root: outside Lambda, at another endpoint,
+/// and in partitions with other authorities.
 fn trusted(on_lambda: bool, variable: impl Fn(&str) -> Option<String>) -> Result<RootCertStore, NoHttps> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(AMAZON_ROOTS.map(CertificateDer::from));
@@ -148,9 +151,9 @@ fn trusted(on_lambda: bool, variable: impl Fn(&str) -> Option<String>) -> Result
             return add_file(&mut roots, name, path).map(|()| roots);
         }
     }
-    let others_serve = |region: String| region.starts_with("cn-") || region.contains("-iso");
+    let has_other_roots = |region: String| region.starts_with("cn-") || region.contains("-iso");
     let plain = |endpoint: String| endpoint.starts_with("http://");
-    if !on_lambda || variable("AWS_REGION").is_none_or(others_serve) || !endpoint(variable).is_none_or(plain) {
+    if !on_lambda || variable("AWS_REGION").is_none_or(has_other_roots) || !endpoint(variable).is_none_or(plain) {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     }
     Ok(roots)

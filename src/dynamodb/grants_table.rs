@@ -1,5 +1,5 @@
-//! The grants table: everything that an authorization server issued, by the id of the client that holds it. The table is
-//! that server's own. Its partition key must be the client id; nothing else is assumed.
+//! The grants table: everything that an authorization server issued, by the id of the client. The table belongs to that
+//! server. Its partition key must be the client id. Nothing else is assumed.
 
 use super::{
     call::{RecordAttempts, fault, record_unprocessed},
@@ -23,7 +23,7 @@ use std::{
 const PAGE_SIZE: i32 = 1000;
 /// The most items that `BatchWriteItem` takes.
 const BATCH_SIZE: usize = 25;
-/// The wait before grants that DynamoDB left unprocessed are written again: the first, and the longest.
+/// The wait before the next attempt to remove grants that DynamoDB left unprocessed: the first, and the longest.
 const FIRST_WAIT: Duration = Duration::from_millis(25);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
@@ -37,9 +37,9 @@ pub struct GrantsTable {
 }
 
 impl GrantsTable {
-    /// The table with this name, at the database that `config` leads to. `expires_at` is the attribute with the end of a
-    /// grant, in seconds since the epoch; a grant without it does not end. One call describes the table, for the names of
-    /// its keys.
+    /// Opens the table with this name, in the database that `config` names. `expires_at` is the attribute with the time
+    /// at which a grant ends, in seconds since the epoch. A grant without it does not end. Makes one call: it describes
+    /// the table, to learn the names of its keys.
     ///
     /// # Errors
     /// [`Fault`] if the database fails, or if the table's partition key is not a string.
@@ -93,7 +93,7 @@ impl GrantsTable {
             .expression_attribute_values(":client", AttributeValue::S(client.as_str().to_owned()))
     }
 
-    /// Removes at most [`BATCH_SIZE`] grants. Asks again for those that DynamoDB leaves unprocessed, without end.
+    /// Removes at most [`BATCH_SIZE`] grants. Tries again those that DynamoDB leaves unprocessed, without a limit.
     async fn remove_batch(&self, mut wanted: Vec<WriteRequest>, removed: &mut usize) -> Result<(), Fault> {
         let mut wait = FIRST_WAIT;
         loop {
@@ -126,8 +126,8 @@ impl Grants for GrantsTable {
         let mut after = None;
         loop {
             let page = send(query.clone().limit(PAGE_SIZE).set_exclusive_start_key(after)).await?;
-            // DynamoDB answers with an empty list if nothing matches. Reading a malformed answer as empty would leave
-            // grants for ever.
+            // DynamoDB answers with an empty list if nothing matches. If a malformed answer were read as empty, the
+            // grants would never be removed.
             let malformed = || Fault::Unavailable("the answer does not list grants".to_owned());
             let grants = page.items.ok_or_else(malformed)?;
             after = page.last_evaluated_key;
@@ -153,7 +153,7 @@ impl Grants for GrantsTable {
             let query = self
                 .of(client)
                 .select(Select::Count)
-                // Negated, so that a grant without an end is live, and one whose end is not a number.
+                // Negated, so that a grant is live if its end is missing or is not a number.
                 .filter_expression("NOT #expires_at <= :now")
                 .expression_attribute_names("#expires_at", &self.expires_at)
                 .expression_attribute_values(":now", AttributeValue::N(epoch_seconds::of(now).to_string()))

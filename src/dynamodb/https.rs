@@ -21,8 +21,8 @@ use tokio::time::timeout;
 /// The time-out for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// An HTTP client that trusts servers with a certificate under one of these roots. It speaks plain HTTP to an endpoint whose
-/// URL says so.
+/// An HTTP client that trusts servers with a certificate under one of these roots. If an endpoint's URL begins with
+/// `http://`, it uses plain HTTP.
 ///
 /// # Errors
 /// None in practice: ring supports the protocol versions.
@@ -31,7 +31,7 @@ pub fn client(roots: RootCertStore) -> Result<SharedHttpClient, rustls::Error> {
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    // The client returns to one server, DynamoDB, and perhaps to those that give credentials.
+    // The client connects to one server, DynamoDB, and perhaps to servers that give credentials.
     tls.resumption = Resumption::in_memory_sessions(8);
 
     let mut tcp = TcpConnector::new();

@@ -1,4 +1,4 @@
-//! The index of idle clients, ordered by how long each has been idle.
+//! Reads the index of idle clients. The client that has been idle longest is the first.
 
 use super::{
     ClientsTable,

@@ -1,4 +1,4 @@
-//! Items of the clients table, to the model and from it.
+//! Converts items of the clients table to the model, and back.
 
 use super::schema::{IDLE, IDLE_SINCE, KEY};
 use crate::{
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
 use std::{collections::HashMap, time::SystemTime};
 
-/// An item as the SDK has it.
+/// An item, in the SDK's types.
 pub type Item = HashMap<String, AttributeValue>;
 
 #[derive(Default, Serialize, Deserialize)]
@@ -27,7 +27,7 @@ struct Attributes {
     expires_at: Option<SystemTime>,
 }
 
-/// The attribute of the partition key.
+/// The value of the partition key.
 #[must_use]
 pub fn key(key: &Key) -> AttributeValue {
     AttributeValue::S(key.to_string())
@@ -48,7 +48,8 @@ pub fn read(item: Item) -> Record {
     }
 }
 
-/// How long the item's client is idle. Attributes that cannot be read count as absent: no decision of an endpoint uses them.
+/// How long the item's client is idle. Attributes that cannot be read count as absent: no decision of an endpoint uses
+/// them.
 pub(super) fn idle(item: &Item) -> Option<Idle> {
     let used = item.get(IDLE)?.as_s().ok()?.starts_with(idle_prefix(true));
     let since = item.get(IDLE_SINCE)?.as_n().ok()?.parse().ok().and_then(epoch_seconds::at)?;

@@ -20,7 +20,7 @@ use aws_sdk_dynamodb::{
 
 /// The partition key, a string.
 pub const KEY: &str = "pk";
-/// The time to live, in seconds since the epoch. DynamoDB removes expired items late, so that every reader checks the time
+/// The time to live, in seconds since the epoch. DynamoDB removes expired items late, so every reader checks the time
 /// too.
 pub const EXPIRES_AT: &str = "expires_at";
 /// A live client.
@@ -31,8 +31,8 @@ pub const TOMBSTONE: &str = "tombstone";
 pub const DELETED: &str = "deleted";
 /// The client's past deletions, a list with the latest at the end. No endpoint reads it.
 pub const HISTORY: &str = "history";
-/// The partition of the index of idle clients: `unused#` or `used#`, and the first hexadecimal digit of the SHA-256 digest
-/// of the client's id. It is the partition key of the index of the same name, which projects the keys only.
+/// The partition of the index of idle clients: `unused#` or `used#`, and the first hexadecimal digit of the SHA-256
+/// digest of the client's id. It is the partition key of the index of the same name, which projects the keys only.
 pub const IDLE: &str = "idle";
 /// The time since which the client is idle, in seconds since the epoch: the sort key of that index.
 pub const IDLE_SINCE: &str = "idle_since";

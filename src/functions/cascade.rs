@@ -1,9 +1,9 @@
 //! The cascade: it removes what was issued to a deleted client (RFC 7592, section 2.3).
 //!
 //! The tombstone revokes all of it at once: [`ClientStatus`](crate::store::ClientStatus) refuses it. The cascade then
-//! removes the grants. It is a function on the table's stream, which delivers every deletion at least once. It takes only
-//! the client's id from a record, and reads the client's status from the table. So it keeps no state: a run that ends
-//! anywhere is resumed by running again.
+//! removes the grants. It is a function on the table's stream, which delivers every deletion at least once. It takes
+//! only the client's id from a record, and reads the client's status from the table. So it keeps no state: after an
+//! interrupted run, run it again.
 
 use super::record::{Cost, Environment, NAMESPACE};
 use crate::{
@@ -22,9 +22,9 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// Time reserved for the response, so that it says which records are done.
+/// Time reserved for the response, which lists the records that failed.
 const RESPONSE_MARGIN: Duration = Duration::from_secs(2);
-/// The wait before unfinished purges get another turn: the first, and the longest.
+/// The wait before unfinished purges are tried again: the first, and the longest.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
@@ -44,7 +44,7 @@ pub struct Batch {
     records: Vec<Value>,
 }
 
-/// A batch with a record that cannot be reported as failed.
+/// A record of the batch has no sequence number, so it cannot be reported as failed.
 #[derive(Debug, thiserror::Error)]
 #[error("a record of the stream has no sequence number")]
 pub struct NoSequenceNumber;
@@ -64,7 +64,7 @@ pub enum PurgeOutcome {
     Kept,
 }
 
-/// The removal of one client's grants, and how far it is.
+/// The removal of one client's grants, and its progress.
 struct Purge<'r> {
     sequence_number: &'r str,
     client: Id,
@@ -89,7 +89,7 @@ impl<C: ClientStatuses, G: Grants> Cascade<C, G> {
     }
 
     /// Removes the grants of the clients that the records name. A purge that fails does not delay the others. If the
-    /// database is unavailable, the purge gets another turn while there is time. Returns the records that Lambda must
+    /// database is unavailable, the purge is tried again while there is time. Returns the records that Lambda must
     /// deliver again.
     ///
     /// # Errors
@@ -118,7 +118,8 @@ impl<C: ClientStatuses, G: Grants> Cascade<C, G> {
         Ok(response)
     }
 
-    /// Runs the purges one after the other, and logs a record for each. Returns the sequence numbers of those that failed.
+    /// Runs the purges one after the other, and logs a record for each. Returns the sequence numbers of those that
+    /// failed.
     async fn run<'r>(&self, mut purges: Vec<Purge<'r>>, deadline: Instant, context: &Context) -> Vec<&'r str> {
         let (mut failed, mut wait) = (Vec::new(), FIRST_WAIT);
         loop {
@@ -148,7 +149,7 @@ impl<C: ClientStatuses, G: Grants> Cascade<C, G> {
         }
     }
 
-    /// Removes the grants of a client that is not live, page by page. Adds to `removed` how many were removed.
+    /// Removes the grants of a client that is not live, page by page. Adds the number of removed grants to `removed`.
     ///
     /// # Errors
     /// [`Fault`] if the database fails. Some grants may be left then.
@@ -158,7 +159,7 @@ impl<C: ClientStatuses, G: Grants> Cascade<C, G> {
             if page.is_empty() {
                 return Ok(PurgeOutcome::Removed);
             }
-            // The status is read after the page: grants of a client that is restored from now on are not in it.
+            // Read the status after the page. If the client is restored later, its new grants are not in this page.
             if self.clients.client_status(client).await?.is_live() {
                 return Ok(PurgeOutcome::Kept);
             }

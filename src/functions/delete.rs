@@ -1,4 +1,4 @@
-//! The function behind the API: a request in, an answer out.
+//! The function behind the API. It answers every request, and logs a record of it.
 
 use super::record::{Cost, Environment, NAMESPACE};
 use crate::{
@@ -31,7 +31,8 @@ use tokio::time::Instant;
 
 /// Time reserved for sending the response before Lambda's time-out.
 const RESPONSE_MARGIN: Duration = Duration::from_millis(250);
-/// The longest that a request may take, even if Lambda allows more. It is longer than the time-outs of the database calls.
+/// The longest that a request may take, even if Lambda allows more. It is longer than the time-outs of the database
+/// calls.
 const MAX_DURATION: Duration = Duration::from_mins(5);
 
 /// The function that deletes clients.
@@ -80,7 +81,7 @@ impl<S: Store> Delete<S> {
         Ok(EventResponse { response, cookies })
     }
 
-    /// Finds the endpoint of the path.
+    /// Answers a request at the endpoint that its path names.
     async fn answer(&self, request: &Request, stage: Option<&str>, invocation: &Invocation) -> Answer {
         let realm = &self.realm;
         match Route::of(request.raw_http_path(), stage) {
@@ -111,7 +112,7 @@ impl<S: Store> Delete<S> {
     }
 }
 
-/// An answer, and what the record says about it.
+/// An answer, and its summary for the record.
 struct Answer {
     response: Response<Body>,
     summary: Summary,
@@ -158,7 +159,7 @@ impl Summary {
         }
     }
 
-    /// The summary of a request that no endpoint takes.
+    /// The summary of a request that no endpoint accepts.
     fn refused(endpoint: &'static str, reason: &'static str) -> Self {
         let reason = Some(Cow::Borrowed(reason));
         Self { endpoint, outcome: RequestOutcome::Refused, reason, client_id: None, caller: None }
@@ -207,7 +208,7 @@ impl telemetry::Record for RequestRecord<'_> {
         match self.summary.outcome {
             RequestOutcome::Deleted => "deleted a client",
             RequestOutcome::Refused => "refused a request",
-            RequestOutcome::Failed => "failed on a request",
+            RequestOutcome::Failed => "a request failed",
         }
     }
 }

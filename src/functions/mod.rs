@@ -1,4 +1,4 @@
-//! The three functions: an invocation in, its answer out. Each declares the record that it logs.
+//! The three Lambda functions. Each takes an invocation, returns its response, and declares the record that it logs.
 
 pub mod cascade;
 mod delete;

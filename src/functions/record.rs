@@ -34,7 +34,7 @@ impl Environment {
     }
 }
 
-/// What an invocation was and what it cost.
+/// The ids of an invocation, and what it cost.
 #[derive(Serialize)]
 pub(super) struct Cost<'c> {
     function_request_id: &'c str,
@@ -48,7 +48,7 @@ pub(super) struct Cost<'c> {
     /// How long the start took, with the first invocation.
     #[serde(skip_serializing_if = "Option::is_none")]
     init_ms: Option<f64>,
-    /// The most memory that the process has used, if the system tells it.
+    /// The most memory that the process has used, if the system reports it.
     #[serde(skip_serializing_if = "Option::is_none")]
     max_memory_mb: Option<f64>,
 }

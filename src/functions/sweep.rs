@@ -1,8 +1,8 @@
 //! The sweep: it deletes clients that registered themselves and are not used, by its [rule](crate::rule::sweep).
 //!
-//! It is a function on a schedule. It reads the index of idle clients, so that a run costs what is due, not what the table
-//! holds. It deletes as every endpoint does, so that each deletion can be undone. Unless a setting says otherwise, it only
-//! reports what it would delete.
+//! It is a function on a schedule. It reads the index of idle clients, so the cost of a run depends on the number of
+//! due clients, not on the size of the table. It deletes as the endpoints do, so each client can be restored. By
+//! default, it only reports which clients it would delete.
 
 use super::record::{Cost, Environment, NAMESPACE};
 use crate::{
@@ -24,7 +24,7 @@ use tokio::time::Instant;
 
 /// Time reserved for the report.
 const RESPONSE_MARGIN: Duration = Duration::from_secs(1);
-/// Time reserved for the last client, or half of the time if that is less.
+/// Time reserved for the last client. If the invocation has little time, half of it is reserved instead.
 const CLIENT_MARGIN: Duration = Duration::from_secs(9);
 /// Stop after this many failed writes: then the cause is the table or its permissions, not the clients.
 const MAX_FAILURES: usize = 10;
@@ -34,7 +34,7 @@ const MAX_FAILURES: usize = 10;
 pub struct Sweep<S, G> {
     /// The clients.
     pub store: S,
-    /// The grants, if there is such a table. A client that has a grant that has not ended stays.
+    /// The grants table, if there is one. A client with a grant that has not ended is kept.
     pub grants: Option<G>,
     /// How long clients may be idle, whether to delete, and how many.
     pub settings: settings::Sweep,
@@ -47,24 +47,23 @@ pub struct Sweep<S, G> {
 /// The report of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// Whether the run was to delete.
+    /// Whether the run deletes, or only reports.
     pub deletes: bool,
-    /// The clients that the index listed as due and that the run looked at.
+    /// The clients that the index listed as due and that the run checked.
     pub due: usize,
     /// Those that were deleted, or would be.
     pub swept: usize,
-    /// Those that stay because they are protected.
+    /// Those that were kept because they are protected.
     pub protected: usize,
-    /// Those that stay because they have a grant that has not ended.
+    /// Those that were kept because they have a grant that has not ended.
     pub granted: usize,
-    /// Those that stay because they were used, restored, changed or deleted after they were listed.
+    /// Those that were used, restored, changed or deleted after they were listed.
     pub changed: usize,
     /// Those that could not be read.
     pub unreadable: usize,
     /// Those whose deletion DynamoDB refused.
     pub failed: usize,
-    /// Whether the run looked at every client that is due. If not, the next run continues: a deleted client is no longer
-    /// listed.
+    /// Whether the run checked every due client. If not, the next run continues: a deleted client is no longer listed.
     pub complete: bool,
 }
 
@@ -88,7 +87,7 @@ impl<S: Store + IdleClients, G: Grants> Sweep<S, G> {
     /// Runs once, whatever the event, and logs the report.
     ///
     /// # Errors
-    /// [`Fault`] if the database fails. If it only refuses to delete some clients, the run goes on with the others first.
+    /// [`Fault`] if the database fails. If it only refuses to delete some clients, the run first continues with the others.
     pub async fn call(&self, LambdaEvent { context, .. }: LambdaEvent<IgnoredAny>) -> Result<Report, Fault> {
         let started = Instant::now();
         let invocation = Invocation::new(&context, (self.clock)(), RESPONSE_MARGIN);
@@ -107,8 +106,8 @@ impl<S: Store + IdleClients, G: Grants> Sweep<S, G> {
         result.map(|()| report)
     }
 
-    /// Reads every partition of the index. The id of the invocation chooses the first partition, so that clients that stay
-    /// due for long, because they are protected or have a grant, are not always first.
+    /// Reads every partition of the index. The id of the invocation chooses the first partition. Clients that are
+    /// protected or have a grant stay due. They must not be the first in every run.
     async fn run(&self, invocation: &Invocation, report: &mut Report) -> Result<(), Fault> {
         let Invocation { request_id, now, deadline, .. } = invocation;
         let time = deadline.duration_since(Instant::now());
@@ -130,7 +129,7 @@ impl<S: Store + IdleClients, G: Grants> Sweep<S, G> {
                     {
                         return result;
                     }
-                    // A run takes time. The record of a deletion has the time of the deletion.
+                    // A run takes time, and each record must have the time of its own deletion.
                     let invocation = Invocation { now: (self.clock)(), ..invocation.clone() };
                     let outcome = self.sweep(&client, idle, &invocation).await?;
                     report.count(&outcome);
@@ -226,6 +225,6 @@ impl telemetry::Record for SweepRecord<'_> {
     }
 
     fn message(&self) -> &'static str {
-        if self.reason.is_none() { "read the index of idle clients" } else { "failed on the index of idle clients" }
+        if self.reason.is_none() { "read the index of idle clients" } else { "the sweep failed" }
     }
 }

@@ -1,5 +1,5 @@
-//! `POST /api/{serviceId}/client/registration/delete`: Authlete's API. An authorization server has a client deleted, and
-//! learns what to answer the client.
+//! `POST /api/{serviceId}/client/registration/delete`: Authlete's API. An authorization server asks to delete a client.
+//! The answer says what the server must answer the client.
 
 use super::{
     Endpoint, FORM,
@@ -33,7 +33,7 @@ pub(crate) struct Authlete<'r> {
     pub(crate) service: Option<Id>,
 }
 
-/// The body of the call. Absent, `null` and empty members count the same.
+/// The body of the call. Absent, `null` and empty members are equivalent.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Parameters {
@@ -210,8 +210,8 @@ fn error_of(action: Action) -> Option<&'static str> {
     }
 }
 
-/// The deleted client, in the vendor's words. An id is left out unless it is an integer, because official SDKs read nothing
-/// else. A word that the vendor does not have is left out.
+/// The deleted client, in the vendor's words. An id is left out unless it is an integer, because the official SDKs read
+/// only integers. A word that the vendor does not have is left out.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct DeletedClient {
@@ -335,7 +335,7 @@ fn failed(fault: &Fault) -> Response<Body> {
     }
 }
 
-/// Whether the fault is an unreadable client. The rule looks at the client after it has authorized the caller.
+/// Whether the fault is an unreadable client. Then the rule has already authorized the caller.
 fn is_about_a_client(fault: &Fault) -> bool {
     matches!(fault, Fault::Unreadable(unreadable) if matches!(unreadable.key, Key::Client(_)))
 }

@@ -1,4 +1,5 @@
-//! The `Authorization` header: Basic (RFC 7617) and Bearer (RFC 6750) credentials, and the challenges that ask for them.
+//! The `Authorization` header: Basic (RFC 7617) and Bearer (RFC 6750) credentials, and the challenges that ask for
+//! them.
 
 use crate::model::{Digest, Id, Realm};
 use base64::{
@@ -47,7 +48,7 @@ pub(super) fn bearer(request: &Request) -> Result<Digest, CredentialsError> {
     if b64token { Ok(Digest::of(token)) } else { Err(CredentialsError::Malformed) }
 }
 
-/// Whether the query holds a token. The token is refused and not read.
+/// Whether the query contains a token. Such a request is refused, and the token is not read.
 pub(super) fn token_in_query(request: &Request) -> bool {
     request.query_string_parameters_ref().is_some_and(|query| query.first(ACCESS_TOKEN).is_some())
 }
@@ -78,13 +79,13 @@ pub(super) fn bearer_challenge(realm: &Realm) -> HeaderValue {
     challenge(format!("Bearer realm=\"{realm}\""), "Bearer")
 }
 
-/// The challenge for a Bearer token, with the error of the presented one. Both texts keep to the characters of RFC 6750,
-/// section 3.
+/// The challenge for a Bearer token, with the error of the presented one. Both texts may contain only the characters
+/// that RFC 6750, section 3, allows.
 pub(super) fn bearer_error(realm: &Realm, error: &str, description: &str) -> HeaderValue {
     challenge(format!("Bearer realm=\"{realm}\", error=\"{error}\", error_description=\"{description}\""), "Bearer")
 }
 
-/// The header's value. If the text cannot be a header value, the scheme alone.
+/// The header's value. If the text cannot be a header value, only the scheme.
 fn challenge(text: String, scheme: &'static str) -> HeaderValue {
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(scheme))
 }

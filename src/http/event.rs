@@ -1,8 +1,8 @@
-//! Events of API Gateway: from an event to a request, and from an answer to the event's response.
+//! Converts events of API Gateway to requests, and answers to the responses of events.
 //!
-//! This module reads payload 2.0 (HTTP APIs, function URLs) and payload 1.0 (REST APIs) itself, because `lambda_http` loses
-//! a repeated header of payload 1.0 and panics on a body that is not base64 (`docs/adr/0004-events-are-read-here.md`). It
-//! makes `lambda_http`'s own request type.
+//! This module reads payload 2.0 (HTTP APIs, function URLs) and payload 1.0 (REST APIs) itself, because `lambda_http`
+//! loses a repeated header of payload 1.0 and panics on a body that is not base64
+//! (`docs/adr/0004-events-are-read-here.md`). It makes `lambda_http`'s own request type.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use lambda_http::{
@@ -29,8 +29,8 @@ pub struct Origin {
     pub stage: Option<String>,
 }
 
-/// An event of API Gateway or of a function URL. A missing member counts as empty. Only the header fields that an endpoint
-/// reads are kept.
+/// An event of API Gateway or of a function URL. A missing member counts as empty. Only the header fields that an
+/// endpoint reads are kept.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Event {
@@ -47,7 +47,7 @@ pub struct Event {
     multi_value_query_string_parameters: Option<HashMap<String, Vec<String>>>,
     /// Payload 1.0, each field line by itself.
     multi_value_headers: Option<Headers>,
-    /// Payload 2.0, where repeated field lines are joined with commas; payload 1.0, the last field line alone.
+    /// Payload 2.0, where repeated field lines are joined with commas; payload 1.0, only the last field line.
     headers: Option<Headers>,
     body: Option<String>,
     is_base64_encoded: bool,
@@ -61,7 +61,7 @@ impl Event {
     }
 }
 
-/// Shows no content: the query and the body may hold tokens.
+/// Shows no content: the query and the body may contain tokens.
 impl fmt::Debug for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Event(…)")
@@ -126,7 +126,7 @@ impl From<Event> for Request {
     }
 }
 
-/// The body. A body that is marked as base64 and is not stays as it is.
+/// The body. A body that is marked as base64, but is not base64, is not changed.
 fn body(body: Option<String>, is_base64: bool) -> Body {
     match body {
         None => Body::Empty,

@@ -1,4 +1,4 @@
-//! The three HTTP endpoints: from a request to a deletion request, and from its outcome to an answer.
+//! The three HTTP endpoints. Each converts an HTTP request to a deletion request, and its outcome to an answer.
 //!
 //! Only this module and `functions` know HTTP requests and answers. Each endpoint parses in one function and maps its refusals to answers in one `match`, which
 //! reads like the endpoint's table in `docs/api.md`.
@@ -22,7 +22,7 @@ use lambda_http::{
 
 /// An HTTP endpoint.
 pub(crate) trait Endpoint {
-    /// The deletion request that the endpoint makes of an HTTP request.
+    /// The deletion request that the endpoint parses from an HTTP request.
     type Request: DeletionRequest;
 
     /// The endpoint's only method.
@@ -34,7 +34,7 @@ pub(crate) trait Endpoint {
     /// The answer for an outcome.
     fn respond(&self, outcome: &Outcome<Self::Request>) -> Response<Body>;
 
-    /// The answer to another method.
+    /// The answer to a request with another method.
     fn method_not_allowed(&self) -> Response<Body>;
 }
 

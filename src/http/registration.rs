@@ -23,7 +23,7 @@ pub(crate) struct Registration<'r> {
     pub(crate) client: Option<Id>,
 }
 
-/// An error of OAuth (RFC 6749, section 5.2). The texts keep to the characters of RFC 6750, section 3.
+/// An error of OAuth (RFC 6749, section 5.2). The texts contain only the characters that RFC 6750, section 3, allows.
 #[derive(Serialize)]
 struct Problem {
     #[serde(skip)]
@@ -124,7 +124,7 @@ fn json(problem: &Problem) -> Response<Body> {
     response::json_of(problem.status, problem)
 }
 
-/// Whether a form body holds a token too (RFC 6750, section 2.2).
+/// Whether a form body contains a token too (RFC 6750, section 2.2).
 fn token_in_form(request: &lambda_http::Request) -> bool {
     media_type(request) == FORM && form_urlencoded::parse(request.body()).any(|(name, _)| name == ACCESS_TOKEN)
 }

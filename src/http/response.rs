@@ -1,4 +1,4 @@
-//! What all answers have in common.
+//! Builds answers, with the header fields that all of them have.
 
 use lambda_http::{
     Body, Response,
@@ -20,7 +20,7 @@ pub(crate) fn json(status: StatusCode, text: impl Into<String>) -> Response<Body
     with(response, CONTENT_TYPE, HeaderValue::from_static("application/json"))
 }
 
-/// A value as JSON. No value fails to serialize; one that did would be a 500 without details.
+/// A value as JSON. In practice every value can be serialized. If one cannot, the answer is a 500 without details.
 pub(crate) fn json_of(status: StatusCode, value: &impl Serialize) -> Response<Body> {
     match serde_json::to_string(value) {
         Ok(text) => json(status, text),
@@ -34,7 +34,7 @@ pub(crate) fn with(mut response: Response<Body>, name: HeaderName, value: Header
     response
 }
 
-/// Adds `Allow` to the answer to another method.
+/// Adds `Allow` to the answer to a request with another method.
 pub(crate) fn allow(allowed: &'static str, response: Response<Body>) -> Response<Body> {
     with(response, ALLOW, HeaderValue::from_static(allowed))
 }

@@ -4,7 +4,7 @@ use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
-/// CIDR blocks and bare addresses, as they were written. An empty list admits any address.
+/// CIDR blocks and addresses, in the form in which they were written. An empty list admits any address.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct AllowList(Vec<String>);
@@ -15,8 +15,8 @@ impl AllowList {
         Self(entries.into_iter().map(Into::into).collect())
     }
 
-    /// Whether the list admits a caller at `address`. `None`, an address that the platform does not give, is admitted only
-    /// if any address is.
+    /// Whether the list admits a caller at `address`. `None`, an address that the platform does not give, is admitted
+    /// only if any address is.
     #[must_use]
     pub fn admits(&self, address: Option<IpAddr>) -> bool {
         let address = address.map(|address| address.to_canonical());
@@ -39,8 +39,8 @@ fn block(entry: &str) -> Option<IpNet> {
     IpNet::new(address.parse().ok()?, length).ok()
 }
 
-/// Whether `block` contains `address`. IPv4-mapped addresses are compared as IPv4. The vendor documents `0.0.0.0/0` as any
-/// address, IPv6 included.
+/// Whether `block` contains `address`. IPv4-mapped addresses are compared as IPv4. The vendor documents `0.0.0.0/0` as
+/// any address, IPv6 included.
 fn covers(block: &IpNet, address: Option<IpAddr>) -> bool {
     let mapped = match block {
         IpNet::V4(v4) if v4.prefix_len() == 0 => return true,
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_admits_its_own_addresses_alone() {
+    fn a_block_admits_only_its_own_addresses() {
         assert!(admits(&["198.51.100.0/24", "203.0.113.0/24"], "203.0.113.255"));
         assert!(!admits(&["203.0.113.0/24"], "203.0.114.0"));
         assert!(admits(&["2001:db8::/32"], "2001:db8:ffff::1"));
@@ -86,13 +86,13 @@ mod tests {
     }
 
     #[test]
-    fn the_ipv4_block_of_everything_admits_ipv6_and_unknown_addresses_too() {
+    fn the_block_of_all_ipv4_addresses_admits_ipv6_and_unknown_addresses() {
         assert!(admits(&["0.0.0.0/0"], "2001:db8::1"));
         assert!(AllowList::new(["0.0.0.0/0"]).admits(None));
     }
 
     #[test]
-    fn the_ipv6_block_of_everything_admits_ipv6_alone() {
+    fn the_block_of_all_ipv6_addresses_admits_only_ipv6() {
         assert!(admits(&["::/0"], "2001:db8::1"));
         assert!(!admits(&["::/0"], "203.0.113.7"));
     }
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_address_is_refused_by_any_other_list() {
+    fn a_list_of_other_blocks_refuses_an_unknown_address() {
         assert!(!AllowList::new(["203.0.113.0/24"]).admits(None));
     }
 }

@@ -3,13 +3,13 @@
 use super::{AllowList, Digest, Id, Idle, StoredSecret, Version};
 use serde::{Deserialize, Serialize};
 
-/// The feature that opens the Configuration API and protects its holder from deletion.
+/// The feature that allows a client to use the Configuration API. A client with it cannot be deleted.
 pub const OWNER: &str = "owner";
 
 /// A live client.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Client {
-    /// An API client or an OAuth client, with what only that kind has.
+    /// An API client or an OAuth client, with the members of that kind.
     #[serde(flatten)]
     pub kind: Kind,
     /// Whether the client is protected from deletion at every endpoint.
@@ -18,7 +18,7 @@ pub struct Client {
     /// The version. A client without one matches no entity tag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<Version>,
-    /// How long the client is idle, if its use is tracked. The item holds this beside the client.
+    /// How long the client is idle, if its use is tracked. In the item this is next to the client, not in it.
     #[serde(skip)]
     pub idle: Option<Idle>,
 }
@@ -85,8 +85,8 @@ pub struct OAuthClient {
     pub metadata: Metadata,
 }
 
-/// The registered metadata that a deletion reports, under the names of RFC 7591, section 2. The table keeps other members
-/// too; nothing here reads them.
+/// The registered metadata that a deletion reports, under the names of RFC 7591, section 2. The table keeps other
+/// members too; nothing here reads them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metadata {
     /// The name shown to end users.

@@ -1,8 +1,8 @@
 //! Secrets and tokens: their digests, and how two digests are compared.
 //!
-//! The table holds SHA-256 digests. Every secret and token is generated with at least 128 bits, so a slow hash would
-//! add cost and no strength (`docs/adr/0003-digests-without-a-slow-hash.md`). The digest of a presented secret is computed
-//! when its header or body is parsed; no later step sees the secret itself.
+//! The table holds SHA-256 digests. Every secret and token has at least 128 bits, so a slow hash would add cost and no
+//! strength (`docs/adr/0003-digests-without-a-slow-hash.md`). The digest of a presented secret is computed when its
+//! header or body is parsed; no later step sees the secret itself.
 
 use super::epoch_seconds;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -15,7 +15,7 @@ use subtle::{Choice, ConstantTimeEq};
 pub struct Digest([u8; 32]);
 
 impl Digest {
-    /// Compared if there is nothing to compare with, so that the comparison takes the same time.
+    /// Compared if no digest is stored, so that the comparison takes the same time.
     const DUMMY: Self = Self([0; 32]);
 
     /// The digest of this secret or token.
@@ -92,7 +92,8 @@ pub struct StoredSecret {
     pub expires_at: Option<SystemTime>,
 }
 
-/// Whether `presented` equals `stored`. If nothing is stored, a dummy is compared: the time taken does not tell.
+/// Whether `presented` equals `stored`. If nothing is stored, a dummy is compared, so that the time taken does not show
+/// it.
 #[must_use]
 pub fn matches(presented: &Digest, stored: Option<&Digest>) -> bool {
     let same = presented.0.ct_eq(&stored.unwrap_or(&Digest::DUMMY).0);
@@ -110,8 +111,8 @@ pub enum Mismatch {
 
 /// Accepts `presented` if it equals one of `stored` that has not expired at `now`.
 ///
-/// Every stored secret is compared, even after a match, and a dummy if there is none. The time taken tells neither which
-/// secret matched nor whether there is one.
+/// Every stored secret is compared, even after a match, and a dummy if there is none. So the time taken does not show
+/// which secret matched, or whether there is a secret.
 ///
 /// # Errors
 /// [`Mismatch`], for the log. The caller must not learn which.

@@ -6,7 +6,7 @@ use std::{fmt, sync::Arc};
 /// The identifier of a client or of a service: an opaque string, compared byte for byte.
 ///
 /// The shape of an id is never validated, because documented samples break every pattern. An id is refused only if
-/// DynamoDB cannot have it as a key: such an id is "not found" without a database call. Clones share the text.
+/// DynamoDB cannot have it as a key. Then the answer is "not found" without a database call. Clones share the text.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Id(Arc<str>);
@@ -27,7 +27,8 @@ impl Id {
         &self.0
     }
 
-    /// The id as an integer, for APIs whose ids are integers. `None` unless the id is the canonical decimal form of one.
+    /// The id as an integer, for APIs whose ids are integers. `None` unless the id is the canonical decimal form of
+    /// one.
     #[must_use]
     pub fn as_number(&self) -> Option<i64> {
         self.0.parse().ok().filter(|number: &i64| *number >= 0 && number.to_string() == *self.0)

@@ -36,7 +36,7 @@ pub struct IdlePolicy {
 }
 
 impl IdlePolicy {
-    /// The latest [`Idle::since`] at which a client is due at `now`. It depends on whether the client was ever used.
+    /// The latest [`Idle::since`] of a client that is due at `now`. It depends on whether the client was ever used.
     #[must_use]
     pub fn due_since(&self, used: bool, now: SystemTime) -> SystemTime {
         let longest = if used { self.used } else { self.unused };

@@ -1,4 +1,4 @@
-//! What the table says, as Rust types: clients, services, access tokens, and the records of deletions.
+//! The contents of the table, as Rust types: clients, services, access tokens, and the records of deletions.
 //!
 //! Nothing here does I/O, reads a clock, or knows DynamoDB.
 

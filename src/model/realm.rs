@@ -1,8 +1,8 @@
-//! The protection space that challenges name.
+//! The realm: the protection space in the header `WWW-Authenticate`.
 
 use std::fmt;
 
-/// The protection space that challenges name (RFC 9110, section 11.5).
+/// The realm: the protection space in the header `WWW-Authenticate` (RFC 9110, section 11.5).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Realm(String);
 
@@ -16,7 +16,7 @@ impl Realm {
     }
 }
 
-/// The name, as it stands between the quotation marks of a challenge.
+/// The name, as it is written between the quotation marks of a challenge.
 impl fmt::Display for Realm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -1,4 +1,4 @@
-//! Services of the Authlete API, and the access tokens that open it.
+//! Services of the Authlete API, and the access tokens for that API.
 
 use super::Id;
 use serde::{Deserialize, Serialize};

@@ -26,7 +26,7 @@ pub enum IfMatch {
 }
 
 impl IfMatch {
-    /// Reads the field's value. A tag of another form matches no client; a weak tag is one of those.
+    /// Reads the field's value. A tag of another form, such as a weak tag, matches no client.
     #[must_use]
     pub fn parse(field: &str) -> Self {
         if field.trim() == "*" {

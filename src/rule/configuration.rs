@@ -14,7 +14,7 @@ use strum::IntoStaticStr;
 /// A request to delete an API client.
 #[derive(Debug)]
 pub struct Request {
-    /// The caller, as it claims.
+    /// The client id that the caller presents.
     pub caller: Id,
     /// The digest of the secret that the caller presents.
     pub secret: Digest,
@@ -101,7 +101,7 @@ impl DeletionRequest for Request {
 }
 
 impl Request {
-    /// Authenticates the caller. An unknown caller costs the same comparison.
+    /// Authenticates the caller. For an unknown caller, a dummy is compared, so that the answer takes the same time.
     fn authenticate<'f>(&self, snapshot: &'f Snapshot, now: SystemTime) -> Result<&'f ApiClient, Denied<Refusal>> {
         let (caller, absent) = match snapshot.client(&self.caller)? {
             Lookup::Live(Client { kind: Kind::Api(caller), .. }) => (Some(caller), Refusal::UnknownCaller),

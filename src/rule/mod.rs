@@ -1,9 +1,9 @@
-//! The permission rules, pure: a snapshot in, an authorization or a refusal out.
+//! The permission rules. Each takes a snapshot, and returns an authorization or a refusal.
 //!
-//! Each way to delete a client has one rule, in a file of its own. The conditions stand in the order in which they are
-//! decided. A rule reads no clock and does no I/O. It names the keys that it needs ([`DeletionRequest::reads`]) and decides
-//! on their [`Snapshot`]. An [`Authorization`] repeats every fact about the client that the decision used, as a
-//! [`Precondition`], so that the write can assert it again.
+//! Each channel has one rule, in its own file. A rule checks its conditions in the order of its `Refusal`. It reads no
+//! clock and does no I/O. It names the keys that it needs ([`DeletionRequest::reads`]) and decides on their
+//! [`Snapshot`]. An [`Authorization`] lists every fact about the client that the decision used, as a [`Precondition`].
+//! The condition of the write repeats them.
 
 pub mod authlete;
 pub mod configuration;
@@ -22,20 +22,20 @@ pub trait DeletionRequest {
     /// Why this rule refuses.
     type Refusal: Refusal;
 
-    /// The way by which the request came, for the record of the deletion and the log.
+    /// The channel of the request, for the record of the deletion and the log.
     const CHANNEL: &'static str;
 
     /// The client to delete. `None` if the request names something that cannot be an id.
     fn target(&self) -> Option<&Id>;
 
-    /// The caller: `client#…`, `service#…`, `organization#…`, `operator#…` or `sweep`. It is the caller's claim until the
-    /// rule authorizes the request. `None` if the table has no such caller.
+    /// The caller: `client#…`, `service#…`, `organization#…`, `operator#…` or `sweep`. It is the caller's claim until
+    /// the rule authorizes the request. `None` if the table has no such caller.
     fn caller(&self, snapshot: &Snapshot) -> Option<String>;
 
     /// The keys of all items that the decision needs.
     fn reads(&self) -> BTreeSet<Key>;
 
-    /// Decides, on the snapshot and the time alone.
+    /// Decides. Uses only the snapshot and the time.
     ///
     /// # Errors
     /// [`Denied`] with the first refusal in the order of `docs/api.md`, or with an item that the decision needs and that
@@ -46,7 +46,7 @@ pub trait DeletionRequest {
 /// Why a rule refuses. `Into<&str>` gives the exact reason in `snake_case`, for the log. The caller often learns less.
 pub trait Refusal: Into<&'static str> + Copy + fmt::Debug + Send {}
 
-/// Why a rule grants nothing.
+/// Why a rule gives no authorization.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Denied<R> {
     /// The rule refuses.
@@ -72,7 +72,7 @@ impl<R> From<Unreadable> for Denied<R> {
 pub struct Authorization<'r> {
     /// The client.
     pub target: &'r Id,
-    /// What the write asserts about the client, beside that it is live and not protected.
+    /// What the write asserts about the client. It also asserts that the client is live and not protected.
     pub preconditions: Vec<Precondition<'r>>,
 }
 
@@ -95,7 +95,7 @@ pub enum Precondition<'r> {
     Idle(Idle),
 }
 
-/// The precondition that a met `If-Match` adds: the version that was read.
+/// If `If-Match` names versions, the precondition that the client still has the version that was read.
 fn same_version<'r>(if_match: Option<&IfMatch>, client: &Client) -> Option<Precondition<'r>> {
     match if_match {
         Some(IfMatch::OneOf(_)) => client.version.map(Precondition::Version),

@@ -1,5 +1,5 @@
-//! The operator's rule: an operator deletes any client that is neither an owner nor protected. Whether the operator may
-//! write to the table is IAM's decision.
+//! The operator's rule: an operator deletes any client that is neither an owner nor protected. IAM decides whether the
+//! operator may write to the table.
 
 use super::{Authorization, DeletionRequest, Denied, Precondition};
 use crate::{

@@ -73,7 +73,8 @@ impl DeletionRequest for Request {
 }
 
 impl Request {
-    /// Authenticates the client. A missing client or token costs the same comparison.
+    /// Authenticates the client. If there is no client, or no stored token, a dummy is compared, so that the answer
+    /// takes the same time.
     fn authenticate<'f>(&self, snapshot: &'f Snapshot) -> Result<&'f Client, Denied<Refusal>> {
         let found = snapshot.client(&self.target)?;
         let (token, otherwise) = match found {

@@ -9,8 +9,8 @@ use std::time::SystemTime;
 pub enum ClientStatus {
     /// The client is live.
     Live {
-        /// Everything issued up to this time is revoked: the time of the latest restoration. Between a deletion and its
-        /// restoration nothing is issued, but a deletion takes time, and clocks differ.
+        /// The time of the latest restoration. Everything that was issued up to this time is revoked. The time of the
+        /// deletion is too early for that, because a deletion takes time and clocks differ.
         revoked_until: Option<SystemTime>,
         /// Whether the client registered itself.
         dynamic: bool,
@@ -30,9 +30,9 @@ impl ClientStatus {
         matches!(self, Self::Live { .. })
     }
 
-    /// Whether the authorization server may accept what it issued to the client at this time: an access token, a refresh
-    /// token, an authorization code, a consent. Times are compared in whole seconds, as tokens carry them. A grant of the
-    /// very second of the restoration is refused.
+    /// Whether the authorization server may accept what it issued to the client at this time: an access token, a
+    /// refresh token, an authorization code, a consent. Times are compared in whole seconds, as tokens carry them. A
+    /// grant that was issued in the second of the restoration is refused.
     #[must_use]
     pub fn accepts(&self, issued_at: SystemTime) -> bool {
         match self {

@@ -1,7 +1,7 @@
 //! The port: what the core and the functions ask of a database.
 //!
-//! The traits name no database and no SDK. [`dynamodb`](crate::dynamodb) implements them. What a call cost is not a
-//! parameter: an implementation adds it to the [`CallStatistics`] of the scope that the call runs in.
+//! The traits name no database and no SDK. [`dynamodb`](crate::dynamodb) implements them. No parameter carries what a
+//! call cost. An implementation records it in the [`CallStatistics`] of the scope in which the call runs.
 
 mod client_status;
 mod statistics;
@@ -48,10 +48,10 @@ pub enum WriteOutcome {
     ConditionFailed(Option<Record>),
 }
 
-/// The status of clients, which the revocation check and the cascade ask for.
+/// The status of clients, for the revocation check and the cascade.
 pub trait ClientStatuses: Send + Sync {
-    /// The status of the client with this id, in one strongly consistent read. It knows of every deletion that was
-    /// answered before.
+    /// The status of the client with this id, in one strongly consistent read. It sees every deletion that was answered
+    /// before the read.
     ///
     /// # Errors
     /// [`Fault`] if the database fails or if the item does not have the table's form. Then issue and accept nothing.
@@ -64,7 +64,7 @@ pub trait IdleClients: Send + Sync {
     type Cursor: Send;
 
     /// One page of the clients in `partition` that have been idle since `since` or longer, the longest first. The index
-    /// lags behind the table, so that a write must assert what the index says:
+    /// lags behind the table, so a write must assert what the index says:
     /// [`Precondition::Idle`](crate::rule::Precondition::Idle).
     ///
     /// # Errors
@@ -97,8 +97,8 @@ pub trait Grants: Send + Sync {
     /// [`Fault`] if the database fails.
     fn page(&self, client: &Id) -> impl Future<Output = Result<Vec<Self::Key>, Fault>> + Send;
 
-    /// Removes the grants with these keys, and adds to `removed` the number of grants that the database confirmed. Grants
-    /// that the database leaves unprocessed are tried again until the caller drops the future.
+    /// Removes the grants with these keys, and adds to `removed` the number of grants that the database confirmed.
+    /// Grants that the database leaves unprocessed are tried again until the caller drops the future.
     ///
     /// # Errors
     /// [`Fault`] if the database fails. Some grants may be removed then.
@@ -111,10 +111,11 @@ pub trait Grants: Send + Sync {
     fn is_any_live(&self, client: &Id, now: SystemTime) -> impl Future<Output = Result<bool, Fault>> + Send;
 }
 
-/// Why the database gave no answer that a decision can use.
+/// Why a database call failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// The database is throttled, out of reach or out of time. The same request may succeed later.
+    /// The database throttled the call, cannot be reached, or did not answer in time. The same request may succeed
+    /// later.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
     /// An item does not have the table's form.
@@ -132,6 +133,6 @@ pub enum Fault {
 pub(crate) async fn before<T>(deadline: Instant, call: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
     match timeout_at(deadline, call).await {
         Ok(answer) => answer,
-        Err(_) => Err(Fault::Unavailable("no answer in the time that the invocation has".to_owned())),
+        Err(_) => Err(Fault::Unavailable("no answer before the deadline of the invocation".to_owned())),
     }
 }

@@ -10,7 +10,7 @@ tokio::task_local! {
     static CALL: Cell<CallStatistics>;
 }
 
-/// What database calls cost. Each call returns statistics of its own. [`collect`](Self::collect) adds up those of all calls in
+/// What database calls cost. Each call has its own statistics. [`collect`](Self::collect) adds up those of all calls in
 /// it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CallStatistics {
@@ -27,8 +27,8 @@ pub struct CallStatistics {
 }
 
 impl CallStatistics {
-    /// Runs `work`, and returns its output with the statistics of the database calls in it. Calls that `work` abandons are
-    /// counted too. The calls in a nested `collect` count in both.
+    /// Runs `work`, and returns its output with the statistics of the database calls in it. Calls that `work` abandons
+    /// are counted too. The calls in a nested `collect` count in both.
     pub async fn collect<T>(work: impl Future<Output = T>) -> (T, Self) {
         let work = async {
             let output = work.await;
@@ -56,7 +56,7 @@ impl CallStatistics {
     /// Changes the statistics of the call that is being made, and those that are being collected.
     pub(crate) fn record(change: impl Fn(&mut Self)) {
         for scope in [&COLLECTED, &CALL] {
-            // An operator's call is not collected.
+            // The calls of the operator's tool run in no scope.
             let _ = scope.try_with(|scope| {
                 let mut statistics = scope.get();
                 change(&mut statistics);

@@ -3,7 +3,7 @@
 use crate::support::Fixture;
 
 #[tokio::test]
-async fn every_shell_has_completions_without_any_setting() {
+async fn every_shell_has_completions_without_settings() {
     let fixture = Fixture::empty().await;
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let line = format!("completions {shell}");

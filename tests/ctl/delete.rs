@@ -63,7 +63,7 @@ b                                 refused           it is protected\n";
 }
 
 #[tokio::test]
-async fn without_a_terminal_nothing_is_deleted_unless_yes_is_given() {
+async fn without_a_terminal_a_deletion_needs_yes() {
     let fixture = Fixture::empty().await;
     fixture.object("client create --app app --id a").await;
     for (line, stdin) in [("a", "a\n"), ("--from -", "a\n")] {

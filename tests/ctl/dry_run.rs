@@ -79,7 +79,7 @@ missing                           refused                                 there 
 }
 
 #[tokio::test]
-async fn a_grants_table_that_cannot_be_opened_is_refused_before_anything_is_done() {
+async fn a_grants_table_that_cannot_be_opened_is_refused_before_any_write() {
     let fixture = Fixture::empty().await;
     fixture.used_and_unused().await;
     fixture.delete("8 --yes", "").await;

@@ -1,4 +1,4 @@
-//! What the tests prepare in the table, and what they look up in it.
+//! The items that the tests write to the table and read from it.
 
 use crate::{
     run::{Ran, text},
@@ -31,7 +31,8 @@ impl Fixture {
         self.direct().create_client(&id(client_id), &client.build()).await.unwrap();
     }
 
-    /// Registers an untracked client of the service `1` with a name of this length. Returns whether the item has room for it.
+    /// Registers an untracked client of the service `1` with a name of this length. Returns whether the item has room
+    /// for it.
     pub async fn register_with_name_length(&self, client_id: &str, length: usize) -> bool {
         let client = oauth_client().service("1").name(&"x".repeat(length));
         self.direct().create_client(&id(client_id), &client.build()).await.is_ok()
@@ -53,8 +54,8 @@ impl Fixture {
         assert!(store.note_use(&id, &status, now()).await.unwrap());
     }
 
-    /// Puts an unreadable item under the id `broken`: `attribute` is `client` or `tombstone`, and its one member names the
-    /// application or service.
+    /// Puts an unreadable item under the id `broken`: `attribute` is `client` or `tombstone`, and its one member names
+    /// the application or service.
     pub async fn put_broken(&self, attribute: &str, member: &str, value: &str) {
         let client = [(member.to_owned(), AttributeValue::S(value.to_owned()))].into();
         let key = AttributeValue::S("client#broken".to_owned());
@@ -106,7 +107,7 @@ impl Fixture {
         self.ctl(&format!("--json client delete {line}")).with_stdin(stdin).run().await
     }
 
-    /// Creates the table of grants. The client has this many in it.
+    /// Creates the table of grants, with this many grants of the client.
     pub async fn grant(&self, client_id: &str, count: u32) {
         self.create_grants_table().await;
         for number in 0..count {

@@ -42,7 +42,7 @@ async fn a_client_that_is_not_live_is_refused() {
 }
 
 #[tokio::test]
-async fn a_client_without_a_version_gets_its_first() {
+async fn a_client_without_a_version_gets_its_first_version() {
     let fixture = Fixture::empty().await;
     fixture.direct().create_client(&id("old"), &api_client().version(None).build()).await.unwrap();
     assert_eq!(fixture.object("client protect old").await["version"], 1);

@@ -22,7 +22,7 @@ async fn a_registered_client_deletes_itself_with_the_printed_token() {
 }
 
 #[tokio::test]
-async fn each_of_several_clients_has_an_id_and_a_token_of_its_own() {
+async fn each_of_several_clients_has_its_own_id_and_token() {
     let fixture = Fixture::empty().await;
     fixture.object("service create 715948317").await;
     let registered = fixture.objects("client register --service 715948317 --count 40").await;

@@ -1,4 +1,4 @@
-//! Where secrets are not: the table has their digests, and no command prints a digest.
+//! The table has digests instead of secrets, and no command prints a digest.
 
 use crate::{run::text, support::Fixture};
 use aws_sdk_dynamodb::types::AttributeValue;

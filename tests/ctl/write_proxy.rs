@@ -1,4 +1,4 @@
-//! A proxy in front of the database that decides what becomes of each write: `PutItem` and `UpdateItem`.
+//! A proxy in front of the database. It decides what happens to each write: `PutItem` and `UpdateItem`.
 
 use crate::{run::Ran, support::Fixture};
 use axum::{Router, response::IntoResponse};
@@ -18,7 +18,7 @@ use tokio::{net::TcpListener, sync::Semaphore, task::spawn_blocking};
 /// How many writes the tool has under way at most.
 const CONCURRENCY: u32 = 16;
 
-/// What becomes of a write.
+/// What happens to a write.
 pub enum Write {
     Done,
     /// The write takes effect, and the answer is a failure.
@@ -56,8 +56,8 @@ impl Fixture {
         endpoint
     }
 
-    /// Runs the tool, and sends it Ctrl-C after this many writes, while as many more as it writes at once are under way. They
-    /// end when the tool has said that it waits for them. No other write may start.
+    /// Runs the tool, and sends it Ctrl-C after this many writes. At that time `CONCURRENCY` more writes are under way.
+    /// They end when the tool has printed that it waits for them. No other write may start.
     pub async fn interrupt(&self, line: &str, writes: u32) -> Ran {
         let (arrived, released) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
         let (counter, gate) = (arrived.clone(), released.clone());
@@ -81,7 +81,7 @@ impl Fixture {
             (line, lines)
         };
         let (mut stderr, mut lines) = spawn_blocking(wait).await.unwrap();
-        // Enough for every write, so that one too many fails the test and does not block it.
+        // Enough for every write: if one write too many starts, the test fails and does not block.
         released.add_permits(1000);
 
         let end = move || {

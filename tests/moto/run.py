@@ -1,7 +1,7 @@
-"""Runs a command against moto, an emulator of AWS: `run.py cargo test ...`. Its status is the command's, but a command
-that asks moto for nothing fails.
+"""Runs a command against moto, an emulator of AWS: `run.py cargo test ...`. Its status is that of the
+command. It fails if the command sends no request to moto.
 
-One request is answered at a time, since moto lets another write slip in between a condition and what depends on it.
+It answers one request at a time, because moto does not check a condition and write in one step.
 """
 
 import logging

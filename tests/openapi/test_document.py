@@ -72,7 +72,7 @@ def validate(value, schema):
 
 
 def is_documented(endpoint, status, headers, body):
-    """Checks the status, the headers, of which there is no other, and the body. An error is one of the examples."""
+    """Checks the status, the headers (no other is allowed) and the body. An error is one of the examples."""
     response = resolved(RESPONSES[endpoint][str(status)])
     documented = {name.lower(): resolved(header) for name, header in response["headers"].items()}
     assert headers.keys() == documented.keys()

@@ -168,7 +168,7 @@ def emulated_in(environment, name):
 
 
 def aws(database_port):
-    """The variables that lead to the database."""
+    """The variables that name the database."""
     return {
         "AWS_ENDPOINT_URL_DYNAMODB": f"http://127.0.0.1:{database_port}",
         "AWS_REGION": "eu-central-1",

@@ -264,7 +264,7 @@ def test_the_cascade_waits_for_a_database_that_stalls_longer_than_the_time_out_o
     ],
     ids=["no grants table", "another grants table", "another grants table of the sweep", "no idle time", "neither true nor false"],
 )
-def test_a_wrong_setting_stops_the_start_with_a_sentence(database, name, settings, why):
+def test_a_wrong_setting_stops_the_start_with_a_message(database, name, settings, why):
     with emulated(database.port, name, **settings) as function:
         assert function.start_error().startswith(f"the function stopped: {why}")
 
@@ -338,7 +338,7 @@ def test_a_sweep_that_deletes_deletes_the_clients_that_are_due(empty):
     assert after == before
 
 
-def test_a_client_with_a_grant_that_has_not_ended_stays(empty):
+def test_a_client_with_a_live_grant_is_kept(empty):
     now = int(time.time())
     for client, ends in [("holder", now + HOUR), ("former-holder", now - HOUR)]:
         register(empty, client, "used#f", 91 * DAY)

@@ -50,13 +50,13 @@ def test_an_event_gets_its_answer_and_one_line_in_the_log(invoke, event):
     assert "_aws" in line
 
 
-def test_a_wrong_setting_stops_the_start_with_a_sentence(database):
+def test_a_wrong_setting_stops_the_start_with_a_message(database):
     with emulated(database.port, REALM='the "realm"') as function:
         why = function.start_error()
     assert why.startswith("the function stopped: REALM must be one or more printable ASCII characters")
 
 
-def test_a_database_that_never_answers_is_503_before_the_functions_time_is_over():
+def test_a_database_that_never_answers_is_503_before_the_functions_time_out():
     timeout = 3
     with (
         socket.create_server(("127.0.0.1", 0)) as silence,

@@ -44,7 +44,7 @@ def test_the_sweep_answers_without_env_json():
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_the_cascade_says_what_it_lacks_without_env_json():
+def test_the_cascade_names_the_missing_setting_without_env_json():
     with emulated_in(given("Cascade", {}), CASCADE) as function:
         why = function.start_error()
     assert why == "the function stopped: GRANTS_TABLE must be the name of a DynamoDB table, and is empty"

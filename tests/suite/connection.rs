@@ -1,4 +1,4 @@
-//! The connection to the database: it is configured by the environment, it verifies TLS, and the start opens it.
+//! The connection to the database: the environment configures it, it verifies TLS, and the start opens it.
 
 use crate::support::{Fixture, basic, event, invocation, now, sample, tls};
 use deregister::{
@@ -43,7 +43,8 @@ async fn table_in(variables: &[(&'static str, &str)]) -> ClientsTable {
     ClientsTable::new(config, "clients", Duration::ZERO)
 }
 
-/// The sample data behind TLS, and the clients table with the server's certificate in the file that this variable names.
+/// The sample data behind TLS, and the clients table with the server's certificate in the file that this variable
+/// names.
 async fn trusting_by(variable: &'static str) -> (tls::Front, ClientsTable) {
     let fixture = Fixture::with_samples().await;
     let certificates = file(variable);
@@ -120,7 +121,7 @@ async fn with_an_opening_timeout_of_zero_the_first_request_opens_the_connection(
 }
 
 #[tokio::test]
-async fn an_opening_that_fails_is_not_an_error() {
+async fn a_connection_that_cannot_be_opened_does_not_stop_the_start() {
     let table = table_in(&[("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1")]).await;
     table.open(Duration::from_secs(10)).await;
 }
@@ -136,7 +137,7 @@ async fn a_server_with_an_untrusted_certificate_is_refused() {
 }
 
 #[tokio::test]
-async fn a_certificate_file_without_a_usable_certificate_stops_the_start_by_name() {
+async fn the_start_fails_and_names_the_certificate_file_without_a_usable_certificate() {
     let empty = file("empty.pem");
     fs::write(&empty, "").unwrap();
     for (variable, path, why) in [

@@ -111,7 +111,7 @@ async fn retries_and_throttles_are_counted() {
 }
 
 #[tokio::test]
-async fn a_request_that_no_endpoint_takes_has_a_record() {
+async fn a_request_that_no_endpoint_accepts_has_a_record() {
     let fixture = Fixture::empty().await;
     let log = Captured::at("INFO");
     fixture.send("DELETE", "/nowhere", None, "").await;
@@ -195,7 +195,7 @@ async fn a_record_has_the_trace_id_of_x_ray() {
 }
 
 #[tokio::test]
-async fn a_level_silences_ordinary_lines_and_no_record() {
+async fn a_level_drops_ordinary_lines_and_no_record() {
     let fixture = Fixture::with_samples().await;
     for (level, expected) in [
         ("TRACE", vec!["an info", "a warning", "an error", "refused a request"]),
@@ -216,7 +216,7 @@ async fn a_level_silences_ordinary_lines_and_no_record() {
 }
 
 #[test]
-fn a_level_that_is_not_one_counts_as_info() {
+fn an_unknown_level_counts_as_info() {
     for level in ["", " ", "off", "OFF", "0", "6", "FATAL", "verbose", "INFO,deregister=trace"] {
         let log = Captured::at(level);
         tracing::debug!("a detail");

@@ -1,5 +1,5 @@
-//! The tests of the library and of the functions, one module a feature. The database is the embedded one, behind the real SDK
-//! over HTTP. `tests/ctl` tests the operator's tool.
+//! The tests of the library and of the functions, one module a feature. The database is the embedded one, behind the
+//! real SDK over HTTP. `tests/ctl` tests the operator's tool.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -17,7 +17,7 @@ mod docs;
 mod endpoints;
 mod faults;
 mod history;
-mod house;
+mod imports;
 mod log;
 mod openapi;
 mod properties;

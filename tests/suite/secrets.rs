@@ -1,8 +1,9 @@
 //! No answer, no line of the log and no item holds a secret or a token, in clear or encoded.
 //!
-//! The log is all that the thread logs at TRACE: this crate, the SDK, its HTTP client and the embedded database. That is far
-//! more than the function logs on Lambda. The SDK hides the bodies of its requests and its own credentials, and logs the items
-//! of its answers. The embedded database logs both. They contain digests, because the table contains digests.
+//! The log is everything that the thread logs at TRACE: this crate, the SDK, its HTTP client and the embedded database.
+//! That is far more than the function logs on Lambda. The SDK hides the bodies of its requests and its own credentials,
+//! and logs the items of its answers. The embedded database logs both. They contain digests, because the table contains
+//! digests.
 
 use crate::support::{
     Fixture, basic, bearer,
@@ -69,8 +70,8 @@ fn own_lines(log: &Captured) -> String {
     log.text().lines().filter(|line| line.contains(" deregister::")).collect::<Vec<_>>().join("\n")
 }
 
-/// The forms in which a text can hold these bytes: as they are, in base64 at each of the three offsets in a longer text, in
-/// hexadecimal digits, and as Rust prints a list of bytes.
+/// The forms in which a text can hold these bytes: as they are, in base64 at each of the three offsets in a longer
+/// text, in hexadecimal digits, and as Rust prints a list of bytes.
 fn forms(bytes: &[u8]) -> Vec<String> {
     let base64 = [("", 0), (":", 2), ("::", 3)].map(|(before, skipped)| {
         let text = BASE64_STANDARD_NO_PAD.encode([before.as_bytes(), bytes].concat());
@@ -204,7 +205,8 @@ async fn a_secret_that_was_stored_in_clear_is_not_logged() {
     assert_hidden(secret, "the log", &log);
 }
 
-/// At TRACE Lambda's runtime library logs every event, with its `Authorization` header. The function filters these lines.
+/// At TRACE Lambda's runtime library logs every event, with its `Authorization` header. The function filters these
+/// lines.
 #[tokio::test]
 async fn the_function_logs_no_event_at_any_level() {
     let next = get(async || {

@@ -1,10 +1,11 @@
 //! The database of a test. Each [`Fixture`](super::Fixture) has a table of its own in it.
 //!
-//! The database is an embedded one, in memory, new for each fixture. The modules about a database's behaviour run against
-//! another database too: if the environment has `AWS_ENDPOINT_URL_DYNAMODB`, [`Fixture::anywhere`](super::Fixture::anywhere)
-//! uses the one at that address. Its tables are called `deregister-test-` and a random number, and each is deleted with its
-//! fixture. Over HTTP the database counts as an emulator and gets made-up credentials. Over HTTPS, which reaches AWS itself,
-//! Region, credentials and trust come from the environment, as they do for the function.
+//! The database is an embedded one, in memory, new for each fixture. The modules about a database's behaviour run
+//! against another database too: if the environment has `AWS_ENDPOINT_URL_DYNAMODB`,
+//! [`Fixture::anywhere`](super::Fixture::anywhere) uses the one at that address. Its tables are called
+//! `deregister-test-` and a random number, and each is deleted with its fixture. If it is reached over HTTP, it is an
+//! emulator and gets made-up credentials. Over HTTPS, which reaches AWS itself, Region, credentials and trust come from
+//! the environment, as they do for the function.
 
 use super::wire;
 use aws_sdk_dynamodb::{

@@ -14,9 +14,9 @@ use tracing::{
 
 /// Installs a log that is written nowhere, for all threads that do not capture theirs.
 ///
-/// `tracing` decides once for each kind of line whether a subscriber wants it. While there is at most one subscriber, it
-/// decides without a lock, and a decision that a thread takes while another one begins to capture can be lost: the line
-/// would never be captured. Two subscribers that stay make every decision take the lock.
+/// `tracing` decides once for each kind of line whether a subscriber wants it. With at most one subscriber, it decides
+/// without a lock. If another thread begins to capture at that moment, the decision can be wrong, and the line is never
+/// captured. Two permanent subscribers make every decision take the lock.
 pub fn install_silent() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
@@ -26,8 +26,8 @@ pub fn install_silent() {
     });
 }
 
-/// What this thread logs until the value is dropped. A test that runs on one thread captures the function, the SDK and the
-/// embedded database.
+/// What this thread logs until the value is dropped. A test that runs on one thread captures the function, the SDK and
+/// the embedded database.
 pub struct Captured {
     bytes: Arc<Mutex<Vec<u8>>>,
     _installed: DefaultGuard,

@@ -1,5 +1,5 @@
-//! What the test programs share: the function over a [`database`], with the real SDK over HTTP between them, and a [`wire`]
-//! that counts the calls and plays faults.
+//! What the test programs share: the function over a [`database`], with the real SDK over HTTP between them, and a
+//! [`wire`] that counts the calls and plays faults.
 #![allow(dead_code, reason = "each test program uses its own part")]
 
 pub mod build;

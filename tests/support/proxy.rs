@@ -16,8 +16,8 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// A fault of the network. With the first four the database does not receive the request. With the others it carries the
-/// request out.
+/// A fault of the network. With the first four the database does not receive the request. With the others it carries
+/// the request out.
 #[derive(Clone, Copy, PartialEq)]
 pub enum NetworkFault {
     /// The connections are closed, and new ones are refused.
@@ -118,7 +118,7 @@ impl Proxy {
         }
     }
 
-    /// Passes the bytes of both sides on, until the fault or the end of the connection.
+    /// Forwards the bytes of both sides, until the fault or the end of the connection.
     async fn pass(self, mut client: TcpStream) -> Result<()> {
         let mut database = TcpStream::connect(&self.0.database).await?;
         client.set_nodelay(true)?;

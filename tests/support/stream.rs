@@ -14,7 +14,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Switches it on.
+    /// Switches the stream on.
     pub async fn of(fixture: &Fixture) -> Self {
         let view = StreamViewType::NewAndOldImages;
         let on = StreamSpecification::builder().stream_enabled(true).stream_view_type(view).build().unwrap();
@@ -28,7 +28,7 @@ impl Stream {
         stream
     }
 
-    /// What has happened since this was last asked, as Lambda hands it over.
+    /// The records since the last call, as Lambda delivers them.
     pub async fn records(&mut self) -> Vec<Value> {
         let mut page = self.ask("GetRecords", &json!({ "ShardIterator": self.position })).await;
         self.position = page["NextShardIterator"].take();
@@ -39,13 +39,13 @@ impl Stream {
         records
     }
 
-    /// The only thing that has happened.
+    /// The only record since the last call.
     pub async fn record(&mut self) -> Value {
         let [record] = self.records().await.try_into().unwrap();
         record
     }
 
-    /// Asks as the SDK for streams would.
+    /// Sends a request like the SDK for streams.
     async fn ask(&self, operation: &str, body: &Value) -> Value {
         let request = http::Request::post(&self.endpoint)
             .header("content-type", "application/x-amz-json-1.0")

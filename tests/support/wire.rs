@@ -35,7 +35,8 @@ pub enum Fault {
     Answer(u16, String),
     /// The future runs first. Then the database carries out the call.
     Meanwhile(Pin<Box<dyn Future<Output = ()> + Send>>),
-    /// The future runs first. Then the database carries out the call. The output of the future is dropped after the answer.
+    /// The future runs first. Then the database carries out the call. The output of the future is dropped after the
+    /// answer.
     While(Pin<Box<dyn Future<Output = Box<dyn Send>> + Send>>),
     /// The database carries out the call. This status and text replace its answer.
     Replaced(u16, &'static str),
@@ -47,7 +48,7 @@ pub enum Fault {
     OnlyFirst,
     /// The database refuses the signature, because its clock differs from the caller's.
     Skewed,
-    /// There is never an answer. The database does not receive the call.
+    /// The database does not receive the call, and there is never an answer.
     Silence,
 }
 

@@ -1,4 +1,4 @@
-//! The start of a function on AWS Lambda: the log, the runtime, the clock, and the end if the start fails.
+//! Starts a function on AWS Lambda: its log, its runtime and its clock.
 
 use deregister::telemetry;
 use lambda_runtime::Error;
@@ -41,7 +41,7 @@ pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place where the functions are given their clock")]
+#[expect(clippy::disallowed_methods, reason = "the one place where the functions get their clock")]
 pub(crate) fn now() -> SystemTime {
     SystemTime::now()
 }

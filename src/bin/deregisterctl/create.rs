@@ -102,8 +102,8 @@ impl Tool {
         Ok(if new.secret_from_stdin { report } else { report.secret("client_secret", secret) })
     }
 
-    /// Creates a client with the given id, or else with random ids until one is free. A client is `unique` if its secret or
-    /// token is random too.
+    /// Creates a client with the given id. Without one, tries random ids until one is free. `unique`: the secret or
+    /// token is random too, so no other client is equal to this one.
     pub async fn create_client(
         &self,
         given: Option<Id>,
@@ -118,7 +118,7 @@ impl Tool {
             };
             let Some(id) = id else { continue };
             let created = self.store.create_client(&id, client).await?;
-            if created == Creation::Done || unique && self.is_there(&id, client).await? {
+            if created == Creation::Done || unique && self.is_stored(&id, client).await? {
                 return Ok(id);
             }
             if given.is_some() {
@@ -127,9 +127,9 @@ impl Tool {
         }
     }
 
-    /// Whether the table holds exactly this client under an id that was refused as taken. Then an earlier attempt of the same
-    /// call created it, and its answer was lost.
-    async fn is_there(&self, id: &Id, client: &Client) -> Result<bool, Fault> {
+    /// Whether the table holds exactly this client under an id that was refused as taken. Then an earlier attempt of
+    /// the same call created it, and its answer was lost.
+    async fn is_stored(&self, id: &Id, client: &Client) -> Result<bool, Fault> {
         let found = self.store.find(&Key::Client(id.clone())).await?;
         Ok(found == Some(Record::Client(client.clone())))
     }

@@ -1,4 +1,5 @@
-//! Deletes clients, each by the rule and in the writes of the function. A run that stops at any point can be run again.
+//! Deletes clients by the operator's rule, with the same write as the function. A run can stop at any point and be run
+//! again.
 
 use crate::{
     failure::Failure,
@@ -38,7 +39,7 @@ const IMPACTS: Columns = &[("client_id", 32), ("outcome", 16), ("last_used_at", 
 const IMPACTS_WITH_GRANTS: Columns =
     &[("client_id", 32), ("outcome", 16), ("last_used_at", 20), ("grants", 14), ("reason", 0)];
 
-/// The time limit of one deletion, greater than the greatest time-outs of its two calls.
+/// The time limit of one deletion: longer than the longest time-outs of its two calls.
 const MAX_DURATION: Duration = Duration::from_secs(150);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +51,7 @@ enum Outcome {
     Failed,
 }
 
-/// What else a deletion would end.
+/// The impact of a deletion: what else it would end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Impact {
     idle: Option<Idle>,

@@ -1,10 +1,9 @@
-//! Why a command was not carried out: each failure is one sentence, with the condition and, if there is something to do,
-//! what to do.
+//! Why a command failed. Each message is one sentence: the condition and, if there is something to do, what to do.
 
 use deregister::{dynamodb::connection::NoHttps, model::Id, settings::WrongSetting, store::Fault};
 use std::{io, path::PathBuf, process::ExitCode};
 
-/// The shortest secret that is accepted from elsewhere, in bytes: those of 128 bits.
+/// The shortest secret that the tool accepts from its input, in bytes: 128 bits.
 pub const MIN_SECRET_LENGTH: usize = 16;
 
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +55,7 @@ pub enum Failure {
     /// Ctrl-C, and what to do next.
     #[error("interrupted: {0}")]
     Interrupted(&'static str),
-    #[error("there is no terminal to confirm the deletion at: add --yes, or --dry-run to delete nothing")]
+    #[error("the deletion must be confirmed, and there is no terminal: add --yes, or --dry-run to delete nothing")]
     NotConfirmed,
     #[error("not confirmed: nothing was deleted")]
     Declined,
@@ -71,7 +70,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// The exit code of a command that failed so.
+    /// The exit code for this failure.
     pub fn exit_code(&self) -> ExitCode {
         match self {
             // Like a wrong command line: an option is missing.

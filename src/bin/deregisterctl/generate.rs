@@ -18,7 +18,8 @@ pub fn api_client_id(randomness: Randomness) -> Result<String, Error> {
     while word.len() < LENGTH {
         let mut bytes = [0; LENGTH];
         randomness(&mut bytes)?;
-        // Five bits select one of 32. The alphabet has 31: the last is drawn again, so that all characters are equally likely.
+        // Five bits select one of 32 values, and the alphabet has 31 characters. The last value is ignored, so all
+        // characters are equally likely.
         let characters = bytes.iter().filter_map(|byte| ALPHABET.get(usize::from(byte & 31)));
         word.extend(characters.map(|&character| char::from(character)).take(LENGTH - word.len()));
     }
@@ -32,8 +33,8 @@ pub fn api_client_secret(randomness: Randomness) -> Result<SecretString, Error> 
 
 /// The id of an OAuth client: a decimal number from 1 to 2^53 - 1.
 ///
-/// The Authlete API sends client ids as JSON integers, and many JSON parsers hold integers exactly only up to that number.
-/// An id is not a secret: 53 bits make a collision rare, and the conditional write refuses one.
+/// The Authlete API sends client ids as JSON integers, and many JSON parsers hold integers exactly only up to that
+/// number. An id is not a secret: 53 bits make a collision rare, and the conditional write refuses one.
 pub fn oauth_client_id(randomness: Randomness) -> Result<String, Error> {
     loop {
         let mut bytes = [0; 8];
@@ -93,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn without_randomness_nothing_is_made() {
+    fn without_randomness_every_generator_fails() {
         let none = |_: &mut [u8]| Err(Error::UNSUPPORTED);
         assert!(api_client_id(none).is_err());
         assert!(api_client_secret(none).is_err());

@@ -1,5 +1,5 @@
-//! Imports clients from a vendor's list, each in one conditional write. An import that stops at any point leaves whole
-//! clients, and can be run again.
+//! Imports clients from a vendor's list, each in one conditional write. An import can stop at any point and be run
+//! again: no client is written in part.
 
 use crate::{
     failure::Failure,
@@ -96,7 +96,7 @@ impl Tool {
         Ok(match self.store.import_client(id, client).await? {
             None => Outcome::Imported,
             // Protection and version are not in a vendor's list, and may have changed since an earlier import.
-            Some(Record::Client(there)) if there.kind == client.kind => Outcome::AlreadyThere,
+            Some(Record::Client(existing)) if existing.kind == client.kind => Outcome::AlreadyThere,
             Some(Record::Deleted(_)) => Outcome::Skipped("a client with this id was deleted here".to_owned()),
             Some(_) => Outcome::Skipped("another client has this id, or this client was changed here".to_owned()),
         })
@@ -141,8 +141,8 @@ impl Done {
 
 /// Opens the input. Returns it with the number of its entries, if it is a file.
 ///
-/// A file is read to its end before anything is written, so that a wrong file is refused whole. A pipe can be read only
-/// once.
+/// A file is read to its end before the first write, so nothing of a wrong file is imported. A pipe can be read only
+/// once, so it is not checked first.
 fn open(path: &Path, list: &VendorList) -> Result<(Box<dyn Read + Send>, Option<u64>), Failure> {
     if path.as_os_str() == STDIN {
         return Ok((Box::new(io::stdin()), None));
@@ -162,8 +162,8 @@ fn open(path: &Path, list: &VendorList) -> Result<(Box<dyn Read + Send>, Option<
     Ok((Box::new(file), Some(length)))
 }
 
-/// The entries, each with its index. A thread reads a few ahead. The process ends without waiting for the thread, which may
-/// block on the standard input.
+/// The entries, each with its index. A thread reads a few ahead. The process ends without waiting for the thread, which
+/// may block on the standard input.
 fn entries(
     input: Box<dyn Read + Send>,
     list: VendorList,

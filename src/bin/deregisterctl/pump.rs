@@ -21,10 +21,10 @@ pub struct Pump {
 }
 
 impl Pump {
-    /// Starts `work` on each item of `source`, and hands each result to `finished` as soon as it is there.
+    /// Starts `work` on each item of `source`, and passes each result to `finished` as soon as it is known.
     ///
-    /// After the first failure, of the source, of the work or of `finished`, no further work starts, and after Ctrl-C
-    /// neither. Work under way is waited for, and its results are handed on too. Returns the first failure.
+    /// After the first failure of the source, the work or `finished`, and after Ctrl-C, it starts no further work. It
+    /// waits for the work under way, and passes on its results too. Returns the first failure.
     pub async fn run<I, T>(
         self,
         source: impl Stream<Item = Result<I, Failure>>,
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_item_is_worked_on_and_no_more_than_allowed_at_once() {
+    async fn it_works_on_every_item_and_never_on_more_than_the_limit_at_once() {
         let (running, most, mut sum) = (Cell::new(0), Cell::new(0), 0);
         let work = async |number: u32| {
             running.set(running.get() + 1);
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn after_a_failure_the_work_under_way_is_finished_and_none_is_started() {
+    async fn after_a_failure_it_finishes_the_work_under_way_and_starts_no_more() {
         let failure = || Failure::Skipped(7);
         // The number that fails: in the source, in the work, in `finished`.
         for failing in [(Some(3), None, None), (None, Some(3), None), (None, None, Some(3))] {

@@ -16,8 +16,8 @@ use serde_json::Value;
 use std::{fs, path::Path};
 
 impl Tool {
-    /// Registers clients. Each is printed as soon as it is registered, also after a failure or Ctrl-C, so that no token is
-    /// lost.
+    /// Registers clients. Each is printed as soon as it is registered, also after a failure or Ctrl-C, so that no token
+    /// is lost.
     pub async fn register_clients(&self, new: NewOAuthClients) -> Result<(), Failure> {
         let service = self.service(&new.service).await?;
         if !service.dynamic_registration && !new.is_static {

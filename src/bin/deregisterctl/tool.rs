@@ -76,8 +76,8 @@ impl Tool {
         report.write_row(io::stdout().lock(), columns).map_err(Failure::Unprintable)
     }
 
-    /// The operator's name in a record. It is a claim. Characters that JSON escapes become underscores, because the rule of
-    /// an event bus may copy the name into JSON without escaping it.
+    /// The operator's name in a record. The tool cannot check it. Characters that JSON escapes become underscores,
+    /// because the rule of an event bus may copy the name into JSON without escaping it.
     pub fn operator(&self, by: Option<String>) -> String {
         let escaped = |c: char| c.is_control() || ['"', '\\'].contains(&c);
         match by.or_else(|| self.user.clone()) {

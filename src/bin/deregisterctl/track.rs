@@ -1,5 +1,5 @@
-//! Starts to track the use of clients that were registered before the table had its index, each in one conditional write.
-//! A run that stops at any point can be run again.
+//! Starts to track the use of clients that were registered before the table had its index, each in one conditional
+//! write. A run can stop at any point and be run again.
 
 use crate::{
     failure::Failure,
@@ -14,7 +14,7 @@ use deregister::{
     store::Fault,
 };
 
-/// What became of a client.
+/// The outcome for a client.
 enum Outcome {
     Tracked,
     AlreadyTracked,

@@ -1,7 +1,7 @@
 //! Reads the lists of clients that the vendors' APIs return, and converts each entry to a client.
 //!
-//! A list is read entry by entry, so that a long list needs no memory. The reason why an entry is wrong contains none of its
-//! values: any of them may be a secret.
+//! A list is read entry by entry, so that a long list needs little memory. The reason why an entry is wrong contains
+//! none of its values, because any value may be a secret.
 
 use crate::{failure::MIN_SECRET_LENGTH, options, tool::FIRST_VERSION};
 use base64::{
@@ -25,7 +25,8 @@ const BASE64_URL: GeneralPurpose = GeneralPurpose::new(
     &URL_SAFE,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
-/// The largest client, in bytes of JSON. An item of DynamoDB has at most 409,600 bytes, and is no longer than its JSON.
+/// The largest client, in bytes of JSON. An item of DynamoDB has at most 409,600 bytes. A client's item is not longer
+/// than its JSON.
 const MAX_JSON_LENGTH: usize = 400_000;
 
 /// A vendor's list, with the application or service of its clients.
@@ -48,8 +49,8 @@ impl VendorList {
         }
     }
 
-    /// Hands each entry to `sink` until that returns `false`. The input may hold several lists, one after the other: the
-    /// pages of one list.
+    /// Passes each entry to `sink`, until `sink` returns `false`. The input may hold several lists, one after the
+    /// other: the pages of one list.
     pub fn read(&self, input: impl Read, sink: &mut dyn FnMut(Value) -> bool) -> serde_json::Result<()> {
         let mut json = serde_json::Deserializer::from_reader(input);
         loop {
@@ -213,8 +214,8 @@ fn authlete(service: &Id, members: &mut Members) -> Result<(Id, Kind), String> {
     Ok((id, Kind::OAuth(client)))
 }
 
-/// Reads the hash of a token as a digest: 32 bytes, in base64url or hexadecimal digits. The vendor does not document the
-/// hash function. If it is not SHA-256, no token matches the digest, and the client cannot delete itself.
+/// Reads the hash of a token as a digest: 32 bytes, in base64url or hexadecimal digits. The vendor does not document
+/// the hash function. If it is not SHA-256, no token matches the digest, and the client cannot delete itself.
 fn digest(hash: &str) -> Option<Digest> {
     let bytes = hex::decode(hash).or_else(|_| BASE64_URL.decode(hash).map_err(|_| ())).ok()?;
     Digest::deserialize(BytesDeserializer::<NoDigest>::new(&bytes)).ok()

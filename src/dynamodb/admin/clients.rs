@@ -26,7 +26,7 @@ pub enum Creation {
     Taken,
 }
 
-/// The outcome, from the record that was in the way.
+/// `Taken` if there is a record under the key already.
 impl From<Option<Record>> for Creation {
     fn from(taken_by: Option<Record>) -> Self {
         if taken_by.is_none() { Self::Done } else { Self::Taken }
@@ -42,8 +42,8 @@ impl ClientsTable {
         self.import_client(id, client).await.map(Creation::from)
     }
 
-    /// Creates a client that is imported. If the id is taken, it returns the record under it. That may be unreadable, or the
-    /// same client.
+    /// Creates an imported client. If the id is taken, returns the record under it: perhaps a tombstone, an unreadable
+    /// item, or the same client.
     ///
     /// # Errors
     /// [`Fault`] if the database fails.
@@ -67,7 +67,7 @@ impl ClientsTable {
         self.put_new(item::of_token(&Key::of_token(digest), token)).await.map(Creation::from)
     }
 
-    /// The record under `key`, in a strongly consistent read, if there is one.
+    /// Reads the record under `key`, strongly consistent. `None` if there is no item.
     ///
     /// # Errors
     /// [`Fault`] if the database fails, or if the item does not have the table's form.
@@ -118,8 +118,8 @@ impl ClientsTable {
         }
     }
 
-    /// Starts to track a client's use, as if it was used `now`. Returns whether it did: the client must be live, must have
-    /// registered itself, and must not be tracked yet.
+    /// Starts to track a client's use, and notes a use at `now`. Returns `false`, and writes nothing, if the client is
+    /// not live, did not register itself, or is tracked already.
     ///
     /// # Errors
     /// [`Fault`] if the database fails.
@@ -143,7 +143,7 @@ impl ClientsTable {
         }
     }
 
-    /// Writes a new item. If the key is taken, it returns the record under it.
+    /// Writes a new item. If the key is taken, returns the record under it.
     async fn put_new(&self, item: serde_dynamo::Result<Item>) -> Result<Option<Record>, Fault> {
         let item = item.map_err(|error| Fault::Unexpected(error.to_string()))?;
         let put = self

@@ -1,4 +1,4 @@
-//! Restores a deleted client, and looks deletions up, while the tombstone is there.
+//! Restores deleted clients, and looks up their deletions, as long as the tombstone exists.
 
 use crate::{
     dynamodb::{
@@ -25,32 +25,32 @@ const MAX_HISTORY: usize = 10;
 /// The deletions of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deletions {
-    /// The current deletion, and the time from which it can no longer be undone. `None`: the client is live.
+    /// The current deletion, and the time until which the client can be restored. `None`: the client is live.
     pub current: Option<(Deletion, SystemTime)>,
-    /// The deletions that restorations ended, the latest at the end.
+    /// The past deletions: a restoration ended each of them. The latest is the last.
     pub past: Vec<PastDeletion>,
 }
 
 /// The outcome of [`ClientsTable::restore`].
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is most often the large one")]
+#[expect(clippy::large_enum_variant, reason = "there is one value at a time, and most often the large variant")]
 pub enum RestoreOutcome {
-    /// The client is live again, as it is here.
+    /// The client is live again. This is the restored client.
     Done(Client),
     /// Nothing was written: there is no client with this id.
     Unknown,
     /// Nothing was written: the client is live.
     Live,
-    /// Nothing was written: the deletion could be undone until this time.
+    /// Nothing was written: the client could be restored until this time.
     Expired(SystemTime),
     /// Nothing was written: the item changed after it was read.
     Changed,
 }
 
 impl ClientsTable {
-    /// Makes a deleted client live again, with its credentials, at its next version, in one write. The record of the deletion
-    /// and the record of the restoration become an entry of the client's history. The time of the restoration decides
-    /// whether it comes too late.
+    /// Makes a deleted client live again, with its credentials, at its next version, in one write. The record of the
+    /// deletion and the record of the restoration become an entry of the client's history. If the time of the
+    /// restoration is too late, it writes nothing.
     ///
     /// # Errors
     /// [`Fault`] if the database fails, or if the item does not have the table's form.
@@ -143,7 +143,8 @@ impl Deletions {
     }
 }
 
-/// The client of a tombstone at its next version: as the model has it, and as the whole attribute.
+/// Reads the client of a tombstone, at its next version. Returns it in the model's type, and as the attribute with all
+/// members.
 fn next_version(mut tombstone: AttributeValue) -> serde_dynamo::Result<(Client, AttributeValue)> {
     let mut client: Client = from_attribute_value(tombstone.clone())?;
     client.version = client.version.map(|Version(version)| Version(version.saturating_add(1)));
@@ -153,7 +154,7 @@ fn next_version(mut tombstone: AttributeValue) -> serde_dynamo::Result<(Client, 
     Ok((client, tombstone))
 }
 
-/// The client's history with the deletion that now ends. Entries are copied as the item has them.
+/// The client's history, with the restored deletion as its last entry. Older entries are copied unchanged.
 fn longer_history(item: &mut Item, restoration: &Restoration) -> serde_dynamo::Result<Vec<AttributeValue>> {
     let mut history = match item.remove(schema::HISTORY) {
         Some(AttributeValue::L(history)) => history,

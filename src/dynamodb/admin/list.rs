@@ -40,9 +40,9 @@ struct Filter<'f> {
 }
 
 impl ClientsTable {
-    /// One page of an application's API clients, live or deleted, in no order. Items that do not have the table's form are
-    /// among them. The page starts at `after`. All pages together read the whole table, because its key serves the lookup
-    /// of one client only.
+    /// One page of an application's API clients, live or deleted, in no order. Unreadable items are included. The page
+    /// starts at `after`. All pages together read the whole table, because the table's key finds only one client at a
+    /// time.
     ///
     /// # Errors
     /// [`Fault`] if the database fails.
@@ -50,7 +50,7 @@ impl ClientsTable {
         self.clients(id, "app_id", deleted, after).await
     }
 
-    /// The same for a service's OAuth clients.
+    /// One page of a service's OAuth clients, like [`clients_of_application`](Self::clients_of_application).
     ///
     /// # Errors
     /// [`Fault`] if the database fails.
@@ -58,8 +58,8 @@ impl ClientsTable {
         self.clients(id.as_str(), "service_id", deleted, after).await
     }
 
-    /// One page of the deletions of an application's API clients, of those since `since` if that is given. All pages
-    /// together read the whole table.
+    /// One page of the deletions of an application's API clients. With `since`, only the deletions from that time on.
+    /// All pages together read the whole table.
     ///
     /// # Errors
     /// [`Fault`] if the database fails.
@@ -72,7 +72,8 @@ impl ClientsTable {
         self.deleted(id, "app_id", since, after).await
     }
 
-    /// The same for a service's OAuth clients.
+    /// One page of the deletions of a service's OAuth clients, like
+    /// [`deletions_of_application`](Self::deletions_of_application).
     ///
     /// # Errors
     /// [`Fault`] if the database fails.

@@ -1,4 +1,4 @@
-//! What only operators call: `deregisterctl` and the local run. The functions call none of this.
+//! The operator's calls, for `deregisterctl` and the local run. The functions do not use them.
 
 mod clients;
 mod deletions;

@@ -1,4 +1,4 @@
-//! Creates the clients table, and adds to a table what it lacks.
+//! Creates the clients table, and adds what an existing table lacks.
 
 use super::Creation;
 use crate::{
@@ -18,17 +18,18 @@ use std::time::Duration;
 const MAX_POLLS: u32 = 120;
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// What a table lacked and was given.
+/// What [`repair_table`](ClientsTable::repair_table) added to a table.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Repairs {
     /// The time to live.
     pub time_to_live: bool,
-    /// The index of idle clients, which DynamoDB fills in its own time.
+    /// The index of idle clients. DynamoDB fills it in the background.
     pub index: bool,
 }
 
 impl ClientsTable {
-    /// Creates the table, waits until it is active, and enables its time to live.
+    /// Creates the table, waits until it is active, and enables its time to live. Returns [`Creation::Taken`] if the
+    /// table exists.
     ///
     /// # Errors
     /// [`Fault`] if the database fails.
@@ -56,11 +57,12 @@ impl ClientsTable {
         Ok(Creation::Done)
     }
 
-    /// Adds what the table lacks, and returns what that was: the time to live, if the creation was interrupted, and the
-    /// index, if the table is older than the index. A table with other keys is not changed.
+    /// Adds what the table lacks, and returns what it added. The time to live is missing if the creation was
+    /// interrupted. The index is missing if an earlier version created the table. A table with another key is not
+    /// changed.
     ///
     /// # Errors
-    /// [`Fault`] if the database fails. The time to live may be enabled then.
+    /// [`Fault`] if the database fails. The time to live may already be enabled then.
     pub async fn repair_table(&self) -> Result<Repairs, Fault> {
         let definition = schema::definition(self.name()).map_err(|error| Fault::Unexpected(error.to_string()))?;
         let found = self.wait_until_active().await?;
@@ -74,11 +76,11 @@ impl ClientsTable {
         if time_to_live {
             self.enable_time_to_live().await?;
         }
-        let is_there = found.global_secondary_indexes().iter().any(|index| index.index_name() == Some(schema::IDLE));
-        if !is_there {
+        let has_index = found.global_secondary_indexes().iter().any(|index| index.index_name() == Some(schema::IDLE));
+        if !has_index {
             self.add_indexes(definition.global_secondary_indexes, definition.attribute_definitions).await?;
         }
-        Ok(Repairs { time_to_live, index: !is_there })
+        Ok(Repairs { time_to_live, index: !has_index })
     }
 
     async fn add_indexes(

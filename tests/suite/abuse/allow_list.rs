@@ -87,7 +87,7 @@ fn a_malformed_entry_admits_no_address() {
     }
 }
 
-/// Some readers take `010` for ten, others for eight.
+/// Some parsers read `010` as ten, others as eight.
 #[test]
 fn an_address_in_a_block_is_parsed_as_strictly_as_an_address_alone() {
     for (entry, addresses) in [
@@ -106,7 +106,7 @@ fn an_address_in_a_block_is_parsed_as_strictly_as_an_address_alone() {
 }
 
 #[tokio::test]
-async fn a_malformed_source_address_is_no_address() {
+async fn a_malformed_source_address_counts_as_unknown() {
     let fixture = Fixture::with_samples().await;
     let path = format!("/config/{APPLICATION}/clients/{TARGET}");
     let request = event("DELETE", &path, "", &[("authorization", &basic(OWNER_ELSEWHERE))], "");

@@ -31,7 +31,7 @@ const ENDPOINTS: [Endpoint; 3] = [
 ];
 /// The database calls: one read, no write.
 const MAX_CALLS: usize = 1;
-/// The bytes of the database call: two ids of 2,040 bytes, each byte six in JSON, and what is around them.
+/// The bytes of the database call: two ids of 2,040 bytes, each byte six bytes in JSON, and the rest of the call.
 const MAX_CALL_BYTES: usize = 25 * KIB;
 /// The bytes of the event's response.
 const MAX_RESPONSE_BYTES: usize = KIB;
@@ -153,7 +153,7 @@ async fn unreadable_entries_of_an_allow_list_are_one_short_line_of_the_log() {
     assert!(logged.lines().all(|line| line.len() <= MAX_LOG_BYTES), "{} bytes", logged.len());
 }
 
-/// Anyone can name such an item, so that the reason is logged.
+/// Anyone can name such an item in a request, and then the function logs the reason.
 #[tokio::test]
 async fn the_reason_why_an_item_cannot_be_read_is_short_and_quotes_nothing_of_it() {
     let fixture = Fixture::with_samples().await;

@@ -15,7 +15,7 @@ fn encode(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
-/// Features that look like `owner`, or that another reader may take for `owner`.
+/// Features that look like `owner`, or that another program may read as `owner`.
 const OWNER_ALIKE: [&str; 9] = [
     "\u{43e}wner",
     "own\u{435}r",
@@ -43,7 +43,7 @@ async fn a_feature_that_looks_like_owner_neither_authorizes_nor_protects() {
     }
 }
 
-/// An id, and others that look like it, or that another reader may turn into it.
+/// An id, and others that look like it, or that another program may convert to it.
 const ID_ALIKE: [&str; 9] = [
     "Caf\u{e9}",
     "Cafe\u{301}",

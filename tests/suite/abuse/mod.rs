@@ -1,5 +1,5 @@
-//! What callers can try: large requests, deep nesting, requests that two readers read differently, texts that look alike. A
-//! request has one reading, one answer, and a bounded cost.
+//! What callers can try: large requests, deep nesting, requests that two programs read differently, texts that look
+//! alike. The function reads a request in one way, gives one answer, and has a bounded cost.
 
 mod allow_list;
 mod cost;

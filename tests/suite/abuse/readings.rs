@@ -1,4 +1,4 @@
-//! What two readers could read differently, and what is nested deeply.
+//! Requests that two programs could read differently, and deep nesting.
 
 use super::result_code;
 use crate::support::{
@@ -27,10 +27,10 @@ fn reading(event: &str) -> Value {
     })
 }
 
-/// The members of payload 2.0 count, but for header fields those of payload 1.0. The `version`, the other members that hold the
-/// same, and the order do not matter.
+/// If an event has the members of both payloads, those of payload 2.0 are read, except for header fields: those of
+/// payload 1.0. The `version`, other members with the same content, and the order have no effect.
 #[test]
-fn an_event_with_the_members_of_both_payloads_has_one_reading() {
+fn an_event_with_the_members_of_both_payloads_is_read_in_one_way() {
     let payload_2 = [
         ("rawPath", json!("/two")),
         ("rawQueryString", json!("access_token=two")),
@@ -93,7 +93,7 @@ fn payload_1_does_not_complete_payload_2() {
 }
 
 #[test]
-fn an_event_with_a_repeated_member_has_no_reading() {
+fn an_event_with_a_repeated_member_is_an_error() {
     for member in ["rawPath", "path", "rawQueryString", "httpMethod", "body"] {
         let event = format!(r#"{{"{member}":"DELETE","{member}":"DELETE"}}"#);
         assert!(serde_json::from_str::<Event>(&event).is_err(), "{member}");
@@ -165,7 +165,7 @@ async fn a_repeated_member_of_a_body_is_refused_in_any_spelling() {
     assert!(fixture.lives(client).await);
 }
 
-/// Another reader may ignore case, spaces or invisible characters.
+/// Another program may ignore case, spaces or invisible characters.
 #[tokio::test]
 async fn only_the_exact_name_is_a_member_of_a_body() {
     let fixture = Fixture::with_samples().await;
@@ -244,7 +244,7 @@ async fn a_path_is_split_before_it_is_decoded_and_never_resolved() {
     ] {
         assert_eq!(fixture.send("DELETE", &path, Some(credentials), "").await.status(), status, "{path}");
     }
-    // Overlong forms, surrogates and incomplete characters are not UTF-8, so that they are no id.
+    // Overlong forms, surrogates and incomplete characters are not UTF-8, so they are no id.
     fixture.wire.take_calls();
     for id in ["%C0%AF", "%E0%80%AF", "%ED%A0%80", "%C3", "%F4%90%80%80"] {
         assert_eq!(fixture.send("DELETE", &format!("/register/{id}"), Some(&token), "").await.status(), 401, "{id}");
@@ -260,7 +260,8 @@ async fn nesting_of_any_depth_overflows_no_stack() {
     for (open, close) in [("[", "]"), (r#"{"a":"#, "}")] {
         let deep = format!("{}1{}", open.repeat(100_000), close.repeat(100_000));
 
-        // With some of these members it is not an event. In members that the function does not read, nesting is ignored.
+        // With some of these members it is not an event. In members that the function does not read, nesting is
+        // ignored.
         for members in [
             format!(r#""requestContext":{deep}"#),
             format!(r#""requestContext":{{"http":{deep}}}"#),

@@ -1,4 +1,4 @@
-//! Faults, the deadline, and runs that end anywhere.
+//! Faults, the deadline, and runs that are killed at any point.
 
 use super::{
     CONTENT, EXPIRES_AT, MAX_DURATION, PAGE, Tables, all_done, calls, deletion, event, failed, outcomes, purges, s,
@@ -46,8 +46,8 @@ async fn a_call_that_fails_once_is_tried_again() {
     }
 }
 
-/// Delivers the deletions of the clients `a`, `b` and `c`, which have two grants each. The purge of `b` meets the error in
-/// as many calls of the operation.
+/// Delivers the deletions of the clients `a`, `b` and `c`, which have two grants each. The purge of `b` meets the error
+/// in as many calls of the operation.
 async fn deliver_with_fault(
     tables: &Tables,
     operation: &str,
@@ -74,7 +74,7 @@ fn sum(lines: &[Value], name: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn a_lasting_fault_fails_its_record_and_the_others_are_done() {
+async fn a_permanent_fault_fails_its_own_record_only() {
     let tables = Tables::new().await;
     for operation in ["Query", "GetItem", "BatchWriteItem"] {
         let (response, log) = deliver_with_fault(&tables, operation, (400, "AccessDeniedException"), 1).await;
@@ -95,7 +95,7 @@ async fn a_lasting_fault_fails_its_record_and_the_others_are_done() {
 }
 
 #[tokio::test]
-async fn a_passing_fault_is_waited_out_while_the_others_are_done() {
+async fn a_temporary_fault_is_retried_after_the_other_purges() {
     let tables = Tables::new().await;
     for operation in ["Query", "GetItem", "BatchWriteItem"] {
         for error in [(400, "ThrottlingException"), (500, "InternalServerError")] {
@@ -113,7 +113,7 @@ async fn a_passing_fault_is_waited_out_while_the_others_are_done() {
 }
 
 #[tokio::test]
-async fn a_fault_until_the_deadline_fails_every_record_that_meets_it_with_one_line_each() {
+async fn a_fault_until_the_deadline_fails_each_record_with_one_log_line() {
     let tables = Tables::new().await;
     for client in ["a", "b"] {
         tables.issue(client, 0..2).await;
@@ -125,7 +125,7 @@ async fn a_fault_until_the_deadline_fails_every_record_that_meets_it_with_one_li
     assert_eq!(failed(&response), ["1", "2"]);
     let purges = purges(&log);
     assert_eq!([texts(&purges, "client_id"), texts(&purges, "outcome")], [["a", "b"], ["unfinished", "unfinished"]]);
-    // Each purge had more than one turn.
+    // Each purge was tried more than once.
     assert!(purges.iter().all(|purge| purge["throttles"].as_u64().unwrap() >= 8), "{purges:?}");
     assert!(texts(&purges, "reason").iter().any(|reason| reason.contains("ThrottlingException")), "{purges:?}");
     assert_eq!([tables.count("a").await, tables.count("b").await], [2, 2]);
@@ -156,12 +156,12 @@ async fn dropped_at<T>(nth: usize, wire: &Wire, work: impl Future<Output = T>) -
 }
 
 #[tokio::test]
-async fn a_run_that_is_killed_at_ten_random_calls_is_resumed_by_the_next() {
+async fn after_ten_runs_that_are_killed_at_random_calls_the_next_run_finishes() {
     let tables = Tables::new().await;
     tables.issue("a", 0..3 * PAGE).await;
     tables.issue("ab", 0..30).await;
     let expected = tables.items_without("a").await;
-    // Ten of the calls of an undisturbed run. Runs that begin again need more, so that none comes to its end.
+    // Ten of the calls of an undisturbed run. Runs that begin again need more calls, so none of them finishes.
     let calls = calls(&[PAGE; 3]).len();
     let (mut random, mut points) = (Random::new(), BTreeSet::from([0]));
     while points.len() <= 10 {
@@ -194,7 +194,7 @@ async fn at_the_deadline_the_record_and_those_after_it_fail_and_the_next_invocat
         let response = tables.deliver_within(Duration::from_millis(2_300), &batch).await;
         assert_eq!(failed(&response), ["1", "2"], "{operation}");
         assert!(outcomes(&log).iter().all(|(outcome, ..)| outcome == "unfinished"), "{operation}");
-        assert!(log.text().contains("no answer in the time that the invocation has"), "{operation}");
+        assert!(log.text().contains("no answer before the deadline of the invocation"), "{operation}");
         assert!((1..=60).contains(&tables.count("a").await), "{operation}");
 
         let config = tables.fixture.sdk.config().to_builder();

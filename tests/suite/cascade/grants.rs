@@ -76,7 +76,7 @@ async fn grants_are_counted_up_to_the_bound_and_one_more() {
 }
 
 #[tokio::test]
-async fn a_grant_is_live_until_the_second_of_its_end_and_without_an_end_always() {
+async fn a_grant_is_live_until_the_second_of_its_end_or_for_ever_without_an_end() {
     let tables = Tables::new().await;
     let seconds = now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
     for (client, ends, live) in [
@@ -94,7 +94,7 @@ async fn a_grant_is_live_until_the_second_of_its_end_and_without_an_end_always()
 }
 
 #[tokio::test]
-async fn a_live_grant_is_found_behind_pages_of_ended_ones_and_ends_the_search() {
+async fn a_live_grant_is_found_after_pages_of_ended_grants_and_ends_the_search() {
     let tables = Tables::new().await;
     let ended = vec![Some(at(0)); 5];
     for (client, ends, live, calls) in [

@@ -1,4 +1,5 @@
-//! The cascade: it removes the grants of deleted clients and no others, and a run that ends anywhere can be resumed.
+//! The cascade: it removes the grants of deleted clients and no others, and the next run continues after an interrupted
+//! one.
 
 mod batch;
 mod faults;
@@ -28,7 +29,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// The content of a grant, beside its keys.
+/// The content of a grant, without its keys.
 const CONTENT: &str = "a secret of the authorization server";
 /// The attribute with the end of a grant. DynamoDB reserves this word.
 const EXPIRES_AT: &str = "ttl";
@@ -105,7 +106,7 @@ impl Tables {
         (0..calls).for_each(|_| self.fixture.wire.plan(operation, Fault::meanwhile(async {})));
     }
 
-    /// Plans an event before the next call of the operation goes through. It is a task of its own, so that the call
+    /// Plans an event before the next call of the operation goes through. It is a separate task, so that the call
     /// statistics do not count its calls.
     fn meanwhile(&self, operation: &str, event: impl Future<Output = ()> + Send + 'static) {
         self.fixture.wire.plan(operation, Fault::meanwhile(async { tokio::spawn(event).await.unwrap() }));

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 #[tokio::test]
-async fn removes_all_grants_of_the_client_and_no_others_whatever_id_and_keys_are() {
+async fn removes_all_grants_of_the_client_and_no_others_for_any_id_and_key_names() {
     let longest = "x".repeat(Id::MAX_BYTES);
     let plain = ["a", "ab", "A", "1", "01", "1.0", "null", &longest];
     let odd = [" a", "a ", "a#b", "client#a", "a/b%2F?", "\"a\"", "a\nb", "\u{e4}", "a\u{308}", "\u{1f980}"];
@@ -39,7 +39,7 @@ async fn removes_all_grants_of_the_client_and_no_others_whatever_id_and_keys_are
 }
 
 #[tokio::test]
-async fn costs_a_query_and_a_read_a_page_a_write_for_25_grants_and_a_last_query() {
+async fn costs_a_query_and_a_read_for_each_page_a_write_for_25_grants_and_a_last_query() {
     let tables = Tables::new().await;
     tables.issue("other", 0..30).await;
     for (client, pages) in [
@@ -63,8 +63,8 @@ async fn costs_a_query_and_a_read_a_page_a_write_for_25_grants_and_a_last_query(
     assert_eq!(tables.count("other").await, 30);
 }
 
-/// Otherwise the cascade could miss a grant that was stored just before the deletion, or remove those of a client that was
-/// restored just before.
+/// Otherwise the cascade could miss a grant that was stored just before the deletion, or remove those of a client that
+/// was restored just before.
 #[tokio::test]
 async fn reads_are_strongly_consistent_and_take_only_the_keys_of_grants() {
     let tables = Tables::new().await;
@@ -129,7 +129,7 @@ async fn unprocessed_grants_count_as_throttles_and_retries() {
 }
 
 #[tokio::test]
-async fn an_answer_without_items_is_not_the_end() {
+async fn an_answer_without_a_list_of_items_does_not_end_the_purge() {
     let tables = Tables::new().await;
     tables.issue("a", 0..3).await;
     tables.fixture.wire.plan("Query", Fault::Answer(200, "{}".to_owned()));
@@ -139,7 +139,7 @@ async fn an_answer_without_items_is_not_the_end() {
 }
 
 #[tokio::test]
-async fn an_empty_page_that_another_follows_is_not_the_end() {
+async fn an_empty_page_before_another_page_does_not_end_the_purge() {
     let tables = Tables::new().await;
     tables.issue("a", 0..3).await;
     let page = json!({

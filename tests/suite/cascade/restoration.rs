@@ -20,7 +20,7 @@ async fn a_restored_client_keeps_its_grants() {
 }
 
 #[tokio::test]
-async fn a_client_that_is_restored_meanwhile_keeps_the_grants_that_are_left() {
+async fn a_client_that_is_restored_during_a_purge_keeps_the_remaining_grants() {
     for operation in ["Query", "GetItem"] {
         let tables = Tables::new().await;
         tables.issue(TARGET, 0..PAGE + 30).await;

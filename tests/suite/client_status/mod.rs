@@ -27,7 +27,7 @@ fn dynamic() -> ClientBuilder {
     oauth_client().idle(Idle::unused(now() - 24 * HOUR))
 }
 
-/// A client of each kind. The name serves as the id, too.
+/// A client of each kind. The name is also the id.
 fn kinds() -> [(&'static str, ClientBuilder); 3] {
     [("api", api_client()), ("static", oauth_client().not_dynamic()), ("dynamic", dynamic())]
 }

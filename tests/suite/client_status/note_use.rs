@@ -58,7 +58,7 @@ async fn idle(fixture: &Fixture, client_id: &str) -> Option<Idle> {
 }
 
 #[tokio::test]
-async fn is_one_write_in_an_hour() {
+async fn writes_at_most_once_in_an_hour() {
     let fixture = with(dynamic()).await;
     assert_eq!(use_client(&fixture, "a", now() + SECOND / 2).await, with_a_write(true));
     assert_eq!(idle(&fixture, "a").await, Some(Idle::used(now())));
@@ -71,7 +71,7 @@ async fn is_one_write_in_an_hour() {
 }
 
 #[tokio::test]
-async fn of_the_first_use_is_a_write_even_in_the_hour_of_the_registration() {
+async fn writes_the_first_use_even_in_the_hour_of_the_registration() {
     let fixture = with(oauth_client().idle(Idle::unused(now() - SECOND))).await;
     assert_eq!(use_client(&fixture, "a", now()).await, with_a_write(true));
     assert_eq!(idle(&fixture, "a").await, Some(Idle::used(now())));
@@ -138,7 +138,7 @@ impl Intercept for Successes {
 }
 
 #[tokio::test]
-async fn by_16_servers_in_one_hour_is_one_write() {
+async fn writes_once_for_16_servers_in_one_hour() {
     let fixture = with(dynamic()).await;
     let writes = Successes::default();
     let config = fixture.sdk.config().to_builder().interceptor(writes.clone());

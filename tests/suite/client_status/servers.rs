@@ -72,7 +72,7 @@ impl Process {
     }
 }
 
-/// A process waits for its turn: the sender lets it go on. `None`: the process has ended.
+/// A process waits for its turn: the sender lets it continue. `None`: the process has ended.
 type Arrival = Option<oneshot::Sender<()>>;
 
 /// Three servers, an operator and the cascade on the same tables. One database call runs at a time.
@@ -130,7 +130,7 @@ impl Stage {
             delay = delay.saturating_sub(1);
             let next = first + self.random.below(waiting.len() - first);
             waiting.swap_remove(next).send(()).unwrap();
-            // Only the process that goes on can arrive: it waits for its next turn, or it has ended.
+            // Only the process that continues can arrive: it waits for its next turn, or it has ended.
             waiting.extend(self.arrivals.recv().await.unwrap());
         }
         tasks.join_all().await;

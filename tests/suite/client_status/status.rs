@@ -138,7 +138,7 @@ async fn of_an_unreadable_item_is_a_fault() {
 }
 
 #[tokio::test]
-async fn and_a_note_of_use_fail_with_the_database() {
+async fn and_a_note_of_use_return_the_faults_of_the_database() {
     let fixture = with(dynamic()).await;
     let live = client_status(&fixture, "a").await;
     let throttled = || Planned::error(400, "ThrottlingException");

@@ -207,7 +207,8 @@ async fn the_answers_to_faults_are_listed() {
     assert!(faults.contains("503 with `Retry-After: 1`"));
 }
 
-/// The words of the page that begin with one of these characters, and have this length and digits after the first character.
+/// The words of the page that begin with one of these characters, and have this length and digits after the first
+/// character.
 fn words(length: usize, first: &str) -> BTreeSet<&str> {
     let words = PAGE.split(|c: char| !c.is_ascii_alphanumeric());
     let is_code = |word: &&str| {

@@ -31,7 +31,7 @@ fn every_test_that_the_threat_model_names_exists() {
     let named: Vec<&str> = named.filter(is_test).collect();
     assert!(named.len() > 20, "{named:?}");
 
-    // A test of this program is named with its modules. A name without modules is that of a test of any program.
+    // The page names a test of this program with its modules. A name without modules is a test of any program.
     let (tests, sources) = (tests(), sources());
     let exists = |test: &str| tests.contains(test) || !test.contains("::") && sources.contains(&format!("fn {test}("));
     let missing: Vec<_> = named.into_iter().filter(|test| !exists(test)).collect();

@@ -49,7 +49,7 @@ async fn ids_are_any_strings_decoded_once() {
 }
 
 #[tokio::test]
-async fn if_match_is_met_by_any_alone_where_the_client_has_no_version() {
+async fn only_an_asterisk_in_if_match_admits_a_client_without_a_version() {
     let fixture = Fixture::anywhere_with_samples().await;
     create(&fixture, "a", api_client(APPLICATION, &[], &[]), false).await;
     let request = || configuration(APPLICATION, "a").basic(OWNER);

@@ -1,8 +1,8 @@
-//! The Configuration API: the order of its rows, and what needs a caller of its own.
+//! The Configuration API: the order of its rows, and requests that need their own caller.
 
 use super::*;
 
-/// Rows 2 and 3, and rows 4 and 5, have one answer: no request tells their order.
+/// Rows 2 and 3 have the same answer, and so do rows 4 and 5. No request can show their order.
 #[tokio::test]
 async fn rows_are_decided_in_order() {
     let fixture = Fixture::anywhere_with_samples().await;
@@ -23,7 +23,7 @@ async fn rows_are_decided_in_order() {
 }
 
 #[tokio::test]
-async fn only_the_exact_feature_owner_opens_it() {
+async fn only_the_exact_feature_owner_authorizes_a_deletion() {
     let fixture = Fixture::anywhere_with_samples().await;
     let shut: [&[&str]; 4] = [
         &[],

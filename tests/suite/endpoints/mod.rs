@@ -1,7 +1,7 @@
 //! The three endpoints: each row of `docs/api.md`, its answer to the byte, its database calls, and what it changes.
 //!
-//! [`table`] runs the table of cases, `tests/cases`. The other modules hold what a table cannot say: which of two rows
-//! comes first, and requests that need a client of their own.
+//! [`table`] runs the table of cases, `tests/cases`. The other modules test what a table cannot express: which of two
+//! rows comes first, and requests that need their own client.
 
 mod authlete;
 mod common;
@@ -197,7 +197,7 @@ async fn deleted_in(fixture: &Fixture, request: &Request, client: &str, answer: 
     assert!(!fixture.lives(client).await, "{request:?}");
     let mut after = items(fixture).await;
     let key = format!("client#{client}");
-    assert!(before.remove(&key).is_some() && after.remove(&key).is_some(), "a tombstone is there");
+    assert!(before.remove(&key).is_some() && after.remove(&key).is_some(), "there is a tombstone");
     assert_eq!(after, before);
 }
 
@@ -348,7 +348,7 @@ fn deleted_client(members: &str) -> Answer {
     )
 }
 
-/// The members of the sample clients beside their numbers.
+/// The members of the sample clients, without their numbers.
 const MY_TEST_CLIENT: &str = r#""clientType":"PUBLIC","redirectUris":["https://example.com/callback"],"responseTypes":["CODE"],"grantTypes":["AUTHORIZATION_CODE"]"#;
 
 fn my_test_client() -> Answer {

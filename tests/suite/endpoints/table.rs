@@ -8,8 +8,8 @@ fn table(endpoint: &str) -> Table {
     tables().into_iter().find_map(|(name, table)| (name == endpoint).then_some(table)).unwrap()
 }
 
-/// Every request of the row gets the answer of its case after so many database calls. A refusal leaves the table as it was. A
-/// deletion changes the item of the client that it names, and no other. The item is put back then.
+/// Every request of the row gets the answer of its case after so many database calls. A refusal leaves the table as it
+/// was. A deletion changes the item of the client that it names, and no other. The item is put back then.
 async fn holds(endpoint: &str, row: Option<u8>) {
     let table = table(endpoint);
     let cases: Vec<_> = table.cases.iter().filter(|case| case.row == row).collect();

@@ -1,6 +1,6 @@
-//! No refusal on a guess. An attempt of the write is ambiguous if it has no answer, an answer that cannot be read, or a 5xx:
-//! it may have taken effect, or may take effect later. If the condition of a later attempt fails, the function does not know
-//! why, unless it finds its own tombstone.
+//! A refusal is never a guess. An attempt of the write is ambiguous if it has no answer, an answer that cannot be read,
+//! or a 5xx: it may have taken effect, or may take effect later. If the condition of a later attempt fails, the
+//! function does not know why, unless it finds its own tombstone.
 
 use super::site::{Deleted, Summary, Unavailable, expected_summary, summary};
 use crate::support::{Fixture, build::id, endpoint::Endpoint, now, wire::Fault};

@@ -1,7 +1,7 @@
-//! The matrix of faults: each fault, once and for ever, at each of the two calls, at each of the three endpoints.
+//! The matrix of faults: each fault, once and permanently, at each of the two calls, at each of the three endpoints.
 //!
-//! The function has the connection that it has on Lambda. The matrix is written to `target/fault-matrix.md`. With a database
-//! behind HTTPS there is no network that can fail: the tests check nothing then.
+//! The function has the connection that it has on Lambda. The matrix is written to `target/fault-matrix.md`. If the
+//! database is behind HTTPS, the tests check nothing, because the network cannot be made to fail.
 
 use super::site::{Deleted, Failed, Outcome, Site, Unavailable, expected_summary, summary};
 use crate::support::{
@@ -19,17 +19,17 @@ use deregister::dynamodb::item::Item;
 use std::{collections::BTreeMap, fs, path::Path, sync::Mutex, time::Duration};
 use tokio::time::timeout;
 
-/// A fault, and what must follow from it.
+/// A fault, and its expected effect.
 struct Case {
     name: &'static str,
     fault: Box<dyn Fn(&Proxy) -> Fault>,
-    /// The number of attempts that meet the fault, if it does not last for ever.
+    /// The number of attempts that meet the fault, if it is temporary.
     times: usize,
     read: Cell,
     write: Cell,
 }
 
-/// What follows from a fault that ends, and from one that lasts for ever; or why the fault does not exist.
+/// The expected effects of a temporary fault and of a permanent one, or why the fault does not exist.
 type Cell = Result<[Expected; 2], &'static str>;
 
 #[derive(Clone, Copy)]
@@ -140,7 +140,8 @@ async fn a_connection_that_was_closed_while_idle_costs_no_attempt() {
     for endpoint in Endpoint::ALL {
         let site = Site::open(&fixture, AS_DEPLOYED.0).await;
         drop(site.proxy.clone().begin(ResetBefore).await);
-        // The runtime handles events of the network in their order: after this call the pool knows that its connection is closed.
+        // The runtime handles events of the network in their order: after this call the pool knows that its connection
+        // is closed.
         fixture.item("missing").await;
         let answer = site.answer(endpoint, support::invocation()).await;
         assert_eq!(summary(&answer), expected_summary(endpoint, "", Deleted));
@@ -279,7 +280,7 @@ fn compare(before: &Item, after: &Item, request_id: &str) -> String {
     }
 }
 
-/// Writes the rows to the matrix, beside the other parts that this process has written.
+/// Writes the rows to the matrix, together with the other parts that this process has written.
 fn publish(part: u8, rows: Vec<String>) {
     static MATRIX: Mutex<BTreeMap<u8, Vec<String>>> = Mutex::new(BTreeMap::new());
     let mut matrix = MATRIX.lock().unwrap();

@@ -1,4 +1,4 @@
-//! The function as it is deployed, in front of a network that can fail; and what an answer says.
+//! The function as it is deployed, with a network that can fail. And a summary of its answers.
 
 use crate::support::{
     Fixture,
@@ -73,7 +73,7 @@ pub(super) enum Outcome {
 }
 pub(super) use Outcome::{Deleted, Failed, Unavailable};
 
-/// The status and the words of an answer that tell its outcome, and its header fields `Cache-Control`, `Pragma`,
+/// The status and the words of an answer that show its outcome, and its header fields `Cache-Control`, `Pragma`,
 /// `Content-Type` and `Retry-After`.
 pub(super) type Summary = (String, [Option<String>; 4]);
 

@@ -12,8 +12,8 @@ use serde_json::json;
 use std::collections::HashSet;
 use tokio::runtime::Runtime;
 
-/// Creates a client with this name, whose application and service have the same name, and clients with similar names. Then
-/// sends the endpoint a request to delete the client, with credentials that would delete any of them.
+/// Creates a client with this name, whose application and service have the same name, and clients with similar names.
+/// Then sends the endpoint a request to delete the client, with credentials that would delete any of them.
 async fn delete_among_similar_ids(name: &str, endpoint: Endpoint) {
     let (fixture, encoded) = (Fixture::empty().await, encode(name));
     let similar = [encoded.clone(), format!("{name} "), format!("{name}\0"), format!("/{name}")];

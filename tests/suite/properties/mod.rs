@@ -1,5 +1,5 @@
-//! What holds for every input: a request of any bytes gets a well-formed answer, an id of any characters is compared whole,
-//! and the small parsers agree with their shortest description.
+//! What holds for every input: a request of any bytes gets a well-formed answer, an id of any characters is compared
+//! whole, and each small parser agrees with a short second implementation.
 
 mod ids;
 mod parsers;

@@ -45,7 +45,8 @@ fn values(table: &[Setting], set: &[Option<String>]) -> HashMap<&'static str, St
     values.collect()
 }
 
-/// Reads a struct of settings. Checks that the first value that is not accepted is an error, and that there is no other.
+/// Reads a struct of settings. Checks that the first value that is not accepted is an error, and that there is no
+/// other.
 fn read<T, const N: usize>(
     table: [Setting; N],
     set: &[Option<String>],
@@ -61,7 +62,7 @@ fn read<T, const N: usize>(
             Ok(None)
         }
         (Ok(_), Some(wrong)) => Err(TestCaseError::fail(format!("{wrong:?} is wrong, and accepted"))),
-        (Err(error), None) => Err(TestCaseError::fail(format!("nothing is wrong, and yet: {error}"))),
+        (Err(error), None) => Err(TestCaseError::fail(format!("every value is accepted, and reading fails: {error}"))),
     }
 }
 

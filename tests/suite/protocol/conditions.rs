@@ -1,4 +1,4 @@
-//! The condition of the write in the model, held against the database.
+//! The condition of the write in the model, compared with the database.
 
 use super::{
     item::{APPLICATION, ClientItem, Item, Tombstone, digest, id, record_of},

@@ -94,7 +94,7 @@ impl Store for Database<'_> {
             Delivery::RequestLost | Delivery::Delayed => no_answer.clone(),
         };
         let answer = self.misread(answer);
-        // An earlier attempt may have been undone by a restoration, or may still arrive.
+        // A restoration may have ended the deletion of an earlier attempt, or that attempt may still arrive.
         let is_ambiguous = is_after_ambiguous && !matches!(self.protocol.variant, Variant::RefusesAfterAmbiguous);
         match &answer {
             Ok(outcome @ WriteOutcome::ConditionFailed(_))

@@ -48,9 +48,9 @@ pub enum Variant {
     Omits(&'static str),
     /// Planted defect: the write does not assert that the client is not protected.
     OmitsProtection,
-    /// Planted defect: the tombstone of another request counts as one's own.
+    /// Planted defect: a request treats the tombstone of another request as its own.
     EveryTombstoneIsOwn,
-    /// Planted defect: one's own tombstone counts as another request's.
+    /// Planted defect: a request treats its own tombstone as that of another request.
     NoTombstoneIsOwn,
     /// Planted defect: no answer counts as success.
     NoAnswerIsSuccess,
@@ -69,11 +69,11 @@ pub struct State {
     pub changes: u8,
 }
 
-/// How far a request is.
+/// The progress of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Progress {
     pub phase: Phase,
-    /// What an attempt was based on that its sender gave up and that may still arrive.
+    /// The reads behind an attempt that its sender gave up and that may still arrive.
     pub delayed: Option<Reads>,
     /// Whether its write took effect.
     pub took_effect: bool,
@@ -165,7 +165,7 @@ impl Protocol {
         (0..reads.len()).filter(move |&item| [caller, target].contains(&item) && reads[item].is_none())
     }
 
-    /// What other writers may make of an item.
+    /// What other writers may change an item to.
     fn changes(&self, item: Item) -> Vec<Item> {
         match item {
             Item::Free(client) => vec![Item::Live(client)],

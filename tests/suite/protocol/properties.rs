@@ -1,4 +1,4 @@
-//! The promises of the protocol, that they hold, and that a planted defect breaks the right one.
+//! The promises of the protocol. They hold, and a planted defect breaks the promise that it concerns.
 
 use super::{
     item::{ClientItem, Item},
@@ -74,7 +74,7 @@ fn owners() -> Protocol {
     }
 }
 
-/// A client deletes itself twice. A later holder of its id or of its secret does so once.
+/// A client deletes itself twice. A later client with its id or its secret does so once.
 fn registrations() -> Protocol {
     let request = |credential| Request { endpoint: REGISTRATION, caller: 0, credential, target: 0, if_match: None };
     Protocol {

@@ -5,7 +5,7 @@ use crate::support::{Fixture, endpoint::Endpoint, now, wire::Fault};
 use aws_sdk_dynamodb::types::AttributeValue;
 use std::{collections::HashMap, time::SystemTime};
 
-/// An attempt without an answer may still arrive when the client is what it was. A refusal would be wrong then.
+/// An attempt without an answer may still arrive, when the client is again as it was. Then a refusal would be wrong.
 #[tokio::test]
 async fn no_refusal_follows_an_ambiguous_attempt() {
     for endpoint in Endpoint::ALL {
@@ -37,7 +37,7 @@ async fn a_deletion_is_recognized_if_its_answer_is_lost() {
 }
 
 #[tokio::test]
-async fn the_tombstone_of_another_request_is_not_taken_for_this_ones() {
+async fn the_tombstone_of_another_request_is_not_a_success() {
     for endpoint in Endpoint::ALL {
         let fixture = Fixture::anywhere_with_samples().await;
         let bystander = fixture.clone();

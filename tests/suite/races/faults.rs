@@ -53,7 +53,7 @@ async fn a_write_that_is_throttled_at_every_attempt_deletes_nothing() {
 }
 
 #[tokio::test]
-async fn a_fault_that_does_not_pass_is_a_500_without_its_text() {
+async fn a_permanent_fault_is_a_500_without_its_text() {
     for endpoint in Endpoint::ALL {
         let fixture = Fixture::anywhere_with_samples().await;
         fixture.wire.plan("BatchGetItem", Fault::error(400, "AccessDeniedException"));

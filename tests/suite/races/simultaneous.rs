@@ -31,7 +31,7 @@ async fn one_of_64_deletions_of_a_client_succeeds() {
 }
 
 #[tokio::test]
-async fn a_client_that_becomes_an_owner_during_its_deletion_is_one_or_the_other() {
+async fn a_client_that_becomes_an_owner_during_its_deletion_is_either_deleted_or_an_owner() {
     for _ in 0..50 {
         let fixture = Fixture::anywhere_with_samples().await;
         let (answer, ()) =

@@ -16,11 +16,11 @@ use deregister::{
 };
 
 #[tokio::test]
-async fn is_what_it_was_at_the_next_version_and_with_a_history() {
+async fn is_the_former_client_at_the_next_version_with_a_history() {
     let fixture = Fixture::anywhere().await;
     let client = api_client().secret("secret");
     fixture.create("a", client.clone().version(7)).await;
-    // Attributes that the model does not have: one in the client, and one beside it.
+    // Attributes that the model does not have: one in the client, and one in the item.
     let unknown = update(&fixture, "a").update_expression("SET client.from_the_future = :true, note = :true");
     unknown.expression_attribute_values(":true", AttributeValue::Bool(true)).send().await.unwrap();
     let mut expected = item(&fixture, "a").await;

@@ -1,4 +1,4 @@
-//! When a client is not restored: nothing is written then.
+//! The cases in which a client is not restored, and nothing is written.
 
 use super::{SECOND, delete, item, restoration, restore, update};
 use crate::support::{

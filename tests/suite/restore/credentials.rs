@@ -8,7 +8,7 @@ use crate::support::{
 use deregister::{dynamodb::admin::RestoreOutcome, model::Kind, store::WriteOutcome};
 
 #[tokio::test]
-async fn a_caller_has_the_secret_that_it_had() {
+async fn a_caller_has_its_former_secret() {
     let fixture = Fixture::anywhere_with_samples().await;
     // The answer to a known caller that is not an owner is 403.
     assert_eq!(delete_at_configuration(&fixture, OWNER, DIRECT_ACCESS.0).await, 204);
@@ -19,7 +19,7 @@ async fn a_caller_has_the_secret_that_it_had() {
 }
 
 #[tokio::test]
-async fn an_owner_has_the_secrets_that_it_had() {
+async fn an_owner_has_its_former_secrets() {
     let fixture = Fixture::anywhere_with_samples().await;
     // No endpoint deletes an owner.
     assert_eq!(delete(&fixture.clients, OWNER.0, "this").await, WriteOutcome::Written);
@@ -32,7 +32,7 @@ async fn an_owner_has_the_secrets_that_it_had() {
 }
 
 #[tokio::test]
-async fn a_client_that_deleted_itself_has_the_registration_token_that_it_had() {
+async fn a_client_that_deleted_itself_has_its_former_registration_token() {
     let fixture = Fixture::anywhere_with_samples().await;
     assert_eq!(delete_at_registration(&fixture, RFC_CLIENT).await, 204);
     assert_eq!(delete_at_registration(&fixture, RFC_CLIENT).await, 401);

@@ -1,4 +1,4 @@
-//! Restorations: what a restored client has again, when a client is not restored, and what stays on record.
+//! Restorations: what a restored client has, when a client is not restored, and which records remain.
 
 mod client;
 mod conditions;

@@ -169,7 +169,7 @@ fn the_version_is_a_precondition_if_the_request_names_it() {
 }
 
 #[test]
-fn the_version_is_no_precondition_if_any_version_will_do() {
+fn the_version_is_no_precondition_if_the_request_accepts_any_version() {
     for version in [Some(3), None] {
         let case = granted().with(|case| {
             precondition(case, "*");
@@ -216,7 +216,7 @@ fn a_caller_that_cannot_be_read_is_a_fault() {
 }
 
 #[test]
-fn a_target_that_cannot_be_read_is_a_fault_only_after_the_callers_rights_are_proven() {
+fn a_target_that_cannot_be_read_is_a_fault_only_after_the_caller_is_authorized() {
     let mut case = granted().with(|case| case.has(client("target"), unreadable()));
     assert_eq!(case.decide(), cannot_read(client("target")));
 

@@ -1,7 +1,7 @@
 //! The rules, row by row, in the order of decision. They need no database and no runtime.
 //!
-//! Each case starts from a request that is granted, and changes one thing. What an endpoint refuses at parsing, such as
-//! malformed credentials, is not a rule's decision.
+//! Each case starts from a request that is granted, and changes one thing. A rule does not decide what an endpoint
+//! refuses at parsing, such as malformed credentials.
 
 mod authlete;
 mod configuration;
@@ -86,8 +86,8 @@ fn assert_grants<R: DeletionRequest<Refusal: PartialEq>>(
     }
 }
 
-/// Asserts the order of decision. `case` meets the conditions of all `steps`: each has the refusal, and the change after
-/// which its condition is no longer met.
+/// Asserts the order of decision. `case` meets the conditions of all `steps`: each has the refusal, and the change
+/// after which its condition is no longer met.
 #[track_caller]
 fn assert_order<R: DeletionRequest<Refusal: PartialEq>>(mut case: Case<R>, steps: &[(R::Refusal, Change<R>)]) {
     for &(refusal, change) in steps {

@@ -18,7 +18,7 @@ use std::time::Duration;
 const POLICY: IdlePolicy = IdlePolicy { unused: Duration::from_hours(24), used: Duration::from_hours(90 * 24) };
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A client that was never used, and that is due from this very instant.
+/// A client that was never used, and that is due from exactly this instant.
 fn granted() -> Case<Request> {
     listed_as(just_due())
 }

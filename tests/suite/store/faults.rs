@@ -5,8 +5,8 @@ use crate::support::{Fixture, wire::Fault as Planned};
 use deregister::store::Fault;
 
 #[tokio::test]
-async fn an_error_of_the_database_is_passing_if_the_same_call_may_succeed_later() {
-    for (status, kind, is_passing) in [
+async fn an_error_makes_the_database_unavailable_if_the_same_call_may_succeed_later() {
+    for (status, kind, is_temporary) in [
         (400, "ProvisionedThroughputExceededException", true),
         (400, "RequestLimitExceeded", true),
         (400, "ThrottlingException", true),
@@ -27,8 +27,8 @@ async fn an_error_of_the_database_is_passing_if_the_same_call_may_succeed_later(
         let written = write_tombstone(&fixture.clients, "a", &[]).await.unwrap_err();
         for fault in [read, written] {
             match fault {
-                Fault::Unavailable(_) => assert!(is_passing, "{kind}: {fault}"),
-                Fault::Unexpected(_) => assert!(!is_passing, "{kind}: {fault}"),
+                Fault::Unavailable(_) => assert!(is_temporary, "{kind}: {fault}"),
+                Fault::Unexpected(_) => assert!(!is_temporary, "{kind}: {fault}"),
                 Fault::Unreadable(_) => panic!("{kind}: {fault}"),
             }
             assert!(fault.to_string().contains(kind), "{fault}");
@@ -37,7 +37,7 @@ async fn an_error_of_the_database_is_passing_if_the_same_call_may_succeed_later(
 }
 
 #[tokio::test]
-async fn a_database_out_of_reach_is_unavailable() {
+async fn a_database_that_cannot_be_reached_is_unavailable() {
     let fixture = Fixture::anywhere().await;
     (0..4).for_each(|_| fixture.wire.plan("BatchGetItem", Planned::Reset));
     let fault = load(&fixture.clients, &[key("a")]).await.unwrap_err();

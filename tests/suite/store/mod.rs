@@ -1,4 +1,4 @@
-//! The contract of the port [`Store`], held against the clients table. The helpers take any store.
+//! The contract of the port [`Store`], checked on the clients table. The helpers take any store.
 
 mod create;
 mod faults;

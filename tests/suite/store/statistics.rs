@@ -32,7 +32,7 @@ fn plan_meeting(fixture: &Fixture, operation: &str, barrier: &Arc<Barrier>) {
 }
 
 #[tokio::test]
-async fn an_attempt_counts_as_what_its_answer_says() {
+async fn an_attempt_is_counted_by_its_answer() {
     let one = CallStatistics { calls: 1, attempts: 1, ..CallStatistics::default() };
     let retried = CallStatistics { attempts: 2, ..one };
     let throttled = CallStatistics { throttles: 1, ..retried };

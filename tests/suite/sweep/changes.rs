@@ -41,7 +41,7 @@ async fn happen(event: Event, fixture: Fixture) {
 }
 
 #[tokio::test]
-async fn a_client_that_changes_before_the_read_or_the_write_stays() {
+async fn a_client_that_changes_before_the_read_or_the_write_is_kept() {
     for operation in ["BatchGetItem", "UpdateItem"] {
         for event in [Event::Used, Event::Protected, Event::Restored, Event::NotDynamic, Event::RegisteredAgain] {
             let fixture = table_with([("a", due())]).await;
@@ -57,7 +57,7 @@ async fn a_client_that_changes_before_the_read_or_the_write_stays() {
 }
 
 #[tokio::test]
-async fn a_used_client_that_is_used_again_before_the_read_or_the_write_stays() {
+async fn a_client_that_is_used_again_before_the_read_or_the_write_is_kept() {
     for operation in ["BatchGetItem", "UpdateItem"] {
         let fixture = table_with([("a", idle(Idle::used(now() - 91 * DAY)))]).await;
         fixture.wire.plan(operation, Fault::meanwhile(happen(Event::Used, fixture.clone())));

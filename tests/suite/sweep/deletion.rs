@@ -1,4 +1,4 @@
-//! The deletions that a run makes: their tombstones, and how they are undone.
+//! The deletions that a run makes: their tombstones, and restorations after them.
 
 use super::{
     DELETES, HOUR, POLICY, SECOND, Sweep, deletion_of, due, report, restore, run, run_in, run_of, sweep, table_with,

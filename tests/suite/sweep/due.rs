@@ -1,4 +1,4 @@
-//! Which clients are due, and which stay although the index lists them.
+//! Which clients are due, and which are kept although the index lists them.
 
 use super::{
     DAY, DELETES, OBSERVES, POLICY, SECOND, Sweep, create, delete, deletion_of, due, due_api_client, grants, idle,
@@ -41,14 +41,14 @@ async fn used_and_unused_clients_each_have_their_own_idle_time() {
 }
 
 #[tokio::test]
-async fn a_client_whose_use_is_not_tracked_stays() {
+async fn a_client_whose_use_is_not_tracked_is_kept() {
     let fixture = table_with([("untracked", oauth_client())]).await;
     assert_eq!(run(&sweep(&fixture, DELETES)).await, report(0));
     assert!(fixture.lives("untracked").await);
 }
 
 #[tokio::test]
-async fn a_protected_client_stays_while_it_is_protected() {
+async fn a_protected_client_is_kept_while_it_is_protected() {
     let fixture = table_with([("a", due().protected())]).await;
     let before = items(&fixture).await;
     assert_eq!(run(&sweep(&fixture, DELETES)).await, Report { protected: 1, ..report(1) });
@@ -58,7 +58,7 @@ async fn a_protected_client_stays_while_it_is_protected() {
 }
 
 #[tokio::test]
-async fn a_client_that_did_not_register_itself_stays_even_if_the_index_lists_it() {
+async fn a_client_that_did_not_register_itself_is_kept_even_if_the_index_lists_it() {
     let fixture = table_with([("api", due_api_client()), ("static", due().not_dynamic())]).await;
     // An item of another kind with the keys of the index.
     let put = fixture.sdk.put_item().table_name(&fixture.table).item("pk", s("service#a")).item("idle", s("unused#0"));
@@ -69,7 +69,7 @@ async fn a_client_that_did_not_register_itself_stays_even_if_the_index_lists_it(
     assert_eq!(items(&fixture).await, before);
 }
 
-/// DynamoDB's index lags behind the table. The embedded index does not, so that here the table changes after the index was
+/// DynamoDB's index lags behind the table. The embedded index does not, so here the table changes after the index was
 /// read.
 #[tokio::test]
 async fn a_listed_client_that_is_deleted_or_removed_already_is_not_deleted_again() {
@@ -90,7 +90,7 @@ async fn a_listed_client_that_is_deleted_or_removed_already_is_not_deleted_again
 }
 
 #[tokio::test]
-async fn a_client_with_a_live_grant_stays_until_all_its_grants_have_ended() {
+async fn a_client_with_a_live_grant_is_kept_until_all_its_grants_have_ended() {
     let clients = ["without-end", "not-ended", "ended", "without"];
     let fixture = table_with(clients.map(|client_id| (client_id, due()))).await;
     let grants = Some(grants(&fixture).await);

@@ -27,7 +27,7 @@ use serde_json::Value;
 use std::{collections::BTreeMap, time::Duration};
 use tokio::time::Instant;
 
-/// Ids without end of clients in this shard of the index.
+/// An endless sequence of ids of clients in this shard of the index.
 fn ids_in(shard: char) -> impl Iterator<Item = String> {
     (0..).map(|n| format!("client-{n}")).filter(move |client_id| Digest::of(client_id).to_hex().starts_with(shard))
 }
@@ -73,7 +73,7 @@ async fn a_due_client_behind_31_partitions_of_protected_ones_is_reached_by_a_run
 }
 
 #[tokio::test]
-async fn a_run_costs_what_is_due_however_large_the_table_is() {
+async fn the_cost_of_a_run_depends_on_the_due_clients_and_not_on_the_table() {
     for others in [0, 2000] {
         let fixture = Fixture::empty().await;
         create_all(&fixture, (0..40).map(|n| (format!("due-{n}"), due()))).await;

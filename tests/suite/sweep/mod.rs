@@ -93,7 +93,7 @@ fn sweep(fixture: &Fixture, settings: settings::Sweep) -> Sweep {
     Sweep { store, grants: None, settings, clock: now, environment: Environment::default() }
 }
 
-/// A run with this much time, beside the time reserved for its report.
+/// A run with this much time, in addition to the time reserved for its report.
 fn run_of(time: Duration) -> Context {
     let mut context = invocation();
     let end = now().duration_since(SystemTime::UNIX_EPOCH).unwrap() + SECOND + time;

@@ -29,7 +29,7 @@ async fn a_run_whose_last_client_reaches_the_limit_is_complete() {
     assert_eq!(run(&sweep).await, Report { swept: 2, ..report(2) });
 }
 
-/// The first client takes half of the time. The deadline is on the runtime's clock, which does not stand still.
+/// The first client takes half of the time. The deadline is on the runtime's clock, which does not stop.
 #[tokio::test]
 async fn a_run_that_is_out_of_time_reports_and_the_next_continues() {
     const TIME: Duration = Duration::from_secs(6);
@@ -82,7 +82,7 @@ async fn a_fault_ends_the_run_with_an_error_and_a_record_of_what_it_did() {
         assert_eq!(result, Err(fault(format!("{error}: {}", wire::FAULT_MESSAGE))), "{operation}");
         let record = record(&log);
         assert_eq!([&record["level"], &record["complete"]], [&json!("ERROR"), &json!(false)]);
-        assert_eq!(record["message"], "failed on the index of idle clients");
+        assert_eq!(record["message"], "the sweep failed");
         assert_eq!([&record["due"], &record["swept"]], [passing_calls; 2], "{operation}");
         assert!(record["reason"].as_str().unwrap().contains(error), "{record}");
     }

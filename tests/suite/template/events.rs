@@ -1,4 +1,5 @@
-//! Deletions on the table's stream: which records the cascade and the pipe get, and the event that the pipe makes of them.
+//! Deletions on the table's stream: which records the cascade and the pipe get, and the event that the pipe makes of
+//! them.
 
 use super::{sweep, template};
 use crate::support::{
@@ -57,7 +58,7 @@ fn pattern() -> Value {
     serde_json::from_str(pattern.as_str().unwrap()).unwrap()
 }
 
-/// Whether the record matches the pattern. Of AWS's patterns this knows only `exists`.
+/// Whether the record matches the pattern. It supports only `exists` of AWS's patterns.
 fn matches(pattern: &Value, record: &Value) -> bool {
     pattern.as_object().unwrap().iter().all(|(name, pattern)| {
         if pattern.is_array() {

@@ -53,8 +53,8 @@ fn each_function_is_a_binary_of_the_package() {
     }
 }
 
-/// A template in which a resource and a parameter have the same name cannot be deployed. No linter sees the resources that
-/// SAM makes of events.
+/// A template in which a resource and a parameter have the same name cannot be deployed. No linter sees the resources
+/// that SAM makes of events.
 #[test]
 fn no_resource_has_the_name_of_a_parameter() {
     let template = template();

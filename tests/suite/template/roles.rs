@@ -57,8 +57,8 @@ fn assert_allows_only_kms(policy: &Value) {
     }
 }
 
-/// The permissions that AWS documents for a reader of a stream, Lambda or a pipe, with a queue for records that it cannot
-/// deliver.
+/// The permissions that AWS documents for a reader of a stream, Lambda or a pipe, with a queue for records that it
+/// cannot deliver.
 fn of_a_stream_reader(queue: &str) -> [Value; 3] {
     [
         allow(

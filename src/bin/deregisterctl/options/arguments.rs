@@ -12,7 +12,8 @@ const CHANNELS: [&str; 5] = ["configuration", "registration", "authlete", "dereg
 pub struct Deletions {
     #[command(flatten)]
     pub parent: Parent,
-    /// Only deletions of the last 12h or 30d, or since a time like 2027-01-15 or 2027-01-15T08:00:00Z in UTC [default: all]
+    /// Only deletions of the last 12h or 30d, or since a time like 2027-01-15 or 2027-01-15T08:00:00Z in UTC [default:
+    /// all]
     #[arg(long, value_name = "DURATION|TIME", value_parser = since)]
     pub since: Option<Since>,
     /// Only deletions through this channel [default: all]
@@ -62,8 +63,8 @@ pub struct Grants {
 pub struct By {
     /// Your name, for the record [default: the environment's USER]
     ///
-    /// The name is a claim. If data events are on, AWS CloudTrail shows whose credentials wrote the record. Quotation marks,
-    /// backslashes and control characters become underscores.
+    /// The tool cannot check the name. If data events are on, AWS CloudTrail shows whose credentials wrote the record.
+    /// Quotation marks, backslashes and control characters become underscores.
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub by: Option<String>,
 }
@@ -185,8 +186,8 @@ pub struct NewOAuthClients {
     pub count: u32,
     /// A file with the clients' metadata, a JSON object as in RFC 7591
     ///
-    /// The tool stores client_name, redirect_uris, response_types, grant_types and token_endpoint_auth_method. It ignores other
-    /// members.
+    /// The tool stores client_name, redirect_uris, response_types, grant_types and token_endpoint_auth_method. It
+    /// ignores other members.
     #[arg(long, value_name = "FILE")]
     pub metadata: Option<PathBuf>,
     /// Register static clients, which cannot delete themselves: they have no registration access token

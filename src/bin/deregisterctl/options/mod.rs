@@ -17,7 +17,7 @@ use deregister::model::Id;
 /// The name that means the standard input.
 pub const STDIN: &str = "-";
 
-/// The heading of the options that every command takes.
+/// The heading of the options that every command has.
 const GLOBAL: &str = "Options of every command";
 
 const FIRST_SESSION: &str = "\
@@ -76,12 +76,13 @@ pub enum Command {
     Deletion(Deletion),
     /// Import the clients that a vendor's API lists
     ///
-    /// With --app, the file holds the answer of Identity Cloud's GET /config/{appId}/clients. With --service, it holds the
-    /// answers of Authlete's /client/get/list, one page after the other.
+    /// With --app, the file holds the answer of Identity Cloud's GET /config/{appId}/clients. With --service, it holds
+    /// the answers of Authlete's /client/get/list, one page after the other.
     ///
     /// You can stop an import at any time, with Ctrl-C too, and run it again: clients that are there already are not
     /// changed. Skipped clients are printed with their reason and their index in the list, from 0. At the end the tool
-    /// prints how many clients were imported, were there already, and were skipped. The exit code is 1 if any was skipped.
+    /// prints how many clients were imported, were there already, and were skipped. The exit code is 1 if any was
+    /// skipped.
     Import(Import),
     /// Print the completions for a shell
     Completions {
@@ -132,8 +133,8 @@ pub enum Client {
     Register(NewOAuthClients),
     /// Show a client, live or deleted, without its secrets
     ///
-    /// If the use of the client is tracked, last_used_at is the time of its last use. At most one use an hour is stored. An
-    /// import, a restoration and client track count as a use.
+    /// If the use of the client is tracked, last_used_at is the time of its last use. At most one use an hour is
+    /// stored. An import, a restoration and client track count as a use.
     Show {
         /// The client's id
         #[arg(value_parser = id)]
@@ -141,24 +142,25 @@ pub enum Client {
     },
     /// List the clients of an application or a service, without their secrets
     ///
-    /// The command reads the whole table, and DynamoDB charges for all of it, because the table's key finds only one client
-    /// at a time. Clients are printed as they are found, in no order.
+    /// The command reads the whole table, and DynamoDB charges for all of it, because the table's key finds only one
+    /// client at a time. Clients are printed as they are found, in no order.
     List(List),
     /// Delete clients, as the function does: each can be restored as long as its tombstone exists
     ///
-    /// Owners and protected clients are refused. At a terminal, the tool asks you to type the id again, or the number of
-    /// clients if there are several. Without a terminal, add --yes. The outcome of each client is printed as soon as it is
-    /// known. At the end the tool prints how many clients were deleted, already deleted, refused and failed. A client that is
-    /// already deleted counts as done: you can run an interrupted command again. If the database fails, no further deletion
-    /// is started. The exit code is 1 if any client was refused or failed.
+    /// The tool refuses to delete owners and protected clients. At a terminal, the tool asks you to type the id again,
+    /// or the number of clients if there are several. Without a terminal, add --yes. The outcome of each client is
+    /// printed as soon as it is known. At the end the tool prints how many clients were deleted, already deleted,
+    /// refused and failed. A client that is already deleted counts as done: you can run an interrupted command again.
+    /// If the database fails, no further deletion is started. The exit code is 1 if any client was refused or failed.
     ///
-    /// RETENTION_DAYS is the number of days in which a deleted client can be restored. Give it the value that the function has.
+    /// RETENTION_DAYS is the number of days in which a deleted client can be restored. Give it the value that the
+    /// function has.
     Delete(Delete),
     /// Restore a deleted client: it is live again, with its former credentials, at its next version
     ///
-    /// The record of the deletion is added to the client's history, which deletion show prints. The history keeps the last
-    /// ten. A live client, and a client whose time for a restoration has ended, are refused. Grants that were removed are not
-    /// restored. If the table of grants is known, the tool prints how many grants the client still has.
+    /// The record of the deletion is added to the client's history, which deletion show prints. The history keeps the
+    /// last ten. The tool refuses a live client, and a client that can no longer be restored. Grants that were removed
+    /// are not restored. If the table of grants is known, the tool prints how many grants the client still has.
     Restore {
         /// The client's id
         #[arg(value_parser = id)]
@@ -182,11 +184,11 @@ pub enum Client {
     },
     /// Start to track the use of a service's clients that were registered before the table had its index
     ///
-    /// The sweep sees only clients whose use is tracked. This command adds the other dynamically registered clients, as if
-    /// they were used now, each in one write. It reads the whole table, and DynamoDB charges for all of it.
+    /// The sweep sees only clients whose use is tracked. This command adds the other dynamically registered clients, as
+    /// if they were used now, each in one write. It reads the whole table, and DynamoDB charges for all of it.
     ///
-    /// You can stop it at any time, with Ctrl-C too, and run it again. At the end the tool prints how many clients it tracks
-    /// now, were tracked already, and did not register themselves.
+    /// You can stop it at any time, with Ctrl-C too, and run it again. At the end the tool prints how many clients it
+    /// tracks now, were tracked already, and did not register themselves.
     Track {
         /// The service
         #[arg(long, value_name = "ID", value_parser = id)]
@@ -204,9 +206,9 @@ pub enum Deletion {
     },
     /// List the deletions of an application's or a service's clients
     ///
-    /// The command reads the whole table, and DynamoDB charges for all of it. Deletions are printed as they are found, in no
-    /// order. A deletion is listed as long as its tombstone exists, which is some time longer than the client can be
-    /// restored.
+    /// The command reads the whole table, and DynamoDB charges for all of it. Deletions are printed as they are found,
+    /// in no order. A deletion is listed as long as its tombstone exists, which is some time longer than the client can
+    /// be restored.
     List(Deletions),
 }
 

@@ -1,6 +1,6 @@
 //! The allowed imports in `src/`: they point downwards only, and one folder imports the SDK.
 //!
-//! `cargo test --test suite house -- --nocapture` prints the graph.
+//! `cargo test --test suite imports -- --nocapture` prints the graph.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -64,7 +64,7 @@ fn the_table_has_no_cycle() {
     for (index, (module, imports)) in MAY_IMPORT.iter().enumerate() {
         for import in *imports {
             let below = order.iter().position(|other| other == import);
-            assert!(below.is_some_and(|below| below > index), "{module} must stand above {import}");
+            assert!(below.is_some_and(|below| below > index), "{module} must be above {import}");
         }
     }
 }
