@@ -83,8 +83,10 @@ fn graph(src: &Path) -> BTreeMap<String, BTreeSet<String>> {
     for (file, text) in sources(src) {
         let module = file.split(['/', '.']).next().unwrap().to_owned();
         // A program imports the library by its name; `crate` is the program itself.
-        let library = if module == "bin" { "use deregister::" } else { "crate::" };
-        let mut imports: BTreeSet<_> = code(&text).split(library).skip(1).flat_map(first_segments).collect();
+        let library = if module == "bin" { "deregister::" } else { "crate::" };
+        let code = code(&text);
+        assert!(!code.contains("super::super"), "{file} hides what it imports: name it from `crate`");
+        let mut imports: BTreeSet<_> = code.split(library).skip(1).flat_map(first_segments).collect();
         imports.remove(&module);
         graph.entry(module).or_default().extend(imports);
     }
