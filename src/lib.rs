@@ -10,7 +10,7 @@
 //! Two more functions work in the background: [`functions::Cascade`] removes what was issued to a deleted client, and
 //! [`functions::Sweep`] deletes clients that are not used.
 //!
-//! Imports point downwards only, and `tests/suite/house.rs` checks it: functions, http, deletion, rule and store, snapshot,
+//! Imports point downwards only, and `tests/suite/imports.rs` checks it: functions, http, deletion, rule and store, snapshot,
 //! model. [`dynamodb`] implements the port. Within this crate only the binaries import it.
 
 pub mod deletion;
