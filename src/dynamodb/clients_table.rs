@@ -140,7 +140,11 @@ impl Store for ClientsTable {
             CallStatistics::of_call(Box::pin(only_if(update, &authorization.preconditions).send())).await;
         let Err(error) = answer else { return Ok(WriteOutcome::Written) };
         let Some(UpdateItemError::ConditionalCheckFailedException(failed)) = error.as_service_error() else {
-            return Err(fault(&error));
+            return Err(match fault(&error) {
+                // The last attempt changed nothing, but an earlier one may have.
+                Fault::Unexpected(why) if statistics.ambiguous > 0 => Fault::Unavailable(why),
+                fault => fault,
+            });
         };
         let found = failed.item.clone().map(item::read);
         let is_own = matches!(&found, Some(Record::Deleted(earlier)) if earlier.is_of(&deletion.request_id));

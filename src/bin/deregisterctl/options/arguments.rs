@@ -52,7 +52,7 @@ pub struct Grants {
     /// Count the grants in this table [default: the one that GRANTS_TABLE names, if any]
     ///
     /// It is the table in which the authorization server stores its grants. Its partition key must be the client id.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub grants_table: Option<String>,
     /// The most grants of a client to count
     #[arg(long, value_name = "N", default_value_t = 1000)]

@@ -10,7 +10,7 @@ pub use arguments::{
 pub use value::{api_client_id, id};
 
 use arguments::By;
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, builder::NonEmptyStringValueParser};
 use clap_complete::Shell;
 use deregister::model::Id;
 
@@ -51,7 +51,7 @@ pub struct Options {
     #[arg(long, global = true, help_heading = GLOBAL)]
     pub json: bool,
     /// The DynamoDB table, instead of the one that CLIENTS_TABLE names [default: clients]
-    #[arg(long, global = true, help_heading = GLOBAL, value_name = "NAME")]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub table: Option<String>,
     #[command(subcommand)]
     pub command: Command,
