@@ -53,11 +53,6 @@ impl Intercept for RecordAttempts {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let Some(Err(error)) = context.output_or_error() else { return Ok(()) };
-        // Only a 4xx answer says that DynamoDB did nothing.
-        let is_refusal = context.response().is_some_and(|response| response.status().is_client_error());
-        if !(is_refusal && error.is_operation_error()) {
-            CallStatistics::record(|call| call.ambiguous += 1);
-        }
         let code = error.as_operation_error().and_then(|error| {
             let read = error.downcast_ref::<BatchGetItemError>().and_then(ProvideErrorMetadata::code);
             let written = || error.downcast_ref::<UpdateItemError>().and_then(ProvideErrorMetadata::code);
@@ -66,6 +61,11 @@ impl Intercept for RecordAttempts {
             let looked_up = || error.downcast_ref::<GetItemError>().and_then(ProvideErrorMetadata::code);
             read.or_else(written).or_else(queried).or_else(removed).or_else(looked_up)
         });
+        // Only a 4xx answer with an error code says that DynamoDB did nothing.
+        let is_refusal = context.response().is_some_and(|response| response.status().is_client_error());
+        if !(is_refusal && code.is_some()) {
+            CallStatistics::record(|call| call.ambiguous += 1);
+        }
         if code.is_some_and(|code| THROTTLES.contains(&code)) {
             CallStatistics::record(|call| call.throttles += 1);
         }

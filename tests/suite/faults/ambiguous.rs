@@ -32,6 +32,14 @@ const REFUSED: [Attempt; 2] = [
     ("throttled by the table", || Fault::error(400, "ProvisionedThroughputExceededException"), false),
 ];
 
+/// Answers that end the call: DynamoDB says that this attempt wrote nothing.
+const FINAL: [Attempt; 4] = [
+    ("no permission", || Fault::error(400, "AccessDeniedException"), false),
+    ("not valid", || Fault::error(400, "ValidationException"), false),
+    ("no table", || Fault::error(400, "ResourceNotFoundException"), false),
+    ("too large", || Fault::error(400, "ItemCollectionSizeLimitExceededException"), false),
+];
+
 /// What happens before the second attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Change {
@@ -100,6 +108,35 @@ async fn a_condition_that_fails_after_an_ambiguous_attempt_is_503_and_no_refusal
                 let answer = answer(endpoint, fault(), is_written, change).await;
                 assert_eq!(summary(&answer), unavailable(endpoint), "{endpoint:?}, {name}, then {change:?}");
             }
+        }
+    }
+}
+
+#[tokio::test]
+async fn any_other_error_after_an_ambiguous_attempt_is_503_too() {
+    for endpoint in Endpoint::ALL {
+        for (name, fault, is_written) in AMBIGUOUS {
+            for (error, end, _) in FINAL {
+                let fixture = Fixture::with_samples().await;
+                fixture.wire.plan("UpdateItem", fault());
+                fixture.wire.plan("UpdateItem", end());
+                let answer = fixture.invoke(&endpoint.event()).await;
+                assert_eq!(summary(&answer), unavailable(endpoint), "{endpoint:?}, {name}, then {error}");
+                assert_eq!(fixture.lives(endpoint.client()).await, !is_written, "{endpoint:?}, {name}, then {error}");
+            }
+        }
+    }
+}
+
+/// The SDK makes no other attempt after these answers.
+#[tokio::test]
+async fn an_answer_that_cannot_be_read_or_redirects_is_503() {
+    for endpoint in Endpoint::ALL {
+        for status in [302, 400, 403, 413] {
+            let fixture = Fixture::with_samples().await;
+            fixture.wire.plan("UpdateItem", Fault::Replaced(status, "<html>"));
+            let answer = fixture.invoke(&endpoint.event()).await;
+            assert_eq!(summary(&answer), unavailable(endpoint), "{endpoint:?}, {status}");
         }
     }
 }
