@@ -81,6 +81,8 @@ async fn a_wrong_command_line_exits_with_2_and_writes_nothing() {
         "client delete a --concurrency 0 --yes",
         "client delete a --yes --grants-table grants",
         "client delete a --yes --count-up-to 5",
+        "--table= client show a",
+        "client delete a --dry-run --grants-table=",
         "client delete a --dry-run --count-up-to few",
         "client restore",
         "deletion list",
