@@ -88,7 +88,11 @@ pub async fn configure(
     let config = if let Some(config) = of_lambda {
         config
     } else {
-        let sources = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http.clone());
+        // With these two set, the SDK reads no environment variable for them. It panics on an empty one.
+        let sources = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .http_client(http.clone())
+            .retry_config(retries.clone())
+            .timeout_config(timeouts.clone());
         let sources = Box::pin(sources.load()).await;
         let mut config = config::Builder::from(&sources);
         if configured_endpoint(&sources, "AWS_ENDPOINT_URL").is_some_and(|endpoint| endpoint.is_empty()) {

@@ -24,6 +24,15 @@ async fn an_empty_endpoint_counts_as_unset() {
 }
 
 #[tokio::test]
+async fn an_empty_variable_for_retries_counts_as_unset() {
+    let fixture = Fixture::empty().await;
+    for variable in ["AWS_MAX_ATTEMPTS", "AWS_RETRY_MODE"] {
+        let ran = fixture.ctl("deletion list --app any").with_env(variable, "").run().await;
+        assert_eq!(ran.code, Some(0), "{variable}");
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_setting_is_refused_in_one_sentence() {
     let fixture = Fixture::empty().await;
     let ran = fixture.ctl("client show me").with_env("DATABASE_ATTEMPTS", "often").run().await;
