@@ -85,7 +85,11 @@ fn graph(src: &Path) -> BTreeMap<String, BTreeSet<String>> {
         // A program imports the library by its name; `crate` is the program itself.
         let library = if module == "bin" { "deregister::" } else { "crate::" };
         let code = code(&text);
-        assert!(!code.contains("super::super"), "{file} hides what it imports: name it from `crate`");
+        // In these files `super` is the root of the crate.
+        let is_top = !file.contains('/') || file.matches('/').count() == 1 && file.ends_with("/mod.rs");
+        let hidden =
+            code.contains("super::super") || code.contains("use crate as ") || is_top && code.contains("super::");
+        assert!(!hidden, "{file} hides what it imports: name it from `crate`");
         let mut imports: BTreeSet<_> = code.split(library).skip(1).flat_map(first_segments).collect();
         imports.remove(&module);
         graph.entry(module).or_default().extend(imports);
