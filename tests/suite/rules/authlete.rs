@@ -1,7 +1,8 @@
 //! The Authlete API's rule. Rows "call" are about the API call; the others have the numbers of the table in `docs/api.md`.
 
 use super::{
-    Case, INSTANT, assert_grants, assert_order, assert_refusals, cannot_read, client, digest, tombstone, unreadable,
+    Case, INSTANT, assert_grants, assert_order, assert_refusals, assert_unreadable_is_a_fault, client, digest,
+    tombstone, unreadable,
 };
 use crate::support::{
     build::{ClientBuilder, api_client, id, oauth_client},
@@ -60,10 +61,6 @@ impl Case<Request> {
     fn service(&mut self, record: Service) {
         self.has(service(), Record::Service(record));
     }
-
-    fn client(&mut self, builder: ClientBuilder) {
-        self.has(client("client"), builder);
-    }
 }
 
 #[test]
@@ -111,7 +108,7 @@ fn each_condition_of_the_deletion_has_its_refusal() {
             }),
             ("3", "the client is unknown", DeletionRefusal::UnknownClient.into(), |case| case.lacks(client("client"))),
             ("3", "the client is deleted", DeletionRefusal::UnknownClient.into(), |case| {
-                case.has(client("client"), tombstone());
+                case.client(tombstone());
             }),
             ("3", "the client is an API client", DeletionRefusal::UnknownClient.into(), |case| {
                 case.client(api_client());
@@ -201,8 +198,7 @@ fn the_rows_are_decided_in_order() {
 #[test]
 fn an_access_token_service_or_client_that_cannot_be_read_is_a_fault() {
     for key in [access_token(), service(), client("client")] {
-        let case = granted().with(|case| case.has(key.clone(), unreadable()));
-        assert_eq!(case.decide(), cannot_read(key));
+        assert_unreadable_is_a_fault(granted, key);
     }
 }
 
@@ -220,7 +216,7 @@ fn a_service_or_client_that_cannot_be_read_is_no_fault_if_the_access_token_is_un
 #[test]
 fn a_client_that_cannot_be_read_is_no_fault_if_the_access_token_is_another_services() {
     let case = granted().with(|case| {
-        case.has(client("client"), unreadable());
+        case.client(unreadable());
         case.access_token(of_service("another service"), None);
     });
     assert_eq!(case.decide(), Err(Refusal::from(CallRefusal::AnotherService).into()));

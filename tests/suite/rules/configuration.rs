@@ -1,8 +1,8 @@
 //! The Configuration API's rule.
 
 use super::{
-    ALMOST_OWNER, Case, INSTANT, assert_grants, assert_order, assert_refusals, cannot_read, client, digest, tombstone,
-    unreadable,
+    ALMOST_OWNER, Case, INSTANT, assert_grants, assert_order, assert_refusals, assert_unreadable_is_a_fault,
+    cannot_read, client, digest, tombstone, unreadable,
 };
 use crate::support::{
     build::{ClientBuilder, api_client, id, oauth_client},
@@ -211,8 +211,7 @@ fn the_rows_are_decided_in_order() {
 
 #[test]
 fn a_caller_that_cannot_be_read_is_a_fault() {
-    let case = granted().with(|case| case.has(client("caller"), unreadable()));
-    assert_eq!(case.decide(), cannot_read(client("caller")));
+    assert_unreadable_is_a_fault(granted, client("caller"));
 }
 
 #[test]

@@ -56,6 +56,11 @@ impl<R: DeletionRequest> Case<R> {
         self.snapshot.set(key, Some(record.into()));
     }
 
+    /// Sets the record of the client `client`.
+    fn client(&mut self, record: impl Into<Record>) {
+        self.has(client("client"), record);
+    }
+
     /// Removes the record under `key`.
     fn lacks(&mut self, key: Key) {
         self.snapshot.set(key, None);
@@ -95,6 +100,13 @@ fn assert_order<R: DeletionRequest<Refusal: PartialEq>>(mut case: Case<R>, steps
         change(&mut case);
     }
     assert!(case.decide().is_ok(), "{:?}", case.decide());
+}
+
+/// Asserts that the decision fails if the item under `key` cannot be read.
+#[track_caller]
+fn assert_unreadable_is_a_fault<R: DeletionRequest<Refusal: PartialEq>>(granted: fn() -> Case<R>, key: Key) {
+    let case = granted().with(|case| case.has(key.clone(), unreadable()));
+    assert_eq!(case.decide(), cannot_read(key));
 }
 
 fn client(text: &str) -> Key {

@@ -1,6 +1,6 @@
 //! The operator's rule.
 
-use super::{Case, assert_grants, assert_order, assert_refusals, cannot_read, client, tombstone, unreadable};
+use super::{Case, assert_grants, assert_order, assert_refusals, assert_unreadable_is_a_fault, client, tombstone};
 use crate::support::build::{api_client, id, oauth_client};
 use deregister::{
     rule::{
@@ -22,15 +22,15 @@ fn each_condition_has_its_refusal() {
         granted,
         &[
             ("1", "the client is unknown", Refusal::UnknownClient, |case| case.lacks(client("client"))),
-            ("2", "the client is deleted", Refusal::DeletedClient, |case| case.has(client("client"), tombstone())),
+            ("2", "the client is deleted", Refusal::DeletedClient, |case| case.client(tombstone())),
             ("3", "the client is an owner", Refusal::TargetIsOwner, |case| {
-                case.has(client("client"), api_client().owner());
+                case.client(api_client().owner());
             }),
             ("4", "the API client is protected", Refusal::Protected, |case| {
-                case.has(client("client"), api_client().protected());
+                case.client(api_client().protected());
             }),
             ("4", "the OAuth client is protected", Refusal::Protected, |case| {
-                case.has(client("client"), oauth_client().protected());
+                case.client(oauth_client().protected());
             }),
         ],
     );
@@ -41,10 +41,10 @@ fn a_client_of_any_kind_is_granted() {
     assert_grants(
         granted,
         &[
-            ("5", "registered itself", |case| case.has(client("client"), oauth_client())),
-            ("5", "did not register itself", |case| case.has(client("client"), oauth_client().not_dynamic())),
+            ("5", "registered itself", |case| case.client(oauth_client())),
+            ("5", "did not register itself", |case| case.client(oauth_client().not_dynamic())),
             ("5", "other features than owner", |case| {
-                case.has(client("client"), api_client().feature("direct_access"));
+                case.client(api_client().feature("direct_access"));
             }),
         ],
     );
@@ -59,18 +59,17 @@ fn the_precondition_is_not_being_an_owner() {
 #[test]
 fn the_rows_are_decided_in_order() {
     assert_order(
-        granted().with(|case| case.has(client("client"), api_client().owner().protected())),
+        granted().with(|case| case.client(api_client().owner().protected())),
         &[
-            (Refusal::TargetIsOwner, |case| case.has(client("client"), api_client().protected())),
-            (Refusal::Protected, |case| case.has(client("client"), api_client())),
+            (Refusal::TargetIsOwner, |case| case.client(api_client().protected())),
+            (Refusal::Protected, |case| case.client(api_client())),
         ],
     );
 }
 
 #[test]
 fn a_client_that_cannot_be_read_is_a_fault() {
-    let case = granted().with(|case| case.has(client("client"), unreadable()));
-    assert_eq!(case.decide(), cannot_read(client("client")));
+    assert_unreadable_is_a_fault(granted, client("client"));
 }
 
 #[test]

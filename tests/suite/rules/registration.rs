@@ -1,6 +1,8 @@
 //! The rule of the client configuration endpoint (RFC 7592).
 
-use super::{Case, assert_grants, assert_order, assert_refusals, cannot_read, client, digest, tombstone, unreadable};
+use super::{
+    Case, assert_grants, assert_order, assert_refusals, assert_unreadable_is_a_fault, client, digest, tombstone,
+};
 use crate::support::build::{ClientBuilder, api_client, id, oauth_client};
 use deregister::{
     model::{IfMatch, Version},
@@ -24,19 +26,13 @@ fn without_token() -> ClientBuilder {
     oauth_client().version(3)
 }
 
-impl Case<Request> {
-    fn client(&mut self, builder: ClientBuilder) {
-        self.has(client("client"), builder);
-    }
-}
-
 #[test]
 fn each_condition_has_its_refusal() {
     assert_refusals(
         granted,
         &[
             ("3", "the client is unknown", Refusal::UnknownClient, |case| case.lacks(client("client"))),
-            ("3", "the client is deleted", Refusal::DeletedClient, |case| case.has(client("client"), tombstone())),
+            ("3", "the client is deleted", Refusal::DeletedClient, |case| case.client(tombstone())),
             ("3", "it is an API client", Refusal::NotAnOAuthClient, |case| case.client(api_client())),
             ("3", "the client has no registration token", Refusal::NoRegistrationToken, |case| {
                 case.client(without_token());
@@ -93,8 +89,7 @@ fn the_rows_are_decided_in_order() {
 
 #[test]
 fn a_client_that_cannot_be_read_is_a_fault() {
-    let case = granted().with(|case| case.has(client("client"), unreadable()));
-    assert_eq!(case.decide(), cannot_read(client("client")));
+    assert_unreadable_is_a_fault(granted, client("client"));
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! The sweep's rule.
 
-use super::{Case, INSTANT, assert_order, assert_refusals, cannot_read, client, tombstone, unreadable};
+use super::{Case, INSTANT, assert_order, assert_refusals, assert_unreadable_is_a_fault, client, tombstone};
 use crate::support::{
-    build::{ClientBuilder, api_client, id, oauth_client},
+    build::{api_client, id, oauth_client},
     now,
 };
 use deregister::{
@@ -33,19 +33,13 @@ fn listed_as(idle: Idle) -> Case<Request> {
     Case::new(request, [(client("client"), oauth_client().idle(idle).into())])
 }
 
-impl Case<Request> {
-    fn client(&mut self, builder: ClientBuilder) {
-        self.has(client("client"), builder);
-    }
-}
-
 #[test]
 fn each_condition_has_its_refusal() {
     assert_refusals(
         granted,
         &[
             ("1", "the client is unknown", Refusal::UnknownClient, |case| case.lacks(client("client"))),
-            ("2", "the client is deleted", Refusal::DeletedClient, |case| case.has(client("client"), tombstone())),
+            ("2", "the client is deleted", Refusal::DeletedClient, |case| case.client(tombstone())),
             ("3", "the client did not register itself", Refusal::NotDynamic, |case| {
                 case.client(oauth_client().not_dynamic().idle(just_due()));
             }),
@@ -127,8 +121,7 @@ fn the_rows_are_decided_in_order() {
 
 #[test]
 fn a_client_that_cannot_be_read_is_a_fault() {
-    let case = granted().with(|case| case.has(client("client"), unreadable()));
-    assert_eq!(case.decide(), cannot_read(client("client")));
+    assert_unreadable_is_a_fault(granted, client("client"));
 }
 
 #[test]
