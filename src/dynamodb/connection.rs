@@ -88,11 +88,11 @@ pub async fn configure(
     let config = if let Some(config) = of_lambda {
         config
     } else {
-        // With these two set, the SDK reads no environment variable for them. It panics on an empty one.
+        // These retries are for the calls that fetch credentials. Without them, the SDK reads AWS_MAX_ATTEMPTS and
+        // AWS_RETRY_MODE, and panics on a wrong or empty value.
         let sources = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .http_client(http.clone())
-            .retry_config(retries.clone())
-            .timeout_config(timeouts.clone());
+            .retry_config(RetryConfig::standard());
         let sources = Box::pin(sources.load()).await;
         let mut config = config::Builder::from(&sources);
         if configured_endpoint(&sources, "AWS_ENDPOINT_URL").is_some_and(|endpoint| endpoint.is_empty()) {

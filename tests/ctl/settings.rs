@@ -24,11 +24,13 @@ async fn an_empty_endpoint_counts_as_unset() {
 }
 
 #[tokio::test]
-async fn an_empty_variable_for_retries_counts_as_unset() {
+async fn the_variables_for_the_retries_of_the_sdk_are_not_read() {
     let fixture = Fixture::empty().await;
-    for variable in ["AWS_MAX_ATTEMPTS", "AWS_RETRY_MODE"] {
-        let ran = fixture.ctl("deletion list --app any").with_env(variable, "").run().await;
-        assert_eq!(ran.code, Some(0), "{variable}");
+    for (variable, value) in
+        [("AWS_MAX_ATTEMPTS", ""), ("AWS_MAX_ATTEMPTS", "often"), ("AWS_RETRY_MODE", ""), ("AWS_RETRY_MODE", "never")]
+    {
+        let ran = fixture.ctl("deletion list --app any").with_env(variable, value).run().await;
+        assert_eq!(ran.code, Some(0), "{variable}={value}");
     }
 }
 
