@@ -22,7 +22,7 @@ use clap::Parser;
 use deregister::{
     dynamodb::{ClientsTable, GrantsTable, https, item},
     functions::{Cascade, Environment, Sweep, sweep::Report},
-    model::{Client as Registered, Id, Idle, IdlePolicy, Kind, Metadata, OAuthClient, Version},
+    model::{Client as Registered, Id, Idle, IdlePolicy, Kind, Metadata, OAuthClient},
     settings,
     store::CallStatistics,
 };
@@ -260,22 +260,17 @@ impl Database {
 
     /// Adds clients that registered themselves. A busy client was used within the last day, the others a year ago.
     fn fill_clients(&self, prefix: &str, count: usize, busy: bool) -> Result<()> {
-        let client = Registered {
-            kind: Kind::OAuth(OAuthClient {
-                service_id: id("1")?,
-                dynamic: true,
-                registration_token_digest: None,
-                metadata: Metadata { client_name: Some("Bench".to_owned()), ..Metadata::default() },
-            }),
-            protected: false,
-            version: Some(Version(1)),
-            idle: None,
-        };
+        let client = Registered::new(Kind::OAuth(OAuthClient {
+            service_id: Some(id("1")?),
+            dynamic: true,
+            registration_token_digest: None,
+            metadata: Metadata { client_name: Some("Bench".to_owned()), ..Metadata::default() },
+        }));
         let now = now();
         let item = |n: usize| {
             let ago = if busy { 60 * (n as u64 % 1000) } else { 365 * 24 * 3600 + n as u64 };
             let client = Registered { idle: Some(Idle::used(now - Duration::from_secs(ago))), ..client.clone() };
-            let item = id(&format!("{prefix}-{n}")).ok().and_then(|id| item::of_client(&id, &client).ok());
+            let item = id(&format!("{prefix}-{n}")).ok().map(|id| item::of_client(&id, &client));
             item.into_iter().flatten().filter_map(|(name, value)| Some((name, embedded(value)?))).collect()
         };
         self.import("clients", count, item)

@@ -2,15 +2,19 @@
 //!
 //! A refused request never writes. A deletion takes two round trips, whatever the size of the table. The condition of
 //! the write repeats every fact that the decision used. So a client that becomes an owner between the read and the
-//! write is not deleted.
+//! write is not deleted. The condition repeats the version too, and a restoration changes it. So an attempt that arrives
+//! late does not delete a restored client.
 
 use crate::{
     invocation::Invocation,
-    model::Deletion,
+    model::{Deletion, Id},
     rule::{Authorization, DeletionRequest, Denied},
-    snapshot::{Key, Record, Snapshot},
+    snapshot::{Key, Lookup, Record, Snapshot},
     store::{Fault, Store, WriteOutcome, before},
 };
+
+/// The most writes of a request. Each one after the first follows a change of the client by another writer.
+pub const MAX_WRITES: u32 = 4;
 
 /// How a request to delete a client ended.
 #[derive(Debug)]
@@ -82,25 +86,39 @@ async fn load_decide_commit<R: DeletionRequest>(
 ) -> Result<(), NotDeleted<R::Refusal>> {
     let Invocation { request_id, now, deadline, source_ip } = invocation;
 
-    let authorization = load_decide(store, request, snapshot, invocation).await?;
+    let mut authorization = load_decide(store, request, snapshot, invocation).await?;
 
+    let restored_from = restored_from(snapshot, authorization.target);
     let deletion = Deletion {
         at: *now,
         by: request.caller(snapshot).unwrap_or_default(),
         via: R::CHANNEL.to_owned(),
         source_ip: source_ip.map(|address| address.to_string()),
         request_id: request_id.clone(),
+        lacks: Vec::new(),
     };
-    let write = store.write_tombstone(&authorization, &deletion);
-    match before(*deadline, write).await.map_err(NotDeleted::WriteFailed)? {
-        WriteOutcome::Written => Ok(()),
-        // An earlier attempt of this request took effect, and its answer was lost.
-        WriteOutcome::ConditionFailed(Some(Record::Deleted(earlier))) if earlier.is_of(request_id) => Ok(()),
+    for _ in 0..MAX_WRITES {
+        let write = store.write_tombstone(&authorization, &deletion);
+        let found = match before(*deadline, write).await.map_err(NotDeleted::WriteFailed)? {
+            WriteOutcome::Written => return Ok(()),
+            // An earlier attempt of this request took effect, and its answer was lost.
+            WriteOutcome::ConditionFailed(Some(Record::Deleted(earlier))) if earlier.is_of(request_id) => return Ok(()),
+            WriteOutcome::ConditionFailed(found) => found,
+        };
         // The client changed after it was read. Decide again on the item as it is now, without a second read.
-        WriteOutcome::ConditionFailed(found) => {
-            snapshot.set(Key::Client(authorization.target.clone()), found);
-            request.decide(snapshot, *now)?;
-            Err(NotDeleted::WriteFailed(Fault::Unavailable("the client changed, and changed back".to_owned())))
+        snapshot.set(Key::Client(authorization.target.clone()), found);
+        authorization = request.decide(snapshot, *now)?;
+        if self::restored_from(snapshot, authorization.target) != restored_from {
+            return Err(NotDeleted::WriteFailed(Fault::Unavailable("the client was restored meanwhile".to_owned())));
         }
+    }
+    Err(NotDeleted::WriteFailed(Fault::Unavailable("the client changed before each write".to_owned())))
+}
+
+/// The deletion that the client's latest restoration ended.
+fn restored_from(snapshot: &Snapshot, client: &Id) -> Option<String> {
+    match snapshot.client(client) {
+        Ok(Lookup::Live(client)) => client.restored_from.clone(),
+        _ => None,
     }
 }

@@ -44,8 +44,31 @@ pub enum Record {
     Service(Service),
     /// An access token.
     Token(AccessToken),
-    /// An item that does not have the table's form, and what is wrong with it.
-    Unreadable(String),
+    /// An item of which a member that decides cannot be read.
+    Unreadable(Flaw, Proof),
+}
+
+/// A member of an item that cannot be read. It never contains a value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{member} must {must}")]
+pub struct Flaw {
+    /// The member: the path in the item, such as `client.secrets[0].digest`.
+    pub member: String,
+    /// What the member must be.
+    pub must: &'static str,
+}
+
+/// What an unreadable item still says about the rights of a caller. A member that cannot be read is `None`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Proof {
+    /// The application of an API client.
+    pub app_id: Option<String>,
+    /// The service of an OAuth client.
+    pub service_id: Option<Id>,
+    /// The digest of the registration access token of an OAuth client.
+    pub registration_token_digest: Option<Digest>,
+    /// The organization of a service.
+    pub organization_id: Option<String>,
 }
 
 /// What one read found. A key without an entry has no item.
@@ -62,7 +85,7 @@ impl Snapshot {
     /// Looks up the client with this id.
     ///
     /// # Errors
-    /// [`Unreadable`] if the item does not have the table's form.
+    /// [`Unreadable`] if the item cannot be read.
     pub fn client(&self, id: &Id) -> Result<Lookup<'_>, Unreadable> {
         let key = Key::Client(id.clone());
         match self.get(&key) {
@@ -71,6 +94,12 @@ impl Snapshot {
             Some(Record::Deleted(_)) => Ok(Lookup::Deleted),
             Some(other) => Err(Unreadable::new(key, other)),
         }
+    }
+
+    /// The items that cannot be read.
+    pub fn unreadable(&self) -> impl Iterator<Item = Unreadable> {
+        let unreadable = |(_, record): &&(Key, Record)| matches!(record, Record::Unreadable(..));
+        self.0.iter().filter(unreadable).map(|(key, record)| Unreadable::new(key.clone(), record))
     }
 
     /// The same id, if the snapshot has an item for this client, live or deleted.
@@ -82,7 +111,7 @@ impl Snapshot {
     /// Looks up the service with this id.
     ///
     /// # Errors
-    /// [`Unreadable`] if the item does not have the table's form.
+    /// [`Unreadable`] if the item cannot be read.
     pub fn service(&self, id: &Id) -> Result<Option<&Service>, Unreadable> {
         let key = Key::Service(id.clone());
         match self.get(&key) {
@@ -95,7 +124,7 @@ impl Snapshot {
     /// Looks up the access token with this digest. The token may have expired.
     ///
     /// # Errors
-    /// [`Unreadable`] if the item does not have the table's form.
+    /// [`Unreadable`] if the item cannot be read.
     pub fn token(&self, digest: &Digest) -> Result<Option<&AccessToken>, Unreadable> {
         let key = Key::of_token(digest);
         match self.get(&key) {
@@ -127,24 +156,28 @@ pub enum Lookup<'s> {
     Missing,
 }
 
-/// An item that does not have the table's form.
+/// An item that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the item {key} cannot be read: {why}")]
+#[error("the item {key} cannot be read: {flaw}")]
 pub struct Unreadable {
     /// The item's key.
     pub key: Key,
     /// What is wrong with the item.
-    pub why: String,
+    pub flaw: Flaw,
+    /// What the item still says.
+    pub proof: Proof,
 }
 
 impl Unreadable {
-    /// The error for a record of the wrong kind under `key`.
+    /// The error for a record that is not what its key says.
     #[must_use]
     pub fn new(key: Key, record: &Record) -> Self {
-        let why = match record {
-            Record::Unreadable(why) => why.clone(),
-            _ => "it is an item of another kind".to_owned(),
-        };
-        Self { key, why }
+        match record {
+            Record::Unreadable(flaw, proof) => Self { key, flaw: flaw.clone(), proof: proof.clone() },
+            _ => {
+                let flaw = Flaw { member: "the item".to_owned(), must: "be of the kind that its key says" };
+                Self { key, flaw, proof: Proof::default() }
+            }
+        }
     }
 }

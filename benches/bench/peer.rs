@@ -2,7 +2,7 @@
 //! front. Each side is a process of its own.
 
 use crate::{Result, database::Database, front, function, milliseconds, sample::SERVICE};
-use deregister::model::{Client, Digest, Id, Kind, Metadata, OAuthClient, Version};
+use deregister::model::{Client, Digest, Id, Kind, Metadata, OAuthClient};
 use http_body_util::{BodyExt, Full};
 use hyper_util::{client::legacy, rt::TokioExecutor};
 use lambda_http::http::{Request, Uri, header::CONTENT_TYPE};
@@ -55,7 +55,7 @@ pub(crate) async fn serve(clients: usize) -> Result<()> {
     let database = Database::start().await?;
     for n in 0..clients {
         let client = OAuthClient {
-            service_id: Id::new(SERVICE).ok_or("an id")?,
+            service_id: Some(Id::new(SERVICE).ok_or("an id")?),
             dynamic: true,
             registration_token_digest: Some(Digest::of(token(n))),
             metadata: Metadata {
@@ -65,7 +65,7 @@ pub(crate) async fn serve(clients: usize) -> Result<()> {
                 ..Metadata::default()
             },
         };
-        let client = Client { kind: Kind::OAuth(client), protected: false, version: Some(Version(1)), idle: None };
+        let client = Client::new(Kind::OAuth(client));
         database.store.create_client(&Id::new(format!("peer-{n}")).ok_or("an id")?, &client).await?;
     }
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;

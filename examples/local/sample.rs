@@ -136,7 +136,7 @@ pub async fn write(store: &ClientsTable, now: SystemTime) -> Result<(), Fault> {
         (IDLE_CLIENT, Idle::used(now - Duration::from_hours(100 * 24))),
     ] {
         let kind = Kind::OAuth(oauth(SERVICE, None));
-        let client = Client { kind, protected: false, version: Some(VERSION), idle: Some(idle) };
+        let client = Client { idle: Some(idle), ..client(kind) };
         store.create_client(&id(client_id), &client).await?;
     }
     put(store, DELETED_OWNER.0, Kind::Api(plain(APPLICATION)), false).await?;
@@ -146,10 +146,10 @@ pub async fn write(store: &ClientsTable, now: SystemTime) -> Result<(), Fault> {
         via: "configuration".to_owned(),
         source_ip: None,
         request_id: "sample".to_owned(),
+        lacks: Vec::new(),
     };
-    store
-        .write_tombstone(&Authorization { target: &id(DELETED_OWNER.0), preconditions: Vec::new() }, &deletion)
-        .await?;
+    let (id, client) = (id(DELETED_OWNER.0), client(Kind::Api(plain(APPLICATION))));
+    store.write_tombstone(&Authorization::new(&id, &client, Vec::new()), &deletion).await?;
     Ok(())
 }
 
@@ -160,18 +160,17 @@ fn id(id: &str) -> Id {
 
 /// The owner whose credentials the sample call carries.
 pub fn owner() -> Client {
-    Client {
-        kind: Kind::Api(api(APPLICATION, &["owner"], OWNER.1)),
-        protected: false,
-        version: Some(VERSION),
-        idle: None,
-    }
+    client(Kind::Api(api(APPLICATION, &["owner"], OWNER.1)))
 }
 
 /// The client that the sample call deletes.
 pub fn target() -> Client {
-    let client = api(APPLICATION, &["login_client"], "2mq8zv5xk9tb3nc7hw4ry6gasdfjpue8");
-    Client { kind: Kind::Api(client), protected: false, version: Some(VERSION), idle: None }
+    client(Kind::Api(api(APPLICATION, &["login_client"], "2mq8zv5xk9tb3nc7hw4ry6gasdfjpue8")))
+}
+
+/// A client that was changed twice.
+fn client(kind: Kind) -> Client {
+    Client { version: VERSION.into(), ..Client::new(kind) }
 }
 
 fn api(application: &str, features: &[&str], secret: &str) -> ApiClient {
@@ -186,7 +185,7 @@ fn api(application: &str, features: &[&str], secret: &str) -> ApiClient {
 
 fn oauth(service: &str, token: Option<&str>) -> OAuthClient {
     OAuthClient {
-        service_id: id(service),
+        service_id: Some(id(service)),
         dynamic: true,
         registration_token_digest: token.map(Digest::of),
         metadata: Metadata {
@@ -200,5 +199,5 @@ fn oauth(service: &str, token: Option<&str>) -> OAuthClient {
 }
 
 async fn put(store: &ClientsTable, client_id: &str, kind: Kind, protected: bool) -> Result<Creation, Fault> {
-    store.create_client(&id(client_id), &Client { kind, protected, version: Some(VERSION), idle: None }).await
+    store.create_client(&id(client_id), &Client { protected, ..client(kind) }).await
 }

@@ -73,6 +73,11 @@ impl Intercept for RecordAttempts {
     }
 }
 
+/// Whether DynamoDB refused a call for what it asks. An item that would be too large is one reason.
+pub(super) fn is_validation<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+    error.as_service_error().and_then(ProvideErrorMetadata::code) == Some("ValidationException")
+}
+
 /// Converts an error of the SDK to a fault, which says whether the same call may succeed later. Its text is for the
 /// log: it contains codes and messages, never items.
 pub(super) fn fault<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<E>) -> Fault {

@@ -5,19 +5,15 @@ use super::{
     ClientsTable,
     call::fault,
     item,
+    members::{Flaws, MAP, Members},
     schema::{CLIENT, KEY},
 };
 use crate::{
-    model::{Deletion, Id, Idle, PastDeletion, epoch_seconds},
-    snapshot::{Key, Unreadable},
+    model::{Id, Idle, Kind, epoch_seconds},
+    snapshot::{Key, Proof, Unreadable},
     store::{CallStatistics, ClientStatus, ClientStatuses, Fault},
 };
-use aws_sdk_dynamodb::{
-    operation::update_item::UpdateItemError,
-    types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
-};
-use serde::Deserialize;
-use serde_dynamo::aws_sdk_dynamodb_1::from_item;
+use aws_sdk_dynamodb::{operation::update_item::UpdateItemError, types::ReturnValuesOnConditionCheckFailure};
 use std::time::{Duration, SystemTime};
 
 /// At most one use of a client is noted in this time.
@@ -63,12 +59,13 @@ impl ClientsTable {
             .update_expression("SET idle = :partition, idle_since = :since")
             .condition_expression(
                 "attribute_exists(client) AND (attribute_not_exists(idle_since) OR begins_with(idle, :unused) \
-                 OR idle_since <= :an_hour_ago)",
+                 OR idle_since <= :an_hour_ago OR idle_since >= :end)",
             )
             .expression_attribute_values(":partition", partition.1)
             .expression_attribute_values(":since", since.1)
-            .expression_attribute_values(":unused", AttributeValue::S(item::idle_prefix(false).to_owned()))
-            .expression_attribute_values(":an_hour_ago", AttributeValue::N(epoch_seconds::of(an_hour_ago).to_string()))
+            .expression_attribute_values(":unused", item::of_text(item::idle_prefix(false)))
+            .expression_attribute_values(":an_hour_ago", item::of_time(an_hour_ago))
+            .expression_attribute_values(":end", item::number(epoch_seconds::END))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         let Err(error) = update.send().await else { return Ok(true) };
         match error.as_service_error() {
@@ -81,28 +78,26 @@ impl ClientsTable {
     }
 }
 
+/// Reads the members that the status needs. The others may be unreadable.
 fn read(key: &Key, item: item::Item) -> Result<ClientStatus, Unreadable> {
-    #[derive(Deserialize)]
-    struct Attributes {
-        client: Option<Client>,
-        deleted: Option<Deletion>,
-        #[serde(default)]
-        history: Vec<PastDeletion>,
-    }
-    #[derive(Deserialize)]
-    struct Client {
-        #[serde(default)]
-        dynamic: bool,
-    }
-    let idle = item::idle(&item);
-    let Attributes { client, deleted, history } =
-        from_item(item).map_err(|error| Unreadable { key: key.clone(), why: error.to_string() })?;
-    match (client, deleted) {
-        (Some(Client { dynamic }), _) => {
-            let revoked_until = history.iter().map(|past| past.deletion.at.max(past.restored.at)).max();
-            Ok(ClientStatus::Live { revoked_until, dynamic, idle })
-        }
-        (None, Some(deletion)) => Ok(ClientStatus::Deleted(deletion)),
-        (None, None) => Err(Unreadable { key: key.clone(), why: "it holds no client and no deletion".to_owned() }),
+    let mut flaws = Flaws::default();
+    let mut item = Members::of_item(item, &mut flaws);
+    let status = if item.has(CLIENT) {
+        let past = item::history(&mut item);
+        let idle = item::tracked(&mut item);
+        let client = item.deciding(CLIENT, &MAP).unwrap_or_default();
+        let mut client = item.within(CLIENT, client);
+        let kind = item::kind(&mut client);
+        let dynamic = item::dynamic(&mut client) && matches!(kind, Some(Kind::OAuth(_)));
+        let revoked_until = past.iter().map(|past| past.deletion.at.max(past.restored.at)).max();
+        Some(ClientStatus::Live { revoked_until, dynamic, idle })
+    } else {
+        item::current_deletion(&mut item).map(ClientStatus::Deleted)
+    };
+    let unreadable = |flaw| Unreadable { key: key.clone(), flaw, proof: Proof::default() };
+    match (status, flaws.deciding.into_iter().next()) {
+        (Some(status), None) => Ok(status),
+        (_, Some(flaw)) => Err(unreadable(flaw)),
+        (None, None) => Err(unreadable(item::no_record())),
     }
 }

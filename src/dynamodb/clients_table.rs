@@ -3,12 +3,13 @@
 //! `token` and `dynamic` are reserved words of DynamoDB. Expressions name these attributes by a placeholder with `#`.
 
 use super::{
-    call::{RecordAttempts, fault, record_unprocessed},
+    abridged::Abridged,
+    call::{RecordAttempts, fault, is_validation, record_unprocessed},
     item::{self, Item},
-    schema::KEY,
+    schema::{KEY, TOKEN},
 };
 use crate::{
-    model::{Client, Deletion, Kind, OWNER, Version, epoch_seconds},
+    model::{Client, Deletion, Kind, OWNER, epoch_seconds},
     rule::{Authorization, Precondition},
     snapshot::{Key, Record, Snapshot},
     store::{CallStatistics, Fault, Store, WriteOutcome},
@@ -23,6 +24,12 @@ use std::{
     collections::{BTreeSet, HashMap},
     time::Duration,
 };
+
+/// The attributes that a decision needs. The client in a tombstone is not one of them.
+const DECIDING: &str = "pk, client, deleted, service, #token, expires_at, history, idle, idle_since";
+/// Turns a client into a tombstone.
+const TOMBSTONE_OF_CLIENT: &str =
+    "SET tombstone = client, deleted = :deleted, expires_at = :expires_at REMOVE client, idle, idle_since";
 
 /// The most rounds of a read. Each further round asks for the keys that DynamoDB left unprocessed.
 const MAX_ROUNDS: u32 = 4;
@@ -65,9 +72,14 @@ impl ClientsTable {
         let _ = tokio::time::timeout(limit, self.load(missing)).await;
     }
 
-    /// Reads the items under these keys. Asks again for keys that DynamoDB leaves unprocessed.
-    async fn batch_get(&self, keys: &BTreeSet<Key>) -> Result<Vec<Item>, Fault> {
-        let mut wanted = Some(read_of(keys)?);
+    /// Reads the items under these keys: the attributes of `projection`, or all. Asks again for keys that DynamoDB
+    /// leaves unprocessed.
+    pub(super) async fn batch_get(
+        &self,
+        keys: &BTreeSet<Key>,
+        projection: Option<&'static str>,
+    ) -> Result<Vec<Item>, Fault> {
+        let mut wanted = Some(read_of(keys, projection)?);
         let mut items = Vec::with_capacity(keys.len());
         let mut wait = FIRST_WAIT;
         for round in 0..MAX_ROUNDS {
@@ -106,7 +118,7 @@ impl ClientsTable {
 
 impl Store for ClientsTable {
     async fn load(&self, keys: BTreeSet<Key>) -> Result<Snapshot, Fault> {
-        let (items, _) = CallStatistics::of_call(Box::pin(self.batch_get(&keys))).await;
+        let (items, _) = CallStatistics::of_call(Box::pin(self.batch_get(&keys, Some(DECIDING)))).await;
         let by_key: HashMap<String, Key> = keys.into_iter().map(|key| (key.to_string(), key)).collect();
         let record = |item: Item| {
             let key = by_key.get(item.get(KEY)?.as_s().ok()?)?.clone();
@@ -122,36 +134,52 @@ impl Store for ClientsTable {
         authorization: &Authorization<'_>,
         deletion: &Deletion,
     ) -> Result<WriteOutcome, Fault> {
-        let deleted = serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value(deletion)
-            .map_err(|error| Fault::Unexpected(error.to_string()))?;
+        match self.write(authorization, deletion, None).await? {
+            Some(outcome) => Ok(outcome),
+            None => self.write_abridged(authorization, deletion).await,
+        }
+    }
+}
+
+impl ClientsTable {
+    /// Writes a tombstone. Without `abridged`, it is the client as it stands in the table. `None`: DynamoDB refused the
+    /// write for what it is, and did nothing. That is its answer to an item that would be too large.
+    pub(super) async fn write(
+        &self,
+        authorization: &Authorization<'_>,
+        deletion: &Deletion,
+        abridged: Option<Abridged>,
+    ) -> Result<Option<WriteOutcome>, Fault> {
         let expires_at = epoch_seconds::of(deletion.at).saturating_add(self.retention.as_secs());
         let update = self
             .sdk
             .update_item()
             .table_name(&self.name)
             .key(KEY, item::key(&Key::Client(authorization.target.clone())))
-            .update_expression(
-                "SET tombstone = client, deleted = :deleted, expires_at = :expires_at REMOVE client, idle, idle_since",
-            )
-            .expression_attribute_values(":deleted", deleted)
-            .expression_attribute_values(":expires_at", AttributeValue::N(expires_at.to_string()))
+            .expression_attribute_values(":deleted", item::of_deletion(deletion))
+            .expression_attribute_values(":expires_at", item::number(expires_at))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let (answer, statistics) =
-            CallStatistics::of_call(Box::pin(only_if(update, &authorization.preconditions).send())).await;
-        let Err(error) = answer else { return Ok(WriteOutcome::Written) };
+        let update = match &abridged {
+            None => update.update_expression(TOMBSTONE_OF_CLIENT),
+            Some(abridged) => abridged.update(update),
+        };
+        let update = only_if(update, authorization, abridged);
+        let (answer, statistics) = CallStatistics::of_call(Box::pin(update.send())).await;
+        let Err(error) = answer else { return Ok(Some(WriteOutcome::Written)) };
         let Some(UpdateItemError::ConditionalCheckFailedException(failed)) = error.as_service_error() else {
-            return Err(match fault(&error) {
+            return match fault(&error) {
                 // The last attempt changed nothing, but an earlier one may have.
-                Fault::Unexpected(why) if statistics.ambiguous > 0 => Fault::Unavailable(why),
-                fault => fault,
-            });
+                Fault::Unexpected(why) if statistics.ambiguous > 0 => Err(Fault::Unavailable(why)),
+                Fault::Unexpected(_) if is_validation(&error) => Ok(None),
+                fault => Err(fault),
+            };
         };
         let found = failed.item.clone().map(item::read);
         let is_own = matches!(&found, Some(Record::Deleted(earlier)) if earlier.is_of(&deletion.request_id));
         if statistics.ambiguous > 0 && !is_own {
             return Err(Fault::Unavailable("an earlier attempt of the write may still take effect".to_owned()));
         }
-        Ok(WriteOutcome::ConditionFailed(found))
+        Ok(Some(WriteOutcome::ConditionFailed(found)))
     }
 }
 
@@ -169,49 +197,53 @@ fn warn_of_unreadable_entries(key: &Key, record: &Record) {
     }
 }
 
-/// The strongly consistent read of these keys. It reads only the attributes that a decision needs, and not the client
-/// in a tombstone.
-fn read_of(keys: &BTreeSet<Key>) -> Result<KeysAndAttributes, Fault> {
+/// The strongly consistent read of these keys: the attributes of `projection`, or all.
+fn read_of(keys: &BTreeSet<Key>, projection: Option<&'static str>) -> Result<KeysAndAttributes, Fault> {
     KeysAndAttributes::builder()
         .set_keys(Some(keys.iter().map(|key| HashMap::from([(KEY.to_owned(), item::key(key))])).collect()))
         .consistent_read(true)
-        .projection_expression("pk, client, deleted, service, #token, expires_at, idle, idle_since")
-        .expression_attribute_names("#token", "token")
+        .set_projection_expression(projection.map(ToOwned::to_owned))
+        .set_expression_attribute_names(projection.map(|_| HashMap::from([("#token".to_owned(), TOKEN.to_owned())])))
         .build()
         .map_err(|error| Fault::Unexpected(error.to_string()))
 }
 
-/// The update, on condition that the client is live, is not protected, and meets each precondition.
-fn only_if(update: UpdateItemFluentBuilder, preconditions: &[Precondition<'_>]) -> UpdateItemFluentBuilder {
-    let text = |text: &str| AttributeValue::S(text.to_owned());
-    let number = |number: u64| AttributeValue::N(number.to_string());
-    let live = Condition { update, text: "attribute_exists(client)".to_owned() }.also(
-        "(attribute_not_exists(client.protected) OR client.protected = :no)",
-        ":no",
-        AttributeValue::Bool(false),
-    );
-    let Condition { update, text } = preconditions.iter().fold(live, |condition, precondition| match *precondition {
-        Precondition::Application(application) => condition.also("client.kind = :kind", ":kind", text("api")).also(
-            "client.app_id = :application",
-            ":application",
-            text(application),
-        ),
-        Precondition::NotOwner => condition.also("NOT contains(client.features, :owner)", ":owner", text(OWNER)),
-        Precondition::RegistrationToken(digest) => condition.also(
-            "client.registration_token_digest = :digest",
-            ":digest",
-            AttributeValue::B(Blob::new(digest.as_bytes())),
-        ),
+/// The update, on condition that the client is live, is not protected, has the kind and the version that were read, and
+/// meets each precondition.
+fn only_if(
+    update: UpdateItemFluentBuilder,
+    authorization: &Authorization<'_>,
+    abridged: Option<Abridged>,
+) -> UpdateItemFluentBuilder {
+    let live = Condition { update, text: "attribute_exists(client)".to_owned() }
+        .also("client.kind = :kind", ":kind", item::of_text(authorization.kind))
+        .also("(attribute_not_exists(client.protected) OR client.protected = :no)", ":no", AttributeValue::Bool(false));
+    let of_version = match item::of_version(&authorization.version) {
+        Some(version) => live.also("client.version = :version", ":version", version),
+        None => live.and("attribute_not_exists(client.version)"),
+    };
+    let unchanged = match abridged {
+        Some(Abridged { client, .. }) => of_version.also("client = :client", ":client", AttributeValue::M(client)),
+        None => of_version,
+    };
+    let preconditions = authorization.preconditions.iter();
+    let Condition { update, text } = preconditions.fold(unchanged, |condition, precondition| match *precondition {
+        Precondition::Application(application) => {
+            condition.also("client.app_id = :application", ":application", item::of_text(application))
+        }
+        Precondition::NotOwner => condition.not_owner(),
+        Precondition::RegistrationToken(digest) => {
+            condition.also("client.registration_token_digest = :digest", ":digest", item::of_digest(digest))
+        }
         Precondition::Dynamic => condition.dynamic(),
         Precondition::RegisteredAt(service) => {
-            condition.dynamic().also("client.service_id = :service", ":service", text(service.as_str()))
+            condition.dynamic().also("client.service_id = :service", ":service", item::of_text(service.as_str()))
         }
+        // The index may hold a fraction of a second.
         Precondition::Idle(idle) => condition
-            .also("begins_with(idle, :idle)", ":idle", text(item::idle_prefix(idle.used)))
-            .also("idle_since = :since", ":since", number(epoch_seconds::of(idle.since))),
-        Precondition::Version(Version(version)) => {
-            condition.also("client.version = :version", ":version", number(version))
-        }
+            .also("begins_with(idle, :idle)", ":idle", item::of_text(item::idle_prefix(idle.used)))
+            .also("idle_since >= :since", ":since", item::of_time(idle.since))
+            .also("idle_since < :later", ":later", item::of_time(idle.since + Duration::from_secs(1))),
     });
     update.condition_expression(text)
 }
@@ -223,11 +255,32 @@ struct Condition {
 }
 
 impl Condition {
+    /// Adds a clause.
+    fn and(mut self, clause: &str) -> Self {
+        self.text.extend([" AND ", clause]);
+        self
+    }
+
     /// Adds a clause. `placeholder` in it is replaced by this value.
     fn also(self, clause: &str, placeholder: &str, value: AttributeValue) -> Self {
-        let Self { update, mut text } = self;
-        text.extend([" AND ", clause]);
+        let Self { update, text } = self.and(clause);
         Self { update: update.expression_attribute_values(placeholder, value), text }
+    }
+
+    /// Adds the condition that the client does not have the feature `owner`. The features must be of a type that the
+    /// function reads, because `contains` is false for any other type.
+    fn not_owner(self) -> Self {
+        let Self { update, text } = self.and(
+            "(attribute_not_exists(client.features) OR (attribute_type(client.features, :list) \
+             OR attribute_type(client.features, :texts)) AND NOT contains(client.features, :owner) \
+             AND NOT contains(client.features, :owner_in_bytes))",
+        );
+        let update = update
+            .expression_attribute_values(":list", item::of_text("L"))
+            .expression_attribute_values(":texts", item::of_text("SS"))
+            .expression_attribute_values(":owner", item::of_text(OWNER))
+            .expression_attribute_values(":owner_in_bytes", AttributeValue::B(Blob::new(OWNER)));
+        Self { update, text }
     }
 
     /// Adds the condition that the client registered itself.

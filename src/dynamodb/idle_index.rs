@@ -4,13 +4,14 @@ use super::{
     ClientsTable,
     call::fault,
     item::{self, Item},
-    schema::{IDLE, KEY},
+    members::{Flaws, Members},
+    schema::IDLE,
 };
 use crate::{
-    model::{Id, IdlePartition, epoch_seconds},
+    model::IdlePartition,
+    snapshot::{Key, Proof, Unreadable},
     store::{CallStatistics, Fault, IdleClients, IdlePage},
 };
-use aws_sdk_dynamodb::types::AttributeValue;
 use std::time::SystemTime;
 
 /// The most clients in a page.
@@ -32,16 +33,26 @@ impl IdleClients for ClientsTable {
             .table_name(self.name())
             .index_name(IDLE)
             .key_condition_expression("idle = :partition AND idle_since <= :since")
-            .expression_attribute_values(":partition", AttributeValue::S(partition))
-            .expression_attribute_values(":since", AttributeValue::N(epoch_seconds::of(since).to_string()))
+            .expression_attribute_values(":partition", item::of_text(partition))
+            .expression_attribute_values(":since", item::of_time(since))
             .set_exclusive_start_key(after)
             .limit(PAGE_SIZE);
         let page = CallStatistics::of_call(Box::pin(query.send())).await.0.map_err(|error| fault(&error))?;
-        let client = |item: Item| {
-            let id = item.get(KEY)?.as_s().ok()?.strip_prefix("client#").and_then(Id::new)?;
-            Some((id, item::idle(&item)?))
-        };
-        let clients = page.items.unwrap_or_default().into_iter().filter_map(client).collect();
-        Ok(IdlePage { clients, next: page.last_evaluated_key })
+        // DynamoDB answers with an empty list if nothing matches.
+        let malformed = || Fault::Unavailable("the answer does not list clients".to_owned());
+        let (mut clients, mut unreadable) = (Vec::new(), Vec::new());
+        for item in page.items.ok_or_else(malformed)? {
+            // Other programs' items are not clients.
+            let Some(Key::Client(id)) = item::key_of(&item) else { continue };
+            let mut flaws = Flaws::default();
+            match (item::tracked(&mut Members::of_item(item, &mut flaws)), flaws.descriptive.pop()) {
+                (Some(idle), None) => clients.push((id, idle)),
+                (_, flaw) => {
+                    let flaw = flaw.unwrap_or_else(item::no_record);
+                    unreadable.push(Unreadable { key: Key::Client(id), flaw, proof: Proof::default() });
+                }
+            }
+        }
+        Ok(IdlePage { clients, unreadable, next: page.last_evaluated_key })
     }
 }

@@ -1,31 +1,21 @@
 //! Converts items of the clients table to the model, and back.
 
-use super::schema::{IDLE, IDLE_SINCE, KEY};
-use crate::{
-    model::{AccessToken, Client, Deletion, Digest, Id, Idle, Service, TokenScope, epoch_seconds},
-    snapshot::{Key, Record},
+use super::{
+    members::{BOOLEAN, DIGEST, Flaws, ID, MAP, Map, Members, TEXT, TEXTS, TIME},
+    schema::{CLIENT, DELETED, EXPIRES_AT, HISTORY, IDLE, IDLE_SINCE, KEY, SERVICE, TOKEN},
 };
-use aws_sdk_dynamodb::types::AttributeValue;
-use serde::{Deserialize, Serialize};
-use serde_dynamo::aws_sdk_dynamodb_1::{from_item, to_item};
-use std::{collections::HashMap, time::SystemTime};
+use crate::{
+    model::{
+        AccessToken, AllowList, ApiClient, Client, Deletion, Digest, Id, Idle, Kind, Metadata, OAuthClient,
+        PastDeletion, Restoration, Service, StoredSecret, StoredVersion, TokenScope, Version, epoch_seconds,
+    },
+    snapshot::{Flaw, Key, Proof, Record},
+};
+use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
+use std::time::SystemTime;
 
 /// An item, in the SDK's types.
-pub type Item = HashMap<String, AttributeValue>;
-
-#[derive(Default, Serialize, Deserialize)]
-struct Attributes {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    client: Option<Client>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    deleted: Option<Deletion>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    service: Option<Service>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    token: Option<TokenScope>,
-    #[serde(default, with = "epoch_seconds::optional", skip_serializing_if = "Option::is_none")]
-    expires_at: Option<SystemTime>,
-}
+pub type Item = Map;
 
 /// The value of the partition key.
 #[must_use]
@@ -33,34 +23,248 @@ pub fn key(key: &Key) -> AttributeValue {
     AttributeValue::S(key.to_string())
 }
 
-/// Reads an item. Unknown attributes are ignored. An item that does not have the table's form becomes a
-/// [`Record::Unreadable`].
-#[must_use]
-pub fn read(item: Item) -> Record {
-    let idle = idle(&item);
-    match from_item(item) {
-        Err(error) => Record::Unreadable(without_values(&error.to_string())),
-        Ok(Attributes { client: Some(client), .. }) => Record::Client(Client { idle, ..client }),
-        Ok(Attributes { deleted: Some(deletion), .. }) => Record::Deleted(deletion),
-        Ok(Attributes { service: Some(service), .. }) => Record::Service(service),
-        Ok(Attributes { token: Some(scope), expires_at, .. }) => Record::Token(AccessToken { scope, expires_at }),
-        Ok(_) => Record::Unreadable("it holds no client, service or token".to_owned()),
+/// The key of an item. `None` if the table has no such keys.
+pub(super) fn key_of(item: &Item) -> Option<Key> {
+    let (kind, id) = item.get(KEY)?.as_s().ok()?.split_once('#')?;
+    match kind {
+        "client" => Id::new(id).map(Key::Client),
+        "service" => Id::new(id).map(Key::Service),
+        "token" => Some(Key::Token(id.to_owned())),
+        _ => None,
     }
 }
 
-/// How long the item's client is idle. Attributes that cannot be read count as absent: no decision of an endpoint uses
-/// them.
-pub(super) fn idle(item: &Item) -> Option<Idle> {
-    let used = item.get(IDLE)?.as_s().ok()?.starts_with(idle_prefix(true));
-    let since = item.get(IDLE_SINCE)?.as_n().ok()?.parse().ok().and_then(epoch_seconds::at)?;
-    Some(Idle { used, since })
+/// Reads an item. Unknown attributes are ignored. An item of which a member that decides cannot be read becomes a
+/// [`Record::Unreadable`]. Any other member that cannot be read counts as absent.
+#[must_use]
+pub fn read(item: Item) -> Record {
+    read_with(item, &mut Flaws::default())
+}
+
+/// Reads an item, and adds the members that cannot be read to `flaws`.
+pub(super) fn read_with(item: Item, flaws: &mut Flaws) -> Record {
+    let mut proof = Proof::default();
+    let record = record(&mut Members::of_item(item, flaws), &mut proof);
+    match (record, flaws.deciding.first()) {
+        (Some(record), None) => record,
+        (_, Some(flaw)) => Record::Unreadable(flaw.clone(), proof),
+        (None, None) => Record::Unreadable(no_record(), proof),
+    }
+}
+
+/// The flaw of an item that holds nothing of this table.
+pub(super) fn no_record() -> Flaw {
+    Flaw { member: "the item".to_owned(), must: "hold a client, a deletion, a service or a token" }
+}
+
+fn record(item: &mut Members<'_>, proof: &mut Proof) -> Option<Record> {
+    if item.has(CLIENT) {
+        let idle = tracked(item);
+        let restored_from = restored_from(item.take(HISTORY));
+        let members = item.deciding(CLIENT, &MAP)?;
+        let client = client(&mut item.within(CLIENT, members), proof)?;
+        return Some(Record::Client(Client { idle, restored_from, ..client }));
+    }
+    if let Some(deletion) = current_deletion(item) {
+        return Some(Record::Deleted(deletion));
+    }
+    if let Some(members) = item.deciding(SERVICE, &MAP) {
+        return service(&mut item.within(SERVICE, members), proof).map(Record::Service);
+    }
+    let members = item.deciding(TOKEN, &MAP)?;
+    let scope = scope(&mut item.within(TOKEN, members))?;
+    Some(Record::Token(AccessToken { scope, expires_at: item.expiry(EXPIRES_AT) }))
+}
+
+/// The current deletion of an item that holds no client.
+pub(super) fn current_deletion(item: &mut Members<'_>) -> Option<Deletion> {
+    let members = item.deciding(DELETED, &MAP)?;
+    let mut members = item.within(DELETED, members);
+    let mut text = |name| members.descriptive(name, &TEXT);
+    let [by, via, request_id] = ["by", "via", "request_id"].map(|name| text(name).unwrap_or_default());
+    let source_ip = text("source_ip");
+    let at = members.descriptive("at", &TIME).unwrap_or(SystemTime::UNIX_EPOCH);
+    let lacks = members.descriptive("lacks", &TEXTS).unwrap_or_default();
+    Some(Deletion { at, by, via, source_ip, request_id, lacks })
+}
+
+/// The client's past deletions. Their times decide which grants are revoked.
+pub(super) fn history(item: &mut Members<'_>) -> Vec<PastDeletion> {
+    item.each(HISTORY, |entry| {
+        let at = entry.required("at", &TIME);
+        let mut text = |name| entry.descriptive(name, &TEXT);
+        let [by, via, request_id] = ["by", "via", "request_id"].map(|name| text(name).unwrap_or_default());
+        let source_ip = text("source_ip");
+        let lacks = entry.descriptive("lacks", &TEXTS).unwrap_or_default();
+        let restored = entry.required("restored", &MAP)?;
+        let mut restored = entry.within("restored", restored);
+        let restored_by = restored.descriptive("by", &TEXT).unwrap_or_default();
+        let restored = Restoration { at: restored.required("at", &TIME)?, by: restored_by };
+        Some(PastDeletion { deletion: Deletion { at: at?, by, via, source_ip, request_id, lacks }, restored })
+    })
+}
+
+/// The request id of the last deletion in the history.
+fn restored_from(history: Option<AttributeValue>) -> Option<String> {
+    let AttributeValue::L(mut history) = history? else { return None };
+    let AttributeValue::M(mut last) = history.pop()? else { return None };
+    match last.remove("request_id")? {
+        AttributeValue::S(id) => Some(id),
+        _ => None,
+    }
+}
+
+/// Reads the members of a client. `None` if one that decides cannot be read.
+pub(super) fn client(members: &mut Members<'_>, proof: &mut Proof) -> Option<Client> {
+    let protected = members.deciding("protected", &BOOLEAN).unwrap_or_default();
+    let version = version(members);
+    let Some(kind) = kind(members) else {
+        let mut text = |name| members.take(name).and_then(|value| value.as_s().ok().cloned());
+        (proof.app_id, proof.service_id) = (text("app_id"), text("service_id").and_then(Id::new));
+        proof.registration_token_digest = members.deciding("registration_token_digest", &DIGEST);
+        return None;
+    };
+    let kind = match kind {
+        Kind::Api(_) => {
+            let app_id = members.required("app_id", &TEXT);
+            proof.app_id.clone_from(&app_id);
+            Kind::Api(ApiClient {
+                app_id: app_id.unwrap_or_default(),
+                name: members.descriptive("name", &TEXT),
+                features: members.deciding("features", &TEXTS).unwrap_or_default(),
+                ip_allow_list: AllowList::new(members.deciding("ip_allow_list", &TEXTS).unwrap_or_default()),
+                secrets: secrets(members),
+            })
+        }
+        Kind::OAuth(_) => {
+            let service_id = members.deciding("service_id", &ID);
+            let registration_token_digest = members.deciding("registration_token_digest", &DIGEST);
+            (proof.service_id, proof.registration_token_digest) = (service_id.clone(), registration_token_digest);
+            Kind::OAuth(OAuthClient {
+                service_id,
+                dynamic: dynamic(members),
+                registration_token_digest,
+                metadata: metadata(members),
+            })
+        }
+    };
+    Some(Client { kind, protected, version, idle: None, restored_from: None })
+}
+
+/// The kind, without its members.
+pub(super) fn kind(members: &mut Members<'_>) -> Option<Kind> {
+    match members.required("kind", &TEXT)?.as_str() {
+        "api" => Some(Kind::Api(ApiClient::default())),
+        "oauth" => Some(Kind::OAuth(OAuthClient::default())),
+        _ => {
+            members.reject("kind", "be `api` or `oauth`");
+            None
+        }
+    }
+}
+
+/// Whether an OAuth client registered itself.
+pub(super) fn dynamic(members: &mut Members<'_>) -> bool {
+    members.deciding("dynamic", &BOOLEAN).unwrap_or_default()
+}
+
+fn secrets(members: &mut Members<'_>) -> Vec<StoredSecret> {
+    members.each("secrets", |secret| {
+        let (digest, expires_at) = (secret.required("digest", &DIGEST), secret.expiry("expires_at"));
+        digest.map(|digest| StoredSecret { digest, expires_at })
+    })
+}
+
+fn metadata(members: &mut Members<'_>) -> Metadata {
+    let Some(metadata) = members.descriptive("metadata", &MAP) else { return Metadata::default() };
+    let mut metadata = members.within("metadata", metadata);
+    Metadata {
+        client_name: metadata.descriptive("client_name", &TEXT),
+        redirect_uris: metadata.descriptive("redirect_uris", &TEXTS),
+        response_types: metadata.descriptive("response_types", &TEXTS),
+        grant_types: metadata.descriptive("grant_types", &TEXTS),
+        token_endpoint_auth_method: metadata.descriptive("token_endpoint_auth_method", &TEXT),
+    }
+}
+
+fn service(members: &mut Members<'_>, proof: &mut Proof) -> Option<Service> {
+    let organization_id = members.deciding("organization_id", &TEXT);
+    proof.organization_id.clone_from(&organization_id);
+    let dynamic_registration = members.deciding("dynamic_registration", &BOOLEAN).unwrap_or(true);
+    let mut switch = |name| members.descriptive(name, &BOOLEAN).unwrap_or_default();
+    Some(Service {
+        organization_id,
+        dynamic_registration,
+        unauthorized_on_client_config: switch("unauthorized_on_client_config"),
+        error_description_omitted: switch("error_description_omitted"),
+        error_uri_omitted: switch("error_uri_omitted"),
+    })
+}
+
+fn scope(members: &mut Members<'_>) -> Option<TokenScope> {
+    match (members.deciding("service_id", &ID), members.deciding("organization_id", &TEXT)) {
+        (Some(id), None) => Some(TokenScope::ServiceId(id)),
+        (None, Some(id)) => Some(TokenScope::OrganizationId(id)),
+        _ => {
+            members.reject("service_id", "be there, or organization_id, and not both");
+            None
+        }
+    }
+}
+
+fn version(members: &mut Members<'_>) -> StoredVersion {
+    let Some(value) = members.take("version") else { return StoredVersion::None };
+    if let Some(version) = value.as_n().ok().and_then(|number| number.parse().ok()) {
+        return Version(version).into();
+    }
+    members.ignore("version", "be a whole number");
+    // The text of a DynamoDB value always exists.
+    StoredVersion::Other(serde_json::to_string(&serde_dynamo::AttributeValue::from(value)).unwrap_or_default())
+}
+
+/// The attribute that [`StoredVersion`] was read from. `None` if there was none.
+pub(super) fn of_version(version: &StoredVersion) -> Option<AttributeValue> {
+    match version {
+        StoredVersion::None => None,
+        StoredVersion::Number(Version(version)) => Some(number(*version)),
+        StoredVersion::Other(text) => {
+            serde_json::from_str::<serde_dynamo::AttributeValue>(text).ok().map(AttributeValue::from)
+        }
+    }
+}
+
+/// How long the item's client is idle, if its use is tracked.
+pub(super) fn tracked(item: &mut Members<'_>) -> Option<Idle> {
+    if !item.has(IDLE) && !item.has(IDLE_SINCE) {
+        return None;
+    }
+    let (partition, since) = (item.take(IDLE), item.take(IDLE_SINCE));
+    let used = match partition.as_ref().and_then(|partition| partition.as_s().ok()) {
+        Some(partition) if partition.starts_with(idle_prefix(true)) => Some(true),
+        Some(partition) if partition.starts_with(idle_prefix(false)) => Some(false),
+        _ => None,
+    };
+    let since = since.as_ref().and_then(|since| since.as_n().ok()).and_then(|since| whole_seconds(since));
+    if used.is_none() {
+        item.ignore(IDLE, "be a partition of the index of idle clients");
+    }
+    if since.is_none() {
+        item.ignore(IDLE_SINCE, "be a number of seconds from 1970 to 9999, since 1970-01-01T00:00:00Z");
+    }
+    used.zip(since).map(|(used, since)| Idle { used, since })
+}
+
+/// The time of this many seconds since the epoch, in whole seconds, rounded down.
+fn whole_seconds(number: &str) -> Option<SystemTime> {
+    let (whole, _) = number.split_once('.').unwrap_or((number, ""));
+    whole.parse().ok().and_then(epoch_seconds::at)
 }
 
 /// The attributes of the index of idle clients, for the client with this id.
 pub(super) fn of_idle(id: &Id, idle: Idle) -> [(&'static str, AttributeValue); 2] {
     let digest = Digest::of(id.as_str()).to_hex();
     let partition = [idle_prefix(idle.used), digest.get(..1).unwrap_or_default()].concat();
-    [(IDLE, AttributeValue::S(partition)), (IDLE_SINCE, AttributeValue::N(epoch_seconds::of(idle.since).to_string()))]
+    [(IDLE, AttributeValue::S(partition)), (IDLE_SINCE, of_time(idle.since))]
 }
 
 /// The prefix of the partitions for clients that were used, or for those that never were.
@@ -68,49 +272,145 @@ pub(super) fn idle_prefix(used: bool) -> &'static str {
     if used { "used#" } else { "unused#" }
 }
 
-/// The message of serde, without the value that it quotes. The value may be a secret.
-fn without_values(why: &str) -> String {
-    match why.rsplit_once(", expected") {
-        Some((found, expected)) => {
-            let kind = found.split(['"', '`']).next().unwrap_or_default().trim_end();
-            format!("{kind}, expected{expected}")
-        }
-        // The message names a member.
-        None => why.chars().take(256).collect(),
-    }
-}
-
 /// The item of a live client.
-///
-/// # Errors
-/// None in practice: the model has no value that an item cannot hold.
-pub fn of_client(id: &Id, client: &Client) -> serde_dynamo::Result<Item> {
-    let attributes = Attributes { client: Some(client.clone()), ..Attributes::default() };
-    let mut item = with_key(&Key::Client(id.clone()), &attributes)?;
-    let idle = client.idle.map(|idle| of_idle(id, idle));
-    item.extend(idle.into_iter().flatten().map(|(name, value)| (name.to_owned(), value)));
-    Ok(item)
+#[must_use]
+pub fn of_client(id: &Id, client: &Client) -> Item {
+    let mut members = vec![
+        ("kind", Some(of_text(client.kind.name()))),
+        ("protected", Some(AttributeValue::Bool(client.protected))),
+        ("version", of_version(&client.version)),
+    ];
+    members.extend(match &client.kind {
+        Kind::Api(api) => vec![
+            ("app_id", Some(of_text(&api.app_id))),
+            ("name", api.name.as_ref().map(of_text)),
+            ("features", Some(of_texts(&api.features))),
+            ("ip_allow_list", Some(of_texts(api.ip_allow_list.entries()))),
+            ("secrets", Some(AttributeValue::L(api.secrets.iter().map(of_secret).collect()))),
+        ],
+        Kind::OAuth(oauth) => vec![
+            ("service_id", oauth.service_id.as_ref().map(|id| of_text(id.as_str()))),
+            ("dynamic", Some(AttributeValue::Bool(oauth.dynamic))),
+            ("registration_token_digest", oauth.registration_token_digest.as_ref().map(of_digest)),
+            ("metadata", Some(of_metadata(&oauth.metadata))),
+        ],
+    });
+    let idle = client.idle.map(|idle| of_idle(id, idle)).into_iter().flatten().map(|(name, value)| (name, Some(value)));
+    item(&Key::Client(id.clone()), [(CLIENT, Some(of_map(members)))].into_iter().chain(idle))
 }
 
 /// The item of a service.
-///
-/// # Errors
-/// None in practice: the model has no value that an item cannot hold.
-pub fn of_service(key: &Key, service: &Service) -> serde_dynamo::Result<Item> {
-    with_key(key, &Attributes { service: Some(service.clone()), ..Attributes::default() })
+#[must_use]
+pub fn of_service(key: &Key, service: &Service) -> Item {
+    let switch = |on| Some(AttributeValue::Bool(on));
+    let members = [
+        ("organization_id", service.organization_id.as_ref().map(of_text)),
+        ("dynamic_registration", switch(service.dynamic_registration)),
+        ("unauthorized_on_client_config", switch(service.unauthorized_on_client_config)),
+        ("error_description_omitted", switch(service.error_description_omitted)),
+        ("error_uri_omitted", switch(service.error_uri_omitted)),
+    ];
+    item(key, [(SERVICE, Some(of_map(members)))])
 }
 
 /// The item of an access token.
-///
-/// # Errors
-/// None in practice: the model has no value that an item cannot hold.
-pub fn of_token(key: &Key, token: &AccessToken) -> serde_dynamo::Result<Item> {
-    let AccessToken { scope, expires_at } = token.clone();
-    with_key(key, &Attributes { token: Some(scope), expires_at, ..Attributes::default() })
+#[must_use]
+pub fn of_token(key: &Key, token: &AccessToken) -> Item {
+    let scope = match &token.scope {
+        TokenScope::ServiceId(id) => ("service_id", Some(of_text(id.as_str()))),
+        TokenScope::OrganizationId(id) => ("organization_id", Some(of_text(id))),
+    };
+    item(key, [(TOKEN, Some(of_map([scope]))), (EXPIRES_AT, token.expires_at.map(of_time))])
 }
 
-fn with_key(of: &Key, attributes: &Attributes) -> serde_dynamo::Result<Item> {
-    let mut item: Item = to_item(attributes)?;
-    item.insert(KEY.to_owned(), key(of));
-    Ok(item)
+/// The record of a deletion.
+pub(super) fn of_deletion(deletion: &Deletion) -> AttributeValue {
+    let Deletion { at, by, via, source_ip, request_id, lacks } = deletion;
+    of_map([
+        ("at", Some(of_time(*at))),
+        ("by", Some(of_text(by))),
+        ("via", Some(of_text(via))),
+        ("source_ip", source_ip.as_ref().map(of_text)),
+        ("request_id", Some(of_text(request_id))),
+        ("lacks", (!lacks.is_empty()).then(|| of_texts(lacks))),
+    ])
+}
+
+/// The record of a restoration.
+pub(super) fn of_restoration(restoration: &Restoration) -> AttributeValue {
+    of_map([("at", Some(of_time(restoration.at))), ("by", Some(of_text(&restoration.by)))])
+}
+
+/// A time, in whole seconds since the epoch.
+pub(super) fn of_time(time: SystemTime) -> AttributeValue {
+    number(epoch_seconds::of(time))
+}
+
+/// A number.
+pub(super) fn number(number: u64) -> AttributeValue {
+    AttributeValue::N(number.to_string())
+}
+
+/// A string.
+pub(super) fn of_text(text: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(text.into())
+}
+
+/// A digest.
+pub(super) fn of_digest(digest: &Digest) -> AttributeValue {
+    AttributeValue::B(Blob::new(digest.as_bytes()))
+}
+
+fn of_texts(texts: &[String]) -> AttributeValue {
+    AttributeValue::L(texts.iter().map(of_text).collect())
+}
+
+fn of_secret(secret: &StoredSecret) -> AttributeValue {
+    of_map([("digest", Some(of_digest(&secret.digest))), ("expires_at", secret.expires_at.map(of_time))])
+}
+
+fn of_metadata(metadata: &Metadata) -> AttributeValue {
+    let texts = |texts: &Option<Vec<String>>| texts.as_deref().map(of_texts);
+    of_map([
+        ("client_name", metadata.client_name.as_ref().map(of_text)),
+        ("redirect_uris", texts(&metadata.redirect_uris)),
+        ("response_types", texts(&metadata.response_types)),
+        ("grant_types", texts(&metadata.grant_types)),
+        ("token_endpoint_auth_method", metadata.token_endpoint_auth_method.as_ref().map(of_text)),
+    ])
+}
+
+/// The map of the members that are there.
+fn of_map<'n>(members: impl IntoIterator<Item = (&'n str, Option<AttributeValue>)>) -> AttributeValue {
+    AttributeValue::M(present(members).collect())
+}
+
+/// The item with this key and the attributes that are there.
+fn item<'n>(of: &Key, attributes: impl IntoIterator<Item = (&'n str, Option<AttributeValue>)>) -> Item {
+    present(attributes).chain([(KEY.to_owned(), key(of))]).collect()
+}
+
+fn present<'n>(
+    members: impl IntoIterator<Item = (&'n str, Option<AttributeValue>)>,
+) -> impl Iterator<Item = (String, AttributeValue)> {
+    members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)))
+}
+
+/// About how many bytes DynamoDB counts for an item.
+#[must_use]
+pub fn size(item: &Item) -> usize {
+    item.iter().map(|(name, value)| name.len() + size_of_value(value)).sum()
+}
+
+/// About how many bytes DynamoDB counts for a value.
+pub(super) fn size_of_value(value: &AttributeValue) -> usize {
+    match value {
+        AttributeValue::S(text) | AttributeValue::N(text) => text.len(),
+        AttributeValue::B(bytes) => bytes.as_ref().len(),
+        AttributeValue::Ss(texts) | AttributeValue::Ns(texts) => texts.iter().map(String::len).sum(),
+        AttributeValue::Bs(values) => values.iter().map(|bytes| bytes.as_ref().len()).sum(),
+        AttributeValue::L(values) => 3 + values.iter().map(|value| 1 + size_of_value(value)).sum::<usize>(),
+        AttributeValue::M(members) => 3 + members.len() + size(members),
+        _ => 1,
+    }
 }

@@ -6,6 +6,7 @@
 //! | for authorization servers in Rust | the client status, [`ClientsTable::note_use`] |
 //! | for operators | [`admin`] |
 
+mod abridged;
 pub mod admin;
 mod call;
 mod client_status;
@@ -15,6 +16,7 @@ mod grants_table;
 pub mod https;
 mod idle_index;
 pub mod item;
+mod members;
 pub mod schema;
 
 pub use clients_table::ClientsTable;

@@ -27,9 +27,13 @@ pub const EXPIRES_AT: &str = "expires_at";
 pub const CLIENT: &str = "client";
 /// The client that was deleted.
 pub const TOMBSTONE: &str = "tombstone";
+/// A service.
+pub const SERVICE: &str = "service";
+/// The scope of an access token.
+pub const TOKEN: &str = "token";
 /// The record of a deletion.
 pub const DELETED: &str = "deleted";
-/// The client's past deletions, a list with the latest at the end. No endpoint reads it.
+/// The client's past deletions, a list with the latest at the end.
 pub const HISTORY: &str = "history";
 /// The partition of the index of idle clients: `unused#` or `used#`, and the first hexadecimal digit of the SHA-256
 /// digest of the client's id. It is the partition key of the index of the same name, which projects the keys only.

@@ -108,6 +108,11 @@ impl<S: Store> Delete<S> {
             Ok(to_delete) => deletion::delete(&self.store, to_delete, invocation).await,
             Err(reason) => Outcome::not_parsed(reason),
         };
+        if let Err(NotDeleted::Refused(_)) = &outcome.result {
+            for unreadable in outcome.snapshot.unreadable() {
+                tracing::warn!("{unreadable}: the request is refused as if there were no such item");
+            }
+        }
         Answer { response: endpoint.respond(&outcome), summary: Summary::of(outcome) }
     }
 }

@@ -148,7 +148,9 @@ fn answer(request: &Request, outcome: &Outcome<Request>, result: Result<(), Opti
         Err(Some(DeletionRefusal::UnreadableClientId)) => {
             ("A215301", format!("Unable to parse client ID ({id})."), Action::BadRequest)
         }
-        Err(Some(DeletionRefusal::UnknownClient)) => ("A215302", format!("Client with id '{id}' not found."), denied),
+        Err(Some(DeletionRefusal::UnknownClient | DeletionRefusal::UnreadableClient)) => {
+            ("A215302", format!("Client with id '{id}' not found."), denied)
+        }
         Err(Some(DeletionRefusal::StaticClient)) => {
             ("A215303", format!("Client ({id}) is not dynamically registered."), denied)
         }
@@ -306,10 +308,10 @@ impl Authlete<'_> {
         match reason {
             CallRefusal::NoCredentials => unauthorized("A001202", "Authorization header is missing."),
             CallRefusal::MalformedCredentials => unauthorized("A001203", "Authorization header is malformed."),
-            CallRefusal::UnknownAccessToken | CallRefusal::ExpiredAccessToken => {
+            CallRefusal::UnknownAccessToken | CallRefusal::UnreadableAccessToken | CallRefusal::ExpiredAccessToken => {
                 unauthorized("A001203", "the access token is not valid.")
             }
-            CallRefusal::UnknownService | CallRefusal::AnotherService => {
+            CallRefusal::UnknownService | CallRefusal::UnreadableService | CallRefusal::AnotherService => {
                 failure(StatusCode::FORBIDDEN, "D001002", "the access token does not cover this service.")
             }
             CallRefusal::MalformedBody => failure(

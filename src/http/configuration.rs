@@ -4,7 +4,7 @@ use super::{
     Endpoint,
     authorization::{self, CredentialsError},
     event::Origin,
-    if_match, response,
+    response, version_conditions,
 };
 use crate::{
     deletion::{NotDeleted, Outcome},
@@ -48,7 +48,7 @@ impl Endpoint for Configuration<'_> {
             source_ip: request.extensions().get::<Origin>().and_then(|origin| origin.source_ip),
             application: self.application.clone().ok_or(Refusal::AnotherApplication)?.into(),
             target: self.client.clone().ok_or(Refusal::UnknownClient)?,
-            if_match: if_match(request),
+            conditions: version_conditions(request),
         })
     }
 
@@ -63,6 +63,7 @@ impl Endpoint for Configuration<'_> {
             | Refusal::MalformedCredentials
             | Refusal::UnknownCaller
             | Refusal::DeletedCaller
+            | Refusal::UnreadableCaller
             | Refusal::WrongSecret
             | Refusal::ExpiredSecret => {
                 let answer = response::json(StatusCode::UNAUTHORIZED, AUTHENTICATION_REQUIRED);
@@ -71,7 +72,9 @@ impl Endpoint for Configuration<'_> {
             Refusal::OutsideAllowList | Refusal::CallerIsNotOwner => {
                 response::json(StatusCode::FORBIDDEN, AUTHENTICATION_REQUIRED)
             }
-            Refusal::AnotherApplication | Refusal::UnknownClient => response::json(StatusCode::NOT_FOUND, NOT_FOUND),
+            Refusal::AnotherApplication | Refusal::UnknownClient | Refusal::UnreadableClient => {
+                response::json(StatusCode::NOT_FOUND, NOT_FOUND)
+            }
             Refusal::TargetIsOwner => response::json(
                 StatusCode::FORBIDDEN,
                 r#"{"errors": "A client with the owner feature cannot be deleted."}"#,
@@ -81,7 +84,7 @@ impl Endpoint for Configuration<'_> {
             }
             Refusal::VersionMismatch => response::json(
                 StatusCode::PRECONDITION_FAILED,
-                r#"{"errors": "The client is not at the version that If-Match names."}"#,
+                r#"{"errors": "The version of the client does not meet If-Match or If-None-Match."}"#,
             ),
         }
     }

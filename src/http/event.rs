@@ -10,7 +10,7 @@ use lambda_http::{
     aws_lambda_events::query_map::QueryMap,
     http::{
         HeaderMap, HeaderName, HeaderValue, Method,
-        header::{AUTHORIZATION, CONTENT_TYPE, IF_MATCH},
+        header::{AUTHORIZATION, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH},
     },
 };
 use serde::{
@@ -136,7 +136,7 @@ fn body(body: Option<String>, is_base64: bool) -> Body {
 }
 
 /// The header fields that an endpoint reads.
-const READ: [HeaderName; 3] = [AUTHORIZATION, CONTENT_TYPE, IF_MATCH];
+const READ: [HeaderName; 4] = [AUTHORIZATION, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH];
 
 /// Header fields, one value an entry.
 #[derive(Debug, Default)]

@@ -11,12 +11,16 @@ pub(crate) mod path;
 pub(crate) mod registration;
 pub(crate) mod response;
 
-use crate::{deletion::Outcome, model::IfMatch, rule::DeletionRequest};
+use crate::{
+    deletion::Outcome,
+    model::{EntityTags, VersionConditions},
+    rule::DeletionRequest,
+};
 use lambda_http::{
     Body, Request, Response,
     http::{
-        StatusCode,
-        header::{CONTENT_TYPE, IF_MATCH},
+        HeaderName, StatusCode,
+        header::{CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH},
     },
 };
 
@@ -38,11 +42,14 @@ pub(crate) trait Endpoint {
     fn method_not_allowed(&self) -> Response<Body>;
 }
 
-/// The precondition `If-Match`. Repeated field lines are one list (RFC 9110, section 5.3).
-fn if_match(request: &Request) -> Option<IfMatch> {
-    let lines: Vec<_> =
-        request.headers().get_all(IF_MATCH).iter().map(|line| line.to_str().unwrap_or_default()).collect();
-    (!lines.is_empty()).then(|| IfMatch::parse(&lines.join(",")))
+/// The preconditions `If-Match` and `If-None-Match`. Repeated field lines are one list (RFC 9110, section 5.3).
+fn version_conditions(request: &Request) -> VersionConditions {
+    let tags = |field: HeaderName| {
+        let lines = request.headers().get_all(field).iter().map(|line| line.to_str().unwrap_or_default());
+        let lines: Vec<_> = lines.collect();
+        (!lines.is_empty()).then(|| EntityTags::parse(&lines.join(",")))
+    };
+    VersionConditions { if_match: tags(IF_MATCH), if_none_match: tags(IF_NONE_MATCH) }
 }
 
 /// The media type of a form.

@@ -3,7 +3,7 @@
 use super::{
     Endpoint, FORM,
     authorization::{self, ACCESS_TOKEN, CredentialsError},
-    if_match, media_type, response,
+    media_type, response, version_conditions,
 };
 use crate::{
     deletion::{NotDeleted, Outcome},
@@ -55,7 +55,7 @@ const PROTECTED: Problem =
 const PRECONDITION_FAILED: Problem = Problem::new(
     StatusCode::PRECONDITION_FAILED,
     "precondition_failed",
-    "The client is not at the version that If-Match names.",
+    "The version of the client does not meet If-Match or If-None-Match.",
 );
 const METHOD_NOT_ALLOWED: Problem =
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Only DELETE is supported here.");
@@ -78,7 +78,7 @@ impl Endpoint for Registration<'_> {
             return Err(Refusal::TokenOutsideHeader);
         }
         let target = self.client.clone().ok_or(Refusal::UnknownClient)?;
-        Ok(Request { target, token, if_match: if_match(request) })
+        Ok(Request { target, token, conditions: version_conditions(request) })
     }
 
     fn respond(&self, outcome: &Outcome<Request>) -> Response<Body> {
@@ -106,6 +106,7 @@ impl Registration<'_> {
             Refusal::MalformedCredentials | Refusal::TokenOutsideHeader => self.challenge(&BAD_REQUEST),
             Refusal::UnknownClient
             | Refusal::DeletedClient
+            | Refusal::UnreadableClient
             | Refusal::NotAnOAuthClient
             | Refusal::NoRegistrationToken
             | Refusal::WrongToken => self.challenge(&INVALID_TOKEN),

@@ -1,11 +1,11 @@
 //! The API client allow list: the addresses that a client may call from.
 
 use ipnet::{IpNet, Ipv4Net};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::net::IpAddr;
 
 /// CIDR blocks and addresses, in the form in which they were written. An empty list admits any address.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct AllowList(Vec<String>);
 
@@ -13,6 +13,12 @@ impl AllowList {
     /// The list of these entries.
     pub fn new(entries: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self(entries.into_iter().map(Into::into).collect())
+    }
+
+    /// The entries, as they were written.
+    #[must_use]
+    pub fn entries(&self) -> &[String] {
+        &self.0
     }
 
     /// Whether the list admits a caller at `address`. `None`, an address that the platform does not give, is admitted

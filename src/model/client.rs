@@ -1,59 +1,69 @@
 //! Clients: API clients of the Configuration API, and OAuth clients.
 
-use super::{AllowList, Digest, Id, Idle, StoredSecret, Version};
+use super::{AllowList, Digest, Id, Idle, StoredSecret, StoredVersion, Version};
 use serde::{Deserialize, Serialize};
 
 /// The feature that allows a client to use the Configuration API. A client with it cannot be deleted.
 pub const OWNER: &str = "owner";
 
 /// A live client.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Client {
     /// An API client or an OAuth client, with the members of that kind.
-    #[serde(flatten)]
     pub kind: Kind,
     /// Whether the client is protected from deletion at every endpoint.
-    #[serde(default)]
     pub protected: bool,
-    /// The version. A client without one matches no entity tag.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub version: Option<Version>,
-    /// How long the client is idle, if its use is tracked. In the item this is next to the client, not in it.
-    #[serde(skip)]
+    /// What the item holds as the version.
+    pub version: StoredVersion,
+    /// How long the client is idle, if its use is tracked.
     pub idle: Option<Idle>,
+    /// The request id of the deletion that the latest restoration ended, if the client was ever restored.
+    pub restored_from: Option<String>,
 }
 
 /// The two kinds of client.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Kind {
     /// A client of the Configuration API.
     Api(ApiClient),
     /// An OAuth client.
-    #[serde(rename = "oauth")]
     OAuth(OAuthClient),
 }
 
+impl Kind {
+    /// The name of the kind, as the table stores it: `api` or `oauth`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Api(_) => "api",
+            Self::OAuth(_) => "oauth",
+        }
+    }
+}
+
 /// A client of the Configuration API.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ApiClient {
     /// The application that the client belongs to.
     pub app_id: String,
     /// The name, for people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The permissions: an open set of words, compared exactly.
-    #[serde(default)]
     pub features: Vec<String>,
     /// The addresses that the client may call from.
-    #[serde(default)]
     pub ip_allow_list: AllowList,
     /// The secrets. There are two while one is being rotated out.
-    #[serde(default)]
     pub secrets: Vec<StoredSecret>,
 }
 
 impl Client {
+    /// A client that was never changed, restored or used.
+    #[must_use]
+    pub fn new(kind: Kind) -> Self {
+        let version = Version(1).into();
+        Self { kind, protected: false, version, idle: None, restored_from: None }
+    }
+
     /// Whether the client is an OAuth client that registered itself (RFC 7591).
     #[must_use]
     pub fn is_dynamic(&self) -> bool {
@@ -70,18 +80,15 @@ impl ApiClient {
 }
 
 /// An OAuth client.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct OAuthClient {
-    /// The service that the client belongs to.
-    pub service_id: Id,
+    /// The service that the client belongs to, if it belongs to one.
+    pub service_id: Option<Id>,
     /// Whether the client registered itself (RFC 7591).
-    #[serde(default)]
     pub dynamic: bool,
     /// The digest of the registration access token (RFC 7592, section 3). A client without one cannot delete itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registration_token_digest: Option<Digest>,
     /// The metadata that the client registered with.
-    #[serde(default)]
     pub metadata: Metadata,
 }
 

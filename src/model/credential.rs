@@ -4,8 +4,6 @@
 //! strength (`docs/adr/0003-digests-without-a-slow-hash.md`). The digest of a presented secret is computed when its
 //! header or body is parsed; no later step sees the secret itself.
 
-use super::epoch_seconds;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest as _, Sha256};
 use std::{fmt, time::SystemTime};
 use subtle::{Choice, ConstantTimeEq};
@@ -51,44 +49,21 @@ impl fmt::Debug for Digest {
     }
 }
 
-impl Serialize for Digest {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(&self.0)
-    }
-}
+impl TryFrom<&[u8]> for Digest {
+    type Error = std::array::TryFromSliceError;
 
-impl<'de> Deserialize<'de> for Digest {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Bytes;
-
-        impl de::Visitor<'_> for Bytes {
-            type Value = Digest;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the 32 bytes of a SHA-256 digest")
-            }
-
-            /// A text may be the secret itself, stored in the wrong place. The error must not quote it.
-            fn visit_str<E: de::Error>(self, _: &str) -> Result<Digest, E> {
-                Err(E::custom("a digest is 32 bytes, and this is a text"))
-            }
-
-            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Digest, E> {
-                bytes.try_into().map(Digest).map_err(|_| E::invalid_length(bytes.len(), &self))
-            }
-        }
-
-        deserializer.deserialize_bytes(Bytes)
+    /// The digest with these 32 bytes.
+    fn try_from(bytes: &[u8]) -> Result<Self, Self::Error> {
+        bytes.try_into().map(Self)
     }
 }
 
 /// A secret as the table holds it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StoredSecret {
     /// The digest of the secret.
     pub digest: Digest,
     /// The time from which the secret is refused. `None`: the secret does not expire.
-    #[serde(default, with = "epoch_seconds::optional", skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<SystemTime>,
 }
 

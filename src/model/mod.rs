@@ -21,4 +21,4 @@ pub use idle::{Idle, IdlePartition, IdlePolicy};
 pub use realm::Realm;
 pub use record::{Deletion, PastDeletion, Restoration};
 pub use service::{AccessToken, Service, TokenScope};
-pub use version::{IfMatch, Version};
+pub use version::{EntityTags, StoredVersion, Version, VersionConditions};

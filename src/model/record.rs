@@ -1,24 +1,22 @@
 //! The records of deletions and restorations.
 
-use super::epoch_seconds;
-use serde::{Deserialize, Serialize};
 use std::time::SystemTime;
 
 /// The record of a deletion. The write that deletes the client writes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deletion {
     /// The time of the deletion.
-    #[serde(with = "epoch_seconds")]
     pub at: SystemTime,
     /// Who deleted the client: `client#…`, `service#…`, `organization#…`, `operator#…` or `sweep`.
     pub by: String,
     /// The channel: `configuration`, `registration`, `authlete`, `deregisterctl` or `sweep`.
     pub via: String,
     /// The caller's address, if the platform gives one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_ip: Option<String>,
     /// The id of the invocation that deleted the client.
     pub request_id: String,
+    /// What the tombstone lacks of the client, because the item was too full: names of members and attributes.
+    pub lacks: Vec<String>,
 }
 
 impl Deletion {
@@ -30,20 +28,18 @@ impl Deletion {
 }
 
 /// The record of a restoration.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Restoration {
     /// The time of the restoration.
-    #[serde(with = "epoch_seconds")]
     pub at: SystemTime,
     /// Who restored the client: `operator#…`.
     pub by: String,
 }
 
 /// A deletion that a restoration ended, as an entry of the client's history.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PastDeletion {
     /// The deletion.
-    #[serde(flatten)]
     pub deletion: Deletion,
     /// The restoration that ended it.
     pub restored: Restoration,

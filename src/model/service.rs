@@ -1,32 +1,22 @@
 //! Services of the Authlete API, and the access tokens for that API.
 
 use super::Id;
-use serde::{Deserialize, Serialize};
 use std::{fmt, time::SystemTime};
 
 /// A service: an authorization server, for which the Authlete API deletes clients.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "four independent switches, each the vendor's own")]
 pub struct Service {
     /// The organization that the service belongs to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organization_id: Option<String>,
     /// Whether the service supports dynamic client registration.
-    #[serde(default = "on")]
     pub dynamic_registration: bool,
     /// The vendor's `unauthorizedOnClientConfigSupported`.
-    #[serde(default)]
     pub unauthorized_on_client_config: bool,
     /// The vendor's `errorDescriptionOmitted`.
-    #[serde(default)]
     pub error_description_omitted: bool,
     /// The vendor's `errorUriOmitted`.
-    #[serde(default)]
     pub error_uri_omitted: bool,
-}
-
-fn on() -> bool {
-    true
 }
 
 impl Default for Service {
@@ -51,8 +41,7 @@ pub struct AccessToken {
 }
 
 /// The services that an [`AccessToken`] gives access to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TokenScope {
     /// A Service Access Token: one service.
     ServiceId(Id),
@@ -61,12 +50,12 @@ pub enum TokenScope {
 }
 
 impl TokenScope {
-    /// Whether the scope includes `service`, whose id is `id`.
+    /// Whether the scope includes the service with this id, which belongs to this organization.
     #[must_use]
-    pub fn includes(&self, id: &Id, service: &Service) -> bool {
+    pub fn includes(&self, id: &Id, organization: Option<&str>) -> bool {
         match self {
             Self::ServiceId(own) => own == id,
-            Self::OrganizationId(organization) => service.organization_id.as_ref() == Some(organization),
+            Self::OrganizationId(own) => organization == Some(own),
         }
     }
 }

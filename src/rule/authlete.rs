@@ -3,8 +3,8 @@
 
 use super::{Authorization, DeletionRequest, Denied, Precondition};
 use crate::{
-    model::{Client, Digest, Id, Kind, Service, credential},
-    snapshot::{Key, Lookup, Snapshot},
+    model::{Digest, Id, Kind, Service, credential},
+    snapshot::{Key, Lookup, Proof, Snapshot},
 };
 use std::{collections::BTreeSet, time::SystemTime};
 use strum::IntoStaticStr;
@@ -63,8 +63,10 @@ pub enum CallRefusal {
     MalformedCredentials,
     MalformedBody,
     UnknownAccessToken,
+    UnreadableAccessToken,
     ExpiredAccessToken,
     UnknownService,
+    UnreadableService,
     AnotherService,
 }
 
@@ -76,6 +78,7 @@ pub enum DeletionRefusal {
     NoDynamicRegistration,
     UnreadableClientId,
     UnknownClient,
+    UnreadableClient,
     StaticClient,
     NoToken,
     NoRegistrationToken,
@@ -113,48 +116,71 @@ impl DeletionRequest for Request {
         let Some(target) = &self.target else {
             return refuse(DeletionRefusal::UnreadableClientId);
         };
-        let Lookup::Live(Client { kind: Kind::OAuth(client), protected, .. }) = snapshot.client(target)? else {
+        let client = match snapshot.client(target) {
+            Ok(Lookup::Live(client)) => client,
+            Ok(_) => return refuse(DeletionRefusal::UnknownClient),
+            Err(unreadable) if self.is_proven_by(&unreadable.proof) => return Err(unreadable.into()),
+            Err(_) => return refuse(DeletionRefusal::UnreadableClient),
+        };
+        let Kind::OAuth(oauth) = &client.kind else {
             return refuse(DeletionRefusal::UnknownClient);
         };
-        if client.service_id != self.service {
+        if oauth.service_id.as_ref() != Some(&self.service) {
             return refuse(DeletionRefusal::UnknownClient);
         }
-        if !client.dynamic {
+        if !oauth.dynamic {
             return refuse(DeletionRefusal::StaticClient);
         }
         let Some(token) = &self.token else {
             return refuse(DeletionRefusal::NoToken);
         };
-        if client.registration_token_digest.is_none() {
+        if oauth.registration_token_digest.is_none() {
             return refuse(DeletionRefusal::NoRegistrationToken);
         }
-        if !credential::matches(token, client.registration_token_digest.as_ref()) {
+        if !credential::matches(token, oauth.registration_token_digest.as_ref()) {
             return refuse(DeletionRefusal::WrongToken);
         }
-        if *protected {
+        if client.protected {
             return refuse(DeletionRefusal::Protected);
         }
 
         let preconditions = vec![Precondition::RegisteredAt(&self.service), Precondition::RegistrationToken(token)];
-        Ok(Authorization { target, preconditions })
+        Ok(Authorization::new(target, client, preconditions))
     }
 }
 
 impl Request {
+    /// Whether the client whose item says this belongs to the service, and presented its registration access token.
+    fn is_proven_by(&self, proof: &Proof) -> bool {
+        let belongs = proof.service_id.as_ref() == Some(&self.service);
+        let presented = self.token.as_ref();
+        belongs && presented.is_some_and(|token| credential::matches(token, proof.registration_token_digest.as_ref()))
+    }
+
     /// Authorizes the API call: the access token is valid, and its scope includes the service.
     fn authorize<'f>(&self, snapshot: &'f Snapshot, now: SystemTime) -> Result<&'f Service, Denied<Refusal>> {
         let refuse = |reason: CallRefusal| Err(Refusal::from(reason).into());
 
-        let Some(token) = snapshot.token(&self.access_token)? else {
-            return refuse(CallRefusal::UnknownAccessToken);
+        let token = match snapshot.token(&self.access_token) {
+            Ok(Some(token)) => token,
+            Ok(None) => return refuse(CallRefusal::UnknownAccessToken),
+            Err(_) => return refuse(CallRefusal::UnreadableAccessToken),
         };
         if token.expires_at.is_some_and(|end| end <= now) {
             return refuse(CallRefusal::ExpiredAccessToken);
         }
-        let Some(service) = snapshot.service(&self.service)? else {
-            return refuse(CallRefusal::UnknownService);
+        let service = match snapshot.service(&self.service) {
+            Ok(Some(service)) => service,
+            Ok(None) => return refuse(CallRefusal::UnknownService),
+            Err(unreadable) => {
+                let organization = unreadable.proof.organization_id.as_deref();
+                if token.scope.includes(&self.service, organization) {
+                    return Err(unreadable.into());
+                }
+                return refuse(CallRefusal::UnreadableService);
+            }
         };
-        if !token.scope.includes(&self.service, service) {
+        if !token.scope.includes(&self.service, service.organization_id.as_deref()) {
             return refuse(CallRefusal::AnotherService);
         }
         Ok(service)

@@ -1,9 +1,9 @@
 //! The Configuration API's rule: an owner deletes an API client of its own application.
 
-use super::{Authorization, DeletionRequest, Denied, Precondition, same_version};
+use super::{Authorization, DeletionRequest, Denied, Precondition};
 use crate::{
     model::{
-        ApiClient, Client, Digest, Id, IfMatch, Kind,
+        ApiClient, Client, Digest, Id, Kind, VersionConditions,
         credential::{self, Mismatch},
     },
     snapshot::{Key, Lookup, Snapshot},
@@ -25,7 +25,7 @@ pub struct Request {
     /// The client to delete.
     pub target: Id,
     /// The versions that the caller wants to delete.
-    pub if_match: Option<IfMatch>,
+    pub conditions: VersionConditions,
 }
 
 /// Why the Configuration API refuses, in the order of decision.
@@ -37,12 +37,14 @@ pub enum Refusal {
     MalformedCredentials,
     UnknownCaller,
     DeletedCaller,
+    UnreadableCaller,
     WrongSecret,
     ExpiredSecret,
     OutsideAllowList,
     CallerIsNotOwner,
     AnotherApplication,
     UnknownClient,
+    UnreadableClient,
     TargetIsOwner,
     Protected,
     VersionMismatch,
@@ -78,8 +80,13 @@ impl DeletionRequest for Request {
         if caller.app_id != self.application {
             return Err(Refusal::AnotherApplication.into());
         }
-        let Lookup::Live(client @ Client { kind: Kind::Api(target), .. }) = snapshot.client(&self.target)? else {
-            return Err(Refusal::UnknownClient.into());
+        let (client, target) = match snapshot.client(&self.target) {
+            Ok(Lookup::Live(client @ Client { kind: Kind::Api(target), .. })) => (client, target),
+            Ok(_) => return Err(Refusal::UnknownClient.into()),
+            Err(unreadable) if unreadable.proof.app_id.as_ref() == Some(&self.application) => {
+                return Err(unreadable.into());
+            }
+            Err(_) => return Err(Refusal::UnreadableClient.into()),
         };
         if target.app_id != self.application {
             return Err(Refusal::UnknownClient.into());
@@ -90,30 +97,30 @@ impl DeletionRequest for Request {
         if client.protected {
             return Err(Refusal::Protected.into());
         }
-        if self.if_match.as_ref().is_some_and(|wanted| !wanted.admits(client.version)) {
+        if !self.conditions.admit(client.version.version()) {
             return Err(Refusal::VersionMismatch.into());
         }
 
-        let mut preconditions = vec![Precondition::Application(&self.application), Precondition::NotOwner];
-        preconditions.extend(same_version(self.if_match.as_ref(), client));
-        Ok(Authorization { target: &self.target, preconditions })
+        let preconditions = vec![Precondition::Application(&self.application), Precondition::NotOwner];
+        Ok(Authorization::new(&self.target, client, preconditions))
     }
 }
 
 impl Request {
     /// Authenticates the caller. For an unknown caller, a dummy is compared, so that the answer takes the same time.
-    fn authenticate<'f>(&self, snapshot: &'f Snapshot, now: SystemTime) -> Result<&'f ApiClient, Denied<Refusal>> {
-        let (caller, absent) = match snapshot.client(&self.caller)? {
-            Lookup::Live(Client { kind: Kind::Api(caller), .. }) => (Some(caller), Refusal::UnknownCaller),
-            Lookup::Live(_) | Lookup::Missing => (None, Refusal::UnknownCaller),
-            Lookup::Deleted => (None, Refusal::DeletedCaller),
+    fn authenticate<'f>(&self, snapshot: &'f Snapshot, now: SystemTime) -> Result<&'f ApiClient, Refusal> {
+        let (caller, absent) = match snapshot.client(&self.caller) {
+            Ok(Lookup::Live(Client { kind: Kind::Api(caller), .. })) => (Some(caller), Refusal::UnknownCaller),
+            Ok(Lookup::Live(_) | Lookup::Missing) => (None, Refusal::UnknownCaller),
+            Ok(Lookup::Deleted) => (None, Refusal::DeletedCaller),
+            Err(_) => (None, Refusal::UnreadableCaller),
         };
         let secrets = caller.map_or(&[][..], |caller| &caller.secrets);
         match (credential::verify(&self.secret, secrets, now), caller) {
             (Ok(()), Some(caller)) => Ok(caller),
-            (_, None) => Err(absent.into()),
-            (Err(Mismatch::Expired), _) => Err(Refusal::ExpiredSecret.into()),
-            (Err(Mismatch::Wrong), _) => Err(Refusal::WrongSecret.into()),
+            (_, None) => Err(absent),
+            (Err(Mismatch::Expired), _) => Err(Refusal::ExpiredSecret),
+            (Err(Mismatch::Wrong), _) => Err(Refusal::WrongSecret),
         }
     }
 }

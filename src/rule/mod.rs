@@ -12,7 +12,7 @@ pub mod registration;
 pub mod sweep;
 
 use crate::{
-    model::{Client, Digest, Id, Idle, IfMatch, Version},
+    model::{Client, Digest, Id, Idle, StoredVersion},
     snapshot::{Key, Snapshot, Unreadable},
 };
 use std::{collections::BTreeSet, fmt, time::SystemTime};
@@ -72,33 +72,36 @@ impl<R> From<Unreadable> for Denied<R> {
 pub struct Authorization<'r> {
     /// The client.
     pub target: &'r Id,
-    /// What the write asserts about the client. It also asserts that the client is live and not protected.
+    /// The name of the client's kind.
+    pub kind: &'static str,
+    /// What the item held as the client's version.
+    pub version: StoredVersion,
+    /// What else the write asserts about the client. It also asserts that the client is live and not protected, and
+    /// still has this kind and this version.
     pub preconditions: Vec<Precondition<'r>>,
+}
+
+impl<'r> Authorization<'r> {
+    /// The permission to delete the client as it was read.
+    #[must_use]
+    pub fn new(target: &'r Id, client: &Client, preconditions: Vec<Precondition<'r>>) -> Self {
+        Self { target, kind: client.kind.name(), version: client.version.clone(), preconditions }
+    }
 }
 
 /// A fact about a client that the decision used and that the write asserts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Precondition<'r> {
-    /// The client is an API client of this application.
+    /// The client belongs to this application.
     Application(&'r str),
     /// The client does not have the feature `owner`.
     NotOwner,
-    /// The client is an OAuth client with this registration access token.
+    /// The client has this registration access token.
     RegistrationToken(&'r Digest),
     /// The client registered itself.
     Dynamic,
     /// The client registered itself at this service.
     RegisteredAt(&'r Id),
-    /// The client has this version.
-    Version(Version),
     /// The client has been idle since this time.
     Idle(Idle),
-}
-
-/// If `If-Match` names versions, the precondition that the client still has the version that was read.
-fn same_version<'r>(if_match: Option<&IfMatch>, client: &Client) -> Option<Precondition<'r>> {
-    match if_match {
-        Some(IfMatch::OneOf(_)) => client.version.map(Precondition::Version),
-        Some(IfMatch::Any) | None => None,
-    }
 }

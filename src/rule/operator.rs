@@ -60,6 +60,6 @@ impl DeletionRequest for Request {
         if client.protected {
             return Err(Refusal::Protected.into());
         }
-        Ok(Authorization { target: &self.target, preconditions: vec![Precondition::NotOwner] })
+        Ok(Authorization::new(&self.target, client, vec![Precondition::NotOwner]))
     }
 }

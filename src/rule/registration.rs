@@ -1,9 +1,9 @@
 //! The rule of the client configuration endpoint (RFC 7592): a client deletes itself with its registration access
 //! token.
 
-use super::{Authorization, DeletionRequest, Denied, Precondition, same_version};
+use super::{Authorization, DeletionRequest, Denied, Precondition};
 use crate::{
-    model::{Client, Digest, Id, IfMatch, Kind, credential},
+    model::{Client, Digest, Id, Kind, VersionConditions, credential},
     snapshot::{Key, Lookup, Snapshot},
 };
 use std::{collections::BTreeSet, time::SystemTime};
@@ -17,7 +17,7 @@ pub struct Request {
     /// The digest of the registration access token that the client presents.
     pub token: Digest,
     /// The versions that the client wants to delete.
-    pub if_match: Option<IfMatch>,
+    pub conditions: VersionConditions,
 }
 
 /// Why the client configuration endpoint refuses, in the order of decision.
@@ -30,6 +30,7 @@ pub enum Refusal {
     TokenOutsideHeader,
     UnknownClient,
     DeletedClient,
+    UnreadableClient,
     #[strum(serialize = "not_an_oauth_client")]
     NotAnOAuthClient,
     NoRegistrationToken,
@@ -62,13 +63,12 @@ impl DeletionRequest for Request {
         if client.protected {
             return Err(Refusal::Protected.into());
         }
-        if self.if_match.as_ref().is_some_and(|wanted| !wanted.admits(client.version)) {
+        if !self.conditions.admit(client.version.version()) {
             return Err(Refusal::VersionMismatch.into());
         }
 
-        let mut preconditions = vec![Precondition::RegistrationToken(&self.token)];
-        preconditions.extend(same_version(self.if_match.as_ref(), client));
-        Ok(Authorization { target: &self.target, preconditions })
+        let preconditions = vec![Precondition::RegistrationToken(&self.token)];
+        Ok(Authorization::new(&self.target, client, preconditions))
     }
 }
 
@@ -76,18 +76,21 @@ impl Request {
     /// Authenticates the client. If there is no client, or no stored token, a dummy is compared, so that the answer
     /// takes the same time.
     fn authenticate<'f>(&self, snapshot: &'f Snapshot) -> Result<&'f Client, Denied<Refusal>> {
-        let found = snapshot.client(&self.target)?;
-        let (token, otherwise) = match found {
-            Lookup::Missing => (None, Refusal::UnknownClient),
-            Lookup::Deleted => (None, Refusal::DeletedClient),
-            Lookup::Live(Client { kind: Kind::Api(_), .. }) => (None, Refusal::NotAnOAuthClient),
-            Lookup::Live(Client { kind: Kind::OAuth(client), .. }) => match &client.registration_token_digest {
+        let found = snapshot.client(&self.target);
+        let (token, otherwise) = match &found {
+            Ok(Lookup::Missing) => (None, Refusal::UnknownClient),
+            Ok(Lookup::Deleted) => (None, Refusal::DeletedClient),
+            Ok(Lookup::Live(Client { kind: Kind::Api(_), .. })) => (None, Refusal::NotAnOAuthClient),
+            Ok(Lookup::Live(Client { kind: Kind::OAuth(client), .. })) => match &client.registration_token_digest {
                 None => (None, Refusal::NoRegistrationToken),
                 Some(token) => (Some(token), Refusal::WrongToken),
             },
+            Err(unreadable) => (unreadable.proof.registration_token_digest.as_ref(), Refusal::UnreadableClient),
         };
         match (credential::matches(&self.token, token), found) {
-            (true, Lookup::Live(client)) => Ok(client),
+            (true, Ok(Lookup::Live(client))) => Ok(client),
+            // Only the holder of the token learns that there is an item.
+            (true, Err(unreadable)) => Err(unreadable.into()),
             _ => Err(otherwise.into()),
         }
     }

@@ -70,9 +70,7 @@ impl DeletionRequest for Request {
         if self.idle.since > self.policy.due_since(self.idle.used, now) {
             return Err(Refusal::NotDue.into());
         }
-        Ok(Authorization {
-            target: &self.target,
-            preconditions: vec![Precondition::Dynamic, Precondition::Idle(self.idle)],
-        })
+        let preconditions = vec![Precondition::Dynamic, Precondition::Idle(self.idle)];
+        Ok(Authorization::new(&self.target, client, preconditions))
     }
 }

@@ -19,15 +19,15 @@ use tokio::time::{Instant, timeout_at};
 
 /// A table of clients, services and access tokens.
 pub trait Store: Send + Sync {
-    /// Reads the items under `keys`, in one strongly consistent read. An item that does not have the table's form is a
-    /// [`Record::Unreadable`]. It is an error only if a decision needs it.
+    /// Reads the items under `keys`, in one strongly consistent read. An item that cannot be read is a
+    /// [`Record::Unreadable`].
     ///
     /// # Errors
     /// [`Fault::Unavailable`] or [`Fault::Unexpected`].
     fn load(&self, keys: BTreeSet<Key>) -> impl Future<Output = Result<Snapshot, Fault>> + Send;
 
     /// Turns the authorized client into a tombstone that carries `deletion`, in one write. The write asserts that the
-    /// client is live and not protected, and every precondition of the authorization.
+    /// client is live and not protected, and everything that the authorization says about it.
     ///
     /// # Errors
     /// [`Fault::Unavailable`] if an attempt may have taken effect or may still take effect, or [`Fault::Unexpected`].
@@ -54,7 +54,7 @@ pub trait ClientStatuses: Send + Sync {
     /// before the read.
     ///
     /// # Errors
-    /// [`Fault`] if the database fails or if the item does not have the table's form. Then issue and accept nothing.
+    /// [`Fault`] if the database fails or if the item cannot be read. Then issue and accept nothing.
     fn client_status(&self, id: &Id) -> impl Future<Output = Result<ClientStatus, Fault>> + Send;
 }
 
@@ -82,6 +82,8 @@ pub trait IdleClients: Send + Sync {
 pub struct IdlePage<C> {
     /// The clients, each with the time since which it is idle.
     pub clients: Vec<(Id, Idle)>,
+    /// Those of which the index does not say since when they are idle.
+    pub unreadable: Vec<Unreadable>,
     /// Where the next page starts. `None`: this page is the last.
     pub next: Option<C>,
 }
@@ -118,7 +120,7 @@ pub enum Fault {
     /// later.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
-    /// An item does not have the table's form.
+    /// An item cannot be read.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
     /// The database refused the call: a wrong table name, a missing permission, a defect of this program.

@@ -14,10 +14,14 @@ use aws_sdk_dynamodb::{
     types::AttributeValue,
 };
 use deregister::{
-    dynamodb::{ClientsTable, admin::Creation},
-    model::{ApiClient, Client, Deletion, Digest, Id, Kind, Metadata, OAuthClient, OWNER, StoredSecret},
+    dynamodb::{
+        ClientsTable,
+        admin::Creation,
+        item::{self, Item},
+    },
+    model::{ApiClient, Client, Deletion, Digest, Id, Kind, OAuthClient, OWNER, StoredSecret, StoredVersion, Version},
+    snapshot::Record as Recorded,
 };
-use serde_dynamo::aws_sdk_dynamodb_1::from_attribute_value;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     env,
@@ -87,11 +91,10 @@ impl Succession {
             let (features, secrets) = (vec![feature(owner)], vec![StoredSecret { digest, expires_at: None }]);
             Kind::Api(ApiClient { app_id: APPLICATION.to_owned(), features, secrets, ..ApiClient::default() })
         } else {
-            let (service_id, registration_token_digest) = (Id::new("service").unwrap(), Some(digest));
-            let metadata = Metadata::default();
-            Kind::OAuth(OAuthClient { service_id, dynamic: true, registration_token_digest, metadata })
+            let registration_token_digest = Some(digest);
+            Kind::OAuth(OAuthClient { dynamic: true, registration_token_digest, ..OAuthClient::default() })
         };
-        Client { kind, protected: false, version: None, idle: None }
+        Client { version: StoredVersion::None, ..Client::new(kind) }
     }
 }
 
@@ -228,9 +231,11 @@ impl World {
 
     /// Replaces the secret.
     async fn rotate(&self, succession: &Succession) {
-        let Some(mut item) = self.fixture.item(&succession.key()).await else { return };
-        let Some(client) = item.remove("client") else { return };
-        let (old, new) = (digest_of(&from_attribute_value(client).unwrap()), succession.new_secret());
+        let Some(item) = self.fixture.item(&succession.key()).await else { return };
+        if !item.contains_key("client") {
+            return;
+        }
+        let (old, new) = (digest_of(&client_of(item)), succession.new_secret());
         let binary = |digest: Digest| AttributeValue::B(Blob::new(digest.as_bytes()));
         let update = self.update(succession).update_expression(format!("SET {} = :new", succession.path()));
         let update = update.condition_expression(format!("{} = :old", succession.path()));
@@ -245,8 +250,9 @@ impl World {
     /// The record of a deletion, if its request has ended.
     async fn record(&self, succession: &Succession) -> Option<Record> {
         let mut item = self.fixture.item(&succession.key()).await?;
-        let client = from_attribute_value(item.remove("tombstone")?).unwrap();
-        let deletion: Deletion = from_attribute_value(item.remove("deleted")?).unwrap();
+        let tombstone = item.remove("tombstone")?;
+        let Recorded::Deleted(deletion) = item::read(item) else { panic!("not a tombstone") };
+        let client = client_of(HashMap::from([("client".to_owned(), tombstone)]));
         let has_ended = self.history().requests.contains_key(&deletion.request_id);
         has_ended.then_some(Record { key: succession.key(), client, deletion })
     }
@@ -259,8 +265,12 @@ impl World {
         let request = AttributeValue::S(record.deletion.request_id.clone());
         let replaced = digest_of(&record.client);
         if random.coin() {
-            let restore = "SET client = tombstone REMOVE tombstone, deleted, expires_at";
+            let restore = "SET client = :client REMOVE tombstone, deleted, expires_at";
             let update = self.update(succession).update_expression(restore).condition_expression(UNCHANGED);
+            let version = Version(record.client.version.version().map_or(0, |version| version.0) + 1);
+            let client = Client { version: version.into(), ..record.client.clone() };
+            let client = item::of_client(&Id::new("any").unwrap(), &client).remove("client").unwrap();
+            let update = update.expression_attribute_values(":client", client);
             if done(&update.expression_attribute_values(":request", request).send().await) {
                 self.history().records.push(record);
                 self.count("restored");
@@ -281,6 +291,12 @@ impl World {
             }
         }
     }
+}
+
+/// The live client in an item.
+fn client_of(item: Item) -> Client {
+    let Recorded::Client(client) = item::read(item) else { panic!("not a client") };
+    client
 }
 
 /// Whether the write took effect. Only its condition may prevent that.

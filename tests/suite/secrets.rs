@@ -24,7 +24,7 @@ use base64::{
 };
 use deregister::{
     http::event::{Event, EventResponse},
-    model::Digest,
+    model::{Digest, VersionConditions},
     rule::{authlete, configuration, registration},
 };
 use serde_json::json;
@@ -199,7 +199,7 @@ async fn a_secret_that_was_stored_in_clear_is_not_logged() {
         fixture.sdk.put_item().table_name(&fixture.table).item("pk", AttributeValue::S("client#stored".to_owned()));
     put.item("client", AttributeValue::M(client)).send().await.unwrap();
 
-    assert_eq!(fixture.send("DELETE", "/register/stored", Some(&bearer(secret)), "").await.status(), 500);
+    assert_eq!(fixture.send("DELETE", "/register/stored", Some(&bearer(secret)), "").await.status(), 401);
     let log = own_lines(&log);
     assert!(log.contains("client#stored"), "{log}");
     assert_hidden(secret, "the log", &log);
@@ -265,9 +265,10 @@ fn debug_output_has_neither_secrets_nor_digests() {
         source_ip: None,
         application: "application".to_owned(),
         target: id("target"),
-        if_match: None,
+        conditions: VersionConditions::default(),
     };
-    let to_registration = registration::Request { target: id("target"), token: digest, if_match: None };
+    let to_registration =
+        registration::Request { target: id("target"), token: digest, conditions: VersionConditions::default() };
     let to_authlete = authlete::Request {
         access_token: digest,
         service: id("service"),

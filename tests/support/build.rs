@@ -2,7 +2,8 @@
 
 use deregister::{
     model::{
-        AllowList, ApiClient, Client, Digest, Id, Idle, Kind, Metadata, OAuthClient, OWNER, StoredSecret, Version,
+        AllowList, ApiClient, Client, Digest, Id, Idle, Kind, Metadata, OAuthClient, OWNER, StoredSecret,
+        StoredVersion, Version,
     },
     snapshot::Record,
 };
@@ -24,16 +25,11 @@ pub fn api_client() -> ClientBuilder {
 
 /// An OAuth client that registered itself at the service `service`, at version 1.
 pub fn oauth_client() -> ClientBuilder {
-    client(Kind::OAuth(OAuthClient {
-        service_id: id("service"),
-        dynamic: true,
-        registration_token_digest: None,
-        metadata: Metadata::default(),
-    }))
+    client(Kind::OAuth(OAuthClient { service_id: Some(id("service")), dynamic: true, ..OAuthClient::default() }))
 }
 
 fn client(kind: Kind) -> ClientBuilder {
-    ClientBuilder(Client { kind, protected: false, version: Some(Version(1)), idle: None })
+    ClientBuilder(Client::new(kind))
 }
 
 impl ClientBuilder {
@@ -47,12 +43,18 @@ impl ClientBuilder {
     }
 
     pub fn version(mut self, version: impl Into<Option<u64>>) -> Self {
-        self.0.version = version.into().map(Version);
+        self.0.version = version.into().map_or(StoredVersion::None, |version| Version(version).into());
         self
     }
 
     pub fn idle(mut self, idle: Idle) -> Self {
         self.0.idle = Some(idle);
+        self
+    }
+
+    /// After a restoration that ended the deletion by this request.
+    pub fn restored_from(mut self, request_id: &str) -> Self {
+        self.0.restored_from = Some(request_id.to_owned());
         self
     }
 
@@ -82,7 +84,7 @@ impl ClientBuilder {
     }
 
     pub fn service(self, service: &str) -> Self {
-        self.oauth(|client| client.service_id = id(service))
+        self.oauth(|client| client.service_id = Some(id(service)))
     }
 
     pub fn not_dynamic(self) -> Self {

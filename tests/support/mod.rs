@@ -32,7 +32,9 @@ use deregister::{
     dynamodb::{ClientsTable, admin::Creation, item::Item},
     functions::{Delete, Environment},
     http::event::{Event, Origin},
-    model::Realm,
+    model::{Id, Realm},
+    rule::{Authorization, Precondition},
+    snapshot::{Key, Record},
 };
 use lambda_http::{Body, LambdaEvent, Request, Response, lambda_runtime::Context};
 use std::{
@@ -165,6 +167,19 @@ impl Fixture {
     pub async fn lives(&self, client_id: &str) -> bool {
         self.item(&format!("client#{client_id}")).await.is_some_and(|item| item.contains_key("client"))
     }
+}
+
+/// The permission to delete a client as the table has it now, with these preconditions.
+pub async fn authorization<'r>(
+    clients: &ClientsTable,
+    target: &'r Id,
+    preconditions: &[Precondition<'r>],
+) -> Authorization<'r> {
+    let client = match clients.find(&Key::Client(target.clone())).await {
+        Ok(Some(Record::Client(client))) => client,
+        _ => build::api_client().build(),
+    };
+    Authorization::new(target, &client, preconditions.to_vec())
 }
 
 /// The context of a new invocation, whose deadline is in ten seconds.

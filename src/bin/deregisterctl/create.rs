@@ -6,13 +6,11 @@ use crate::{
     options::{NewApiClient, NewService, NewToken, Scope},
     report::{Report, timestamp},
     show::with_version,
-    tool::{FIRST_VERSION, Tool},
+    tool::Tool,
 };
 use deregister::{
     dynamodb::admin::Creation,
     model::{AccessToken, AllowList, ApiClient, Client, Digest, Id, Kind, Service, StoredSecret, TokenScope},
-    snapshot::{Key, Record},
-    store::Fault,
 };
 use secrecy::{ExposeSecret, SecretString};
 use std::io::{self, BufRead};
@@ -85,31 +83,25 @@ impl Tool {
         } else {
             generate::api_client_secret(self.randomness)?
         };
-        let client = Client {
-            kind: Kind::Api(ApiClient {
-                app_id: new.app,
-                name: new.name,
-                features: new.features,
-                ip_allow_list: AllowList::new(new.allow_list),
-                secrets: vec![StoredSecret { digest: digest(&secret), expires_at: None }],
-            }),
-            protected: new.protected,
-            version: Some(FIRST_VERSION),
-            idle: None,
-        };
-        let id = self.create_client(new.id, generate::api_client_id, &client, !new.secret_from_stdin).await?;
+        let kind = Kind::Api(ApiClient {
+            app_id: new.app,
+            name: new.name,
+            features: new.features,
+            ip_allow_list: AllowList::new(new.allow_list),
+            secrets: vec![StoredSecret { digest: digest(&secret), expires_at: None }],
+        });
+        let client = Client { protected: new.protected, ..Client::new(kind) };
+        let id = self.create_client(new.id, generate::api_client_id, &client).await?;
         let report = Report::new("Created an API client.").with("client_id", id.as_str());
         Ok(if new.secret_from_stdin { report } else { report.secret("client_secret", secret) })
     }
 
-    /// Creates a client with the given id. Without one, tries random ids until one is free. `unique`: the secret or
-    /// token is random too, so no other client is equal to this one.
+    /// Creates a client with the given id. Without one, tries random ids until one is free.
     pub async fn create_client(
         &self,
         given: Option<Id>,
         random: fn(Randomness) -> Result<String, getrandom::Error>,
         client: &Client,
-        unique: bool,
     ) -> Result<Id, Failure> {
         loop {
             let id = match &given {
@@ -117,28 +109,19 @@ impl Tool {
                 None => Id::new(random(self.randomness)?),
             };
             let Some(id) = id else { continue };
-            let created = self.store.create_client(&id, client).await?;
-            if created == Creation::Done || unique && self.is_stored(&id, client).await? {
-                return Ok(id);
-            }
-            if given.is_some() {
-                return Err(Failure::ClientTaken(id));
+            match self.store.create_client(&id, client).await? {
+                Creation::Done => return Ok(id),
+                Creation::Taken if given.is_some() => return Err(Failure::ClientTaken(id)),
+                Creation::Taken => {}
             }
         }
-    }
-
-    /// Whether the table holds exactly this client under an id that was refused as taken. Then an earlier attempt of
-    /// the same call created it, and its answer was lost.
-    async fn is_stored(&self, id: &Id, client: &Client) -> Result<bool, Fault> {
-        let found = self.store.find(&Key::Client(id.clone())).await?;
-        Ok(found == Some(Record::Client(client.clone())))
     }
 
     pub async fn set_protected(&self, id: Id, protected: bool) -> Result<Report, Failure> {
         let headline = if protected { "The client is protected from deletion." } else { "The client can be deleted." };
         match self.store.set_protected(&id, protected).await? {
             Some(Client { protected, version, .. }) => {
-                Ok(with_version(Report::new(headline).with("client_id", id.as_str()), protected, version))
+                Ok(with_version(Report::new(headline).with("client_id", id.as_str()), protected, version.version()))
             }
             None => Err(Failure::NoLiveClient(id)),
         }

@@ -7,7 +7,7 @@ use crate::{
     options::NewOAuthClients,
     pump::{CONCURRENCY, Pump},
     report::Report,
-    tool::{FIRST_VERSION, Tool},
+    tool::Tool,
 };
 use deregister::model::{Client, Id, Idle, Kind, Metadata, OAuthClient};
 use futures::stream;
@@ -24,7 +24,7 @@ impl Tool {
             return Err(Failure::RegistrationOff(new.service));
         }
         let client = OAuthClient {
-            service_id: new.service,
+            service_id: Some(new.service),
             dynamic: !new.is_static,
             registration_token_digest: None,
             metadata: new.metadata.as_deref().map_or_else(|| Ok(Metadata::default()), read_metadata)?,
@@ -43,8 +43,8 @@ impl Tool {
         let token = client.dynamic.then(|| generate::token(self.randomness)).transpose()?;
         client.registration_token_digest = token.as_ref().map(digest);
         let idle = client.dynamic.then(|| Idle::unused((self.now)()));
-        let client = Client { kind: Kind::OAuth(client), protected, version: Some(FIRST_VERSION), idle };
-        let id = self.create_client(id, generate::oauth_client_id, &client, token.is_some()).await?;
+        let client = Client { protected, idle, ..Client::new(Kind::OAuth(client)) };
+        let id = self.create_client(id, generate::oauth_client_id, &client).await?;
         let report = Report::new("Registered an OAuth client.").with("client_id", id.as_str());
         Ok(match token {
             Some(token) => report.secret("registration_access_token", token),

@@ -31,8 +31,8 @@ impl Tool {
         let report = Report::new(headline)
             .with("client_id", id.as_str())
             .with("restored_by", restoration.by)
-            .with("version", client.version.map(|version| version.0))
-            .with("entity_tag", client.version.map(|version| version.to_string()));
+            .with("version", client.version.version().map(|version| version.0))
+            .with("entity_tag", client.version.version().map(|version| version.to_string()));
         // The client is restored, even if its grants cannot be counted.
         let counted = self.count_grants(&id, count_up_to).await;
         self.print(&with_grants(report, counted.as_ref().ok().copied().flatten()))?;

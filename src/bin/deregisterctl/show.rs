@@ -36,7 +36,7 @@ pub fn show_live(id: &Id, client: Client) -> Report {
         Kind::Api(api) => with_api_client(report, api),
         Kind::OAuth(oauth) => with_oauth_client(report, oauth),
     };
-    with_use(with_version(report, client.protected, client.version), client.idle)
+    with_use(with_version(report, client.protected, client.version.version()), client.idle)
 }
 
 pub fn show_deleted(id: &Id, deletion: Deletion) -> Report {
@@ -81,7 +81,7 @@ fn with_api_client(report: Report, api: ApiClient) -> Report {
 fn with_oauth_client(report: Report, oauth: OAuthClient) -> Report {
     report
         .with_words("kind", "oauth", "OAuth client")
-        .with("service_id", oauth.service_id.as_str())
+        .with("service_id", oauth.service_id.as_ref().map(Id::as_str))
         .with("dynamic", oauth.dynamic)
         .with("has_registration_token", oauth.registration_token_digest.is_some())
         .with("client_name", oauth.metadata.client_name)

@@ -8,13 +8,10 @@ use crate::{
 };
 use deregister::{
     dynamodb::{ClientsTable, GrantsTable},
-    model::{self, Id, Version},
+    model::{self, Id},
     snapshot::{Key, Record},
 };
 use std::{io, time::SystemTime};
-
-/// The version of a client that has never been changed.
-pub const FIRST_VERSION: Version = Version(1);
 
 pub struct Tool {
     pub store: ClientsTable,

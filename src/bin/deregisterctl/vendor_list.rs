@@ -3,20 +3,17 @@
 //! A list is read entry by entry, so that a long list needs little memory. The reason why an entry is wrong contains
 //! none of its values, because any value may be a secret.
 
-use crate::{failure::MIN_SECRET_LENGTH, options, tool::FIRST_VERSION};
+use crate::{failure::MIN_SECRET_LENGTH, options};
 use base64::{
     Engine,
     alphabet::URL_SAFE,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
-use deregister::model::{AllowList, ApiClient, Client, Digest, Id, Kind, Metadata, OAuthClient, StoredSecret};
-use serde::{
-    Deserialize,
-    de::{
-        DeserializeOwned, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
-        value::{BytesDeserializer, Error as NoDigest},
-    },
+use deregister::{
+    dynamodb::item,
+    model::{AllowList, ApiClient, Client, Digest, Id, Kind, Metadata, OAuthClient, StoredSecret},
 };
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use std::{fmt, io::Read};
 
@@ -25,9 +22,8 @@ const BASE64_URL: GeneralPurpose = GeneralPurpose::new(
     &URL_SAFE,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
-/// The largest client, in bytes of JSON. An item of DynamoDB has at most 409,600 bytes. A client's item is not longer
-/// than its JSON.
-const MAX_JSON_LENGTH: usize = 400_000;
+/// The largest item, in bytes. DynamoDB accepts 409,600. The difference is for the record of a deletion.
+const MAX_SIZE: usize = 400_000;
 
 /// A vendor's list, with the application or service of its clients.
 #[derive(Clone)]
@@ -72,10 +68,11 @@ impl VendorList {
             Self::IdentityCloud(app) => identity_cloud(app, &mut members)?,
             Self::Authlete(service) => authlete(service, &mut members)?,
         };
-        let client = Client { kind, protected: false, version: Some(FIRST_VERSION), idle: None };
-        match serde_json::to_vec(&client) {
-            Ok(json) if json.len() <= MAX_JSON_LENGTH => Ok((id, client)),
-            _ => Err("it is too large for an item of DynamoDB".to_owned()),
+        let client = Client::new(kind);
+        if item::size(&item::of_client(&id, &client)) <= MAX_SIZE {
+            Ok((id, client))
+        } else {
+            Err("it is too large for an item of DynamoDB".to_owned())
         }
     }
 }
@@ -200,7 +197,7 @@ fn authlete(service: &Id, members: &mut Members) -> Result<(Id, Kind), String> {
     let is_public = members.text("clientType")?.is_some_and(|client_type| client_type == "PUBLIC");
     let method = members.text("tokenAuthMethod")?.map(|method| method.to_ascii_lowercase());
     let client = OAuthClient {
-        service_id: service.clone(),
+        service_id: Some(service.clone()),
         dynamic,
         registration_token_digest: hash.and_then(|hash| digest(&hash)),
         metadata: Metadata {
@@ -218,7 +215,7 @@ fn authlete(service: &Id, members: &mut Members) -> Result<(Id, Kind), String> {
 /// the hash function. If it is not SHA-256, no token matches the digest, and the client cannot delete itself.
 fn digest(hash: &str) -> Option<Digest> {
     let bytes = hex::decode(hash).or_else(|_| BASE64_URL.decode(hash).map_err(|_| ())).ok()?;
-    Digest::deserialize(BytesDeserializer::<NoDigest>::new(&bytes)).ok()
+    bytes.as_slice().try_into().ok()
 }
 
 /// Converts a response type, such as `CODE_ID_TOKEN` to `code id_token`.

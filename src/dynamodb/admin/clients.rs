@@ -7,15 +7,18 @@ use crate::{
         item::{self, Item},
         schema,
     },
-    model::{AccessToken, Client, Digest, Id, Idle, Service},
+    model::{AccessToken, Client, Digest, Id, Idle, Service, epoch_seconds},
     snapshot::{Key, Record, Unreadable},
-    store::Fault,
+    store::{CallStatistics, Fault},
 };
 use aws_sdk_dynamodb::{
     operation::{put_item::PutItemError, update_item::UpdateItemError},
-    types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure},
+    types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
 };
 use std::time::SystemTime;
+
+/// The most writes of a call. Each one after the first follows a change of the client by another writer.
+const MAX_WRITES: u32 = 4;
 
 /// The outcome of a creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +73,7 @@ impl ClientsTable {
     /// Reads the record under `key`, strongly consistent. `None` if there is no item.
     ///
     /// # Errors
-    /// [`Fault`] if the database fails, or if the item does not have the table's form.
+    /// [`Fault`] if the database fails, or if the item cannot be read.
     pub async fn find(&self, key: &Key) -> Result<Option<Record>, Fault> {
         Ok(self.item(key).await?.map(|item| readable(key, item)).transpose()?)
     }
@@ -85,92 +88,115 @@ impl ClientsTable {
     /// client as it is now, or `None` if there is no live client with this id.
     ///
     /// # Errors
-    /// [`Fault`] if the database fails, or if the item does not have the table's form.
+    /// [`Fault`] if the database fails, if the item cannot be read, or if other writers change it all the time.
     pub async fn set_protected(&self, id: &Id, protected: bool) -> Result<Option<Client>, Fault> {
         let key = Key::Client(id.clone());
-        let updated = self
-            .sdk()
-            .update_item()
-            .table_name(self.name())
-            .key(schema::KEY, item::key(&key))
-            .update_expression(
-                "SET #client.#protected = :protected, #client.#version = if_not_exists(#client.#version, :none) + :one",
-            )
-            .condition_expression("attribute_exists(#client)")
-            .expression_attribute_names("#client", schema::CLIENT)
-            .expression_attribute_names("#protected", "protected")
-            .expression_attribute_names("#version", "version")
-            .expression_attribute_values(":protected", AttributeValue::Bool(protected))
-            .expression_attribute_values(":none", AttributeValue::N("0".to_owned()))
-            .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
-            .return_values(ReturnValue::AllNew)
-            .send()
-            .await;
-        match updated {
-            Ok(updated) => match updated.attributes.map(|item| readable(&key, item)).transpose()? {
-                Some(Record::Client(client)) => Ok(Some(client)),
-                _ => Err(Fault::Unexpected("the update did not return the client".to_owned())),
-            },
-            Err(error) => match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(None),
-                _ => Err(fault(&error)),
-            },
+        for _ in 0..MAX_WRITES {
+            let Some(Record::Client(client)) = self.find(&key).await? else { return Ok(None) };
+            let version = client.version.next();
+            let update = self
+                .sdk()
+                .update_item()
+                .table_name(self.name())
+                .key(schema::KEY, item::key(&key))
+                .update_expression("SET client.#protected = :protected, client.#version = :next")
+                .expression_attribute_names("#protected", "protected")
+                .expression_attribute_names("#version", "version")
+                .expression_attribute_values(":protected", AttributeValue::Bool(protected))
+                .expression_attribute_values(":next", item::number(version.0))
+                .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+            let update = match item::of_version(&client.version) {
+                Some(stored) => update
+                    .condition_expression("attribute_exists(client) AND client.#version = :version")
+                    .expression_attribute_values(":version", stored),
+                None => {
+                    update.condition_expression("attribute_exists(client) AND attribute_not_exists(client.#version)")
+                }
+            };
+            let (answer, statistics) = CallStatistics::of_call(Box::pin(update.send())).await;
+            let changed = Client { protected, version: version.into(), ..client };
+            let Err(error) = answer else { return Ok(Some(changed)) };
+            let Some(UpdateItemError::ConditionalCheckFailedException(failed)) = error.as_service_error() else {
+                return Err(fault(&error));
+            };
+            // An earlier attempt of this call took effect, and its answer was lost.
+            let found = failed.item.clone().map(item::read);
+            if statistics.ambiguous > 0 && found.as_ref() == Some(&Record::Client(changed.clone())) {
+                return Ok(Some(changed));
+            }
         }
+        Err(Fault::Unavailable("the client changed before each write".to_owned()))
     }
 
-    /// Starts to track a client's use, and notes a use at `now`. Returns `false`, and writes nothing, if the client is
-    /// not live, did not register itself, or is tracked already.
+    /// Starts to track a client's use, and notes a use at `now`. What cannot be read of an earlier tracking is replaced.
+    /// Returns `false`, and writes nothing, if the client is not live, did not register itself, or is tracked already.
     ///
     /// # Errors
     /// [`Fault`] if the database fails.
     pub async fn track(&self, id: &Id, now: SystemTime) -> Result<bool, Fault> {
-        let [partition, since] = item::of_idle(id, Idle::used(now));
+        let idle = item::of_idle(id, Idle::used(now));
+        let [partition, since] = idle.clone();
         let update = self
             .sdk()
             .update_item()
             .table_name(self.name())
             .key(schema::KEY, item::key(&Key::Client(id.clone())))
             .update_expression("SET idle = :partition, idle_since = :since")
-            .condition_expression("client.#dynamic = :yes AND attribute_not_exists(idle_since)")
+            .condition_expression(
+                "client.#dynamic = :yes AND (attribute_not_exists(idle_since) OR idle_since < :first \
+                 OR idle_since >= :end OR NOT (begins_with(idle, :used) OR begins_with(idle, :unused)))",
+            )
             .expression_attribute_names("#dynamic", "dynamic")
             .expression_attribute_values(":partition", partition.1)
             .expression_attribute_values(":since", since.1)
-            .expression_attribute_values(":yes", AttributeValue::Bool(true));
-        let Err(error) = update.send().await else { return Ok(true) };
+            .expression_attribute_values(":yes", AttributeValue::Bool(true))
+            .expression_attribute_values(":first", item::number(0))
+            .expression_attribute_values(":end", item::number(epoch_seconds::END))
+            .expression_attribute_values(":used", item::of_text(item::idle_prefix(true)))
+            .expression_attribute_values(":unused", item::of_text(item::idle_prefix(false)))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let (answer, statistics) = CallStatistics::of_call(Box::pin(update.send())).await;
+        let Err(error) = answer else { return Ok(true) };
         match error.as_service_error() {
-            Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(false),
+            Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
+                // An earlier attempt of this call took effect, and its answer was lost.
+                let is_own = |found: &Item| idle.iter().all(|(name, value)| found.get(*name) == Some(value));
+                Ok(statistics.ambiguous > 0 && failed.item.as_ref().is_some_and(is_own))
+            }
             _ => Err(fault(&error)),
         }
     }
 
     /// Writes a new item. If the key is taken, returns the record under it.
-    async fn put_new(&self, item: serde_dynamo::Result<Item>) -> Result<Option<Record>, Fault> {
-        let item = item.map_err(|error| Fault::Unexpected(error.to_string()))?;
+    async fn put_new(&self, item: Item) -> Result<Option<Record>, Fault> {
         let put = self
             .sdk()
             .put_item()
             .table_name(self.name())
-            .set_item(Some(item))
+            .set_item(Some(item.clone()))
             .condition_expression("attribute_not_exists(#key)")
             .expression_attribute_names("#key", schema::KEY)
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .await;
-        match put {
-            Ok(_) => Ok(None),
-            Err(error) => match error.as_service_error() {
-                Some(PutItemError::ConditionalCheckFailedException(failed)) => {
-                    Ok(Some(item::read(failed.item.clone().unwrap_or_default())))
-                }
-                _ => Err(fault(&error)),
-            },
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let (answer, statistics) = CallStatistics::of_call(Box::pin(put.send())).await;
+        let Err(error) = answer else { return Ok(None) };
+        match error.as_service_error() {
+            // An earlier attempt of this call created the item, and its answer was lost.
+            Some(PutItemError::ConditionalCheckFailedException(failed))
+                if statistics.ambiguous > 0 && failed.item.as_ref() == Some(&item) =>
+            {
+                Ok(None)
+            }
+            Some(PutItemError::ConditionalCheckFailedException(failed)) => {
+                Ok(Some(item::read(failed.item.clone().unwrap_or_default())))
+            }
+            _ => Err(fault(&error)),
         }
     }
 }
 
 fn readable(key: &Key, item: Item) -> Result<Record, Unreadable> {
     match item::read(item) {
-        unreadable @ Record::Unreadable(_) => Err(Unreadable::new(key.clone(), &unreadable)),
+        unreadable @ Record::Unreadable(..) => Err(Unreadable::new(key.clone(), &unreadable)),
         record => Ok(record),
     }
 }

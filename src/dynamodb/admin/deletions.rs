@@ -3,20 +3,20 @@
 use crate::{
     dynamodb::{
         ClientsTable,
-        call::fault,
+        call::{fault, is_validation},
         item::{self, Item},
+        members::{Flaws, MAP, Map, Members, TIME},
         schema,
     },
-    model::{Client, Deletion, Id, Idle, PastDeletion, Restoration, Version, epoch_seconds},
-    snapshot::{Key, Unreadable},
+    model::{Client, Deletion, Id, Idle, PastDeletion, Restoration, epoch_seconds},
+    snapshot::{Flaw, Key, Proof, Unreadable},
     store::Fault,
 };
 use aws_sdk_dynamodb::{
-    operation::update_item::UpdateItemError,
+    error::SdkError,
+    operation::update_item::{UpdateItemError, UpdateItemOutput},
     types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
 };
-use serde::Deserialize;
-use serde_dynamo::aws_sdk_dynamodb_1::{from_attribute_value, from_item, to_attribute_value};
 use std::time::SystemTime;
 
 /// The most entries in a client's history. An item has a size limit.
@@ -53,48 +53,24 @@ impl ClientsTable {
     /// restoration is too late, it writes nothing.
     ///
     /// # Errors
-    /// [`Fault`] if the database fails, or if the item does not have the table's form.
+    /// [`Fault`] if the database fails, or if the item cannot be read.
     pub async fn restore(&self, id: &Id, restoration: &Restoration) -> Result<RestoreOutcome, Fault> {
         let key = Key::Client(id.clone());
-        let Some(mut item) = self.item(&key).await? else { return Ok(RestoreOutcome::Unknown) };
+        let Some(item) = self.item(&key).await? else { return Ok(RestoreOutcome::Unknown) };
         let Some((deletion, until)) = Deletions::read(&key, item.clone())?.current else {
             return Ok(RestoreOutcome::Live);
         };
         if restoration.at >= until {
             return Ok(RestoreOutcome::Expired(until));
         }
-
-        let tombstone = item.remove(schema::TOMBSTONE).unwrap_or(AttributeValue::Null(true));
-        let (client, live) = next_version(tombstone.clone()).map_err(|error| unreadable(&key, &error))?;
-        // A restoration counts as a use: the sweep must not delete the client again at once.
-        let idle = client.is_dynamic().then(|| Idle::used(restoration.at));
-        let client = Client { idle, ..client };
-        let history = longer_history(&mut item, restoration).map_err(|error| unreadable(&key, &error))?;
-        let update = self
-            .sdk()
-            .update_item()
-            .table_name(self.name())
-            .key(schema::KEY, item::key(&key))
-            .update_expression(if idle.is_some() {
-                "SET client = :client, history = :history, idle = :idle, idle_since = :idle_since \
-                 REMOVE tombstone, deleted, expires_at"
-            } else {
-                "SET client = :client, history = :history REMOVE tombstone, deleted, expires_at"
-            })
-            .condition_expression(
-                "attribute_not_exists(client) AND tombstone = :tombstone AND deleted.request_id = :request \
-                 AND expires_at > :now",
-            )
-            .expression_attribute_values(":client", live)
-            .expression_attribute_values(":history", AttributeValue::L(history))
-            .expression_attribute_values(":tombstone", tombstone)
-            .expression_attribute_values(":request", AttributeValue::S(deletion.request_id.clone()))
-            .expression_attribute_values(":now", AttributeValue::N(epoch_seconds::of(restoration.at).to_string()))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let idle = idle.map(|idle| item::of_idle(id, idle)).into_iter().flatten();
-        let update =
-            idle.fold(update, |update, (name, value)| update.expression_attribute_values(format!(":{name}"), value));
-        let Err(error) = update.send().await else { return Ok(RestoreOutcome::Done(client)) };
+        let restored = Restored::of(&key, item, restoration)?;
+        let mut answer = self.write_restored(id, &restored, &restored.history, restoration).await;
+        if answer.as_ref().is_err_and(is_validation) {
+            // The item would be too large. Keep only the deletion that this restoration ends.
+            let latest = restored.history.last().cloned().into_iter().collect::<Vec<_>>();
+            answer = self.write_restored(id, &restored, &latest, restoration).await;
+        }
+        let Err(error) = answer else { return Ok(RestoreOutcome::Done(restored.client)) };
         let Some(UpdateItemError::ConditionalCheckFailedException(failed)) = error.as_service_error() else {
             return Err(fault(&error));
         };
@@ -106,15 +82,50 @@ impl ClientsTable {
                 && epoch_seconds::of(past.restored.at) == epoch_seconds::of(restoration.at)
         };
         Ok(match found {
-            Some(Deletions { past, .. }) if past.iter().any(is_own) => RestoreOutcome::Done(client),
+            Some(Deletions { past, .. }) if past.iter().any(is_own) => RestoreOutcome::Done(restored.client),
             _ => RestoreOutcome::Changed,
         })
+    }
+
+    /// Writes a restored client with this history, if the tombstone is as it was read.
+    async fn write_restored(
+        &self,
+        id: &Id,
+        restored: &Restored,
+        history: &[AttributeValue],
+        restoration: &Restoration,
+    ) -> Result<UpdateItemOutput, SdkError<UpdateItemError>> {
+        let idle = restored.client.idle;
+        let update = self
+            .sdk()
+            .update_item()
+            .table_name(self.name())
+            .key(schema::KEY, item::key(&Key::Client(id.clone())))
+            .update_expression(if idle.is_some() {
+                "SET client = :client, history = :history, idle = :idle, idle_since = :idle_since \
+                 REMOVE tombstone, deleted, expires_at"
+            } else {
+                "SET client = :client, history = :history REMOVE tombstone, deleted, expires_at"
+            })
+            .condition_expression(
+                "attribute_not_exists(client) AND tombstone = :tombstone AND deleted = :deleted AND expires_at > :now",
+            )
+            .expression_attribute_values(":client", AttributeValue::M(restored.live.clone()))
+            .expression_attribute_values(":history", AttributeValue::L(history.to_vec()))
+            .expression_attribute_values(":tombstone", AttributeValue::M(restored.tombstone.clone()))
+            .expression_attribute_values(":deleted", AttributeValue::M(restored.deleted.clone()))
+            .expression_attribute_values(":now", item::of_time(restoration.at))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let idle = idle.map(|idle| item::of_idle(id, idle)).into_iter().flatten();
+        let update =
+            idle.fold(update, |update, (name, value)| update.expression_attribute_values(format!(":{name}"), value));
+        Box::pin(update.send()).await
     }
 
     /// The deletions of the client with this id, in a strongly consistent read. `None` if there is no such client.
     ///
     /// # Errors
-    /// [`Fault`] if the database fails, or if the item does not have the table's form.
+    /// [`Fault`] if the database fails, or if the item cannot be read.
     pub async fn deletions(&self, id: &Id) -> Result<Option<Deletions>, Fault> {
         let key = Key::Client(id.clone());
         Ok(self.item(&key).await?.map(|item| Deletions::read(&key, item)).transpose()?)
@@ -124,50 +135,78 @@ impl ClientsTable {
 impl Deletions {
     /// Reads the deletions from a client's item.
     pub(super) fn read(key: &Key, item: Item) -> Result<Self, Unreadable> {
-        #[derive(Deserialize)]
-        struct Attributes {
-            deleted: Option<Deletion>,
-            #[serde(default, with = "epoch_seconds::optional")]
-            expires_at: Option<SystemTime>,
-            #[serde(default)]
-            history: Vec<PastDeletion>,
-        }
-        let is_live = item.contains_key(schema::CLIENT);
-        let Attributes { deleted, expires_at, history: past } =
-            from_item(item).map_err(|error| unreadable(key, &error))?;
-        match deleted.zip(expires_at) {
-            _ if is_live => Ok(Deletions { current: None, past }),
-            None => Err(unreadable(key, &"it holds no client, and no whole record of a deletion")),
-            current => Ok(Deletions { current, past }),
+        let mut flaws = Flaws::default();
+        let mut item = Members::of_item(item, &mut flaws);
+        let is_live = item.has(schema::CLIENT);
+        let past = item::history(&mut item);
+        let current = if is_live {
+            None
+        } else {
+            let deletion = item::current_deletion(&mut item);
+            if !item.has(schema::EXPIRES_AT) {
+                item.reject(schema::EXPIRES_AT, TIME.must());
+            }
+            deletion.zip(item.expiry(schema::EXPIRES_AT))
+        };
+        match flaws.deciding.into_iter().next() {
+            Some(flaw) => Err(unreadable(key, flaw)),
+            None if !is_live && current.is_none() => Err(unreadable(key, item::no_record())),
+            None => Ok(Self { current, past }),
         }
     }
 }
 
-/// Reads the client of a tombstone, at its next version. Returns it in the model's type, and as the attribute with all
-/// members.
-fn next_version(mut tombstone: AttributeValue) -> serde_dynamo::Result<(Client, AttributeValue)> {
-    let mut client: Client = from_attribute_value(tombstone.clone())?;
-    client.version = client.version.map(|Version(version)| Version(version.saturating_add(1)));
-    if let (AttributeValue::M(members), Some(version)) = (&mut tombstone, client.version) {
-        members.insert("version".to_owned(), to_attribute_value(version)?);
-    }
-    Ok((client, tombstone))
+/// What a restoration makes of an item.
+struct Restored {
+    /// The restored client, in the model's type.
+    client: Client,
+    /// The same with all its members.
+    live: Map,
+    /// The client's history, with the restored deletion as its last entry.
+    history: Vec<AttributeValue>,
+    /// The tombstone as it was read.
+    tombstone: Map,
+    /// The record of the deletion as it was read.
+    deleted: Map,
 }
 
-/// The client's history, with the restored deletion as its last entry. Older entries are copied unchanged.
-fn longer_history(item: &mut Item, restoration: &Restoration) -> serde_dynamo::Result<Vec<AttributeValue>> {
-    let mut history = match item.remove(schema::HISTORY) {
+impl Restored {
+    fn of(key: &Key, item: Item, restoration: &Restoration) -> Result<Self, Unreadable> {
+        let mut flaws = Flaws::default();
+        let mut item = Members::of_item(item, &mut flaws);
+        let history = item.take(schema::HISTORY);
+        let deleted = item.required(schema::DELETED, &MAP).unwrap_or_default();
+        let tombstone = item.required(schema::TOMBSTONE, &MAP).unwrap_or_default();
+        let client = item::client(&mut item.within(schema::TOMBSTONE, tombstone.clone()), &mut Proof::default());
+        let client = match (client, flaws.deciding.into_iter().next()) {
+            (Some(client), None) => client,
+            (_, flaw) => return Err(unreadable(key, flaw.unwrap_or_else(item::no_record))),
+        };
+        // An attempt of the deletion may still arrive. It must find another version.
+        let version = client.version.next();
+        let mut live = tombstone.clone();
+        live.insert("version".to_owned(), item::number(version.0));
+        // A restoration counts as a use: the sweep must not delete the client again at once.
+        let idle = client.is_dynamic().then(|| Idle::used(restoration.at));
+        let restored_from = deleted.get("request_id").and_then(|id| id.as_s().ok()).cloned();
+        let client = Client { version: version.into(), idle, restored_from, ..client };
+        let history = longer_history(history, deleted.clone(), restoration);
+        Ok(Self { client, live, history, tombstone, deleted })
+    }
+}
+
+/// The client's history, with this deletion as its last entry. Older entries are copied unchanged.
+fn longer_history(history: Option<AttributeValue>, mut deleted: Map, restoration: &Restoration) -> Vec<AttributeValue> {
+    let mut history = match history {
         Some(AttributeValue::L(history)) => history,
         _ => Vec::new(),
     };
-    if let Some(AttributeValue::M(mut deleted)) = item.remove(schema::DELETED) {
-        deleted.insert("restored".to_owned(), to_attribute_value(restoration)?);
-        history.push(AttributeValue::M(deleted));
-    }
+    deleted.insert("restored".to_owned(), item::of_restoration(restoration));
+    history.push(AttributeValue::M(deleted));
     history.drain(..history.len().saturating_sub(MAX_HISTORY));
-    Ok(history)
+    history
 }
 
-fn unreadable(key: &Key, why: &impl ToString) -> Unreadable {
-    Unreadable { key: key.clone(), why: why.to_string() }
+fn unreadable(key: &Key, flaw: Flaw) -> Unreadable {
+    Unreadable { key: key.clone(), flaw, proof: Proof::default() }
 }

@@ -6,7 +6,7 @@ mod servers;
 mod status;
 
 use crate::support::{
-    Fixture,
+    Fixture, authorization,
     build::{ClientBuilder, api_client, id, oauth_client},
     now,
 };
@@ -14,7 +14,6 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use deregister::{
     dynamodb::{admin::RestoreOutcome, item::Item},
     model::{Deletion, Idle, Restoration},
-    rule::Authorization,
     store::{ClientStatus, ClientStatuses, Store, WriteOutcome},
 };
 use std::time::{Duration, SystemTime};
@@ -46,13 +45,15 @@ fn deletion(at: SystemTime) -> Deletion {
         via: "deregisterctl".to_owned(),
         source_ip: None,
         request_id: format!("{at:?}"),
+        lacks: Vec::new(),
     }
 }
 
 /// Deletes the client, without the wire and without a rule.
 async fn delete(fixture: &Fixture, client_id: &str, at: SystemTime) {
-    let authorization = Authorization { target: &id(client_id), preconditions: Vec::new() };
-    let written = fixture.direct().write_tombstone(&authorization, &deletion(at)).await;
+    let (target, clients) = (id(client_id), fixture.direct());
+    let authorization = authorization(&clients, &target, &[]).await;
+    let written = clients.write_tombstone(&authorization, &deletion(at)).await;
     assert_eq!(written, Ok(WriteOutcome::Written));
 }
 

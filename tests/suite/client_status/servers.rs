@@ -4,7 +4,7 @@
 
 use super::{SECOND, client_status, delete, deletion, dynamic, with};
 use crate::support::{
-    Fixture, RETENTION,
+    Fixture, RETENTION, authorization,
     build::id,
     now,
     random::Random,
@@ -15,7 +15,6 @@ use deregister::{
     dynamodb::{ClientsTable, GrantsTable, admin::RestoreOutcome},
     functions::{Cascade, Environment, cascade::PurgeOutcome},
     model::{Id, Restoration},
-    rule::Authorization,
     store::{ClientStatuses, Store},
 };
 use std::{
@@ -67,7 +66,7 @@ impl Process {
     }
 
     async fn delete(&self, client: &Id) {
-        let authorization = Authorization { target: client, preconditions: Vec::new() };
+        let authorization = authorization(&self.clients, client, &[]).await;
         self.clients.write_tombstone(&authorization, &deletion(self.tick())).await.unwrap();
     }
 }

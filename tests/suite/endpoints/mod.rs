@@ -14,7 +14,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use deregister::{
     dynamodb::{admin::Creation, item::Item, schema::KEY},
     http::event::EventResponse,
-    model::{ApiClient, Client, Digest, Id, Kind, Metadata, OAuthClient, Service, StoredSecret},
+    model::{ApiClient, Client, Digest, Id, Kind, OAuthClient, Service, StoredSecret, StoredVersion},
 };
 use lambda_http::{Body, Response};
 use lambda_runtime::LambdaEvent;
@@ -214,7 +214,7 @@ async fn answered_in(fixture: &Fixture, requests: &[(Request, Answer)]) {
 }
 
 async fn create(fixture: &Fixture, id: &str, kind: Kind, protected: bool) {
-    let client = Client { kind, protected, version: None, idle: None };
+    let client = Client { protected, version: StoredVersion::None, ..Client::new(kind) };
     let created = fixture.direct().create_client(&Id::new(id).unwrap(), &client).await;
     assert_eq!(created, Ok(Creation::Done), "{id}");
 }
@@ -237,10 +237,10 @@ fn api_client(application: &str, features: &[&str], secrets: &[&str]) -> Kind {
 
 fn oauth_client(service: &str, token: &str) -> Kind {
     Kind::OAuth(OAuthClient {
-        service_id: Id::new(service).unwrap(),
+        service_id: Id::new(service),
         dynamic: true,
         registration_token_digest: Some(Digest::of(token)),
-        metadata: Metadata::default(),
+        ..OAuthClient::default()
     })
 }
 
@@ -273,7 +273,7 @@ fn target_is_protected() -> Answer {
 }
 
 fn target_is_at_another_version() -> Answer {
-    Answer::new(412, r#"{"errors": "The client is not at the version that If-Match names."}"#)
+    Answer::new(412, r#"{"errors": "The version of the client does not meet If-Match or If-None-Match."}"#)
 }
 
 // Answers of the client configuration endpoint.

@@ -2,7 +2,7 @@
 
 use super::{anything, cases, is_quotable};
 use deregister::{
-    model::{AllowList, IfMatch, Realm, Version},
+    model::{AllowList, EntityTags, Realm, Version, VersionConditions},
     settings::{Database, Endpoints, Grants, Setting, Sweep, WrongSetting},
 };
 use proptest::{collection::vec, option, prelude::*};
@@ -100,20 +100,28 @@ proptest! {
     }
 
     #[test]
-    fn any_if_match_can_be_read(field in anything(), version in any::<u64>()) {
+    fn any_list_of_entity_tags_can_be_read(field in anything(), version in any::<u64>()) {
         let tag = Version(version).to_string();
-        let admits = IfMatch::parse(&field).admits(Some(Version(version)));
-        prop_assert_eq!(admits, field.trim() == "*" || field.contains(&tag));
+        let tags = Some(EntityTags::parse(&field));
+        let matches = field.trim() == "*" || field.split(',').any(|other| other.trim() == tag);
+        let conditions = VersionConditions { if_match: tags.clone(), if_none_match: None };
+        prop_assert_eq!(conditions.admit(Some(Version(version))), matches);
+        let conditions = VersionConditions { if_match: None, if_none_match: tags };
+        prop_assert!(!matches || !conditions.admit(Some(Version(version))));
     }
 
-    /// A version is admitted in its own spelling only.
+    /// A version matches in its own spelling only. If-None-Match compares weakly.
     #[test]
-    fn if_match_admits_the_versions_that_it_spells_out(
+    fn a_precondition_matches_the_versions_that_it_spells_out(
         tags in vec(r#"(W/)?"?[+-]?0?[0-3]"?"#, 1..4), version in 0..4_u64
     ) {
         let tag = Version(version).to_string();
-        let admits = IfMatch::parse(&tags.join(", ")).admits(Some(Version(version)));
-        prop_assert_eq!(admits, tags.contains(&tag));
+        let field = Some(EntityTags::parse(&tags.join(", ")));
+        let if_match = VersionConditions { if_match: field.clone(), if_none_match: None };
+        prop_assert_eq!(if_match.admit(Some(Version(version))), tags.contains(&tag));
+        let if_none_match = VersionConditions { if_match: None, if_none_match: field };
+        let is_named = tags.iter().any(|named| named.trim_start_matches("W/") == tag);
+        prop_assert_eq!(if_none_match.admit(Some(Version(version))), !is_named);
     }
 
     #[test]

@@ -3,11 +3,15 @@
 use super::model::Variant;
 use crate::support::{build, now};
 use deregister::{
-    model::{ApiClient, Client, Deletion, Digest, Id, Kind, Metadata, OAuthClient, OWNER, StoredSecret, Version},
+    model::{
+        ApiClient, Client, Deletion, Digest, Id, Idle, IdlePolicy, Kind, OAuthClient, OWNER, StoredSecret,
+        StoredVersion, Version,
+    },
     rule::{Authorization, Precondition},
     snapshot::Record,
     store::WriteOutcome,
 };
+use std::time::Duration;
 
 pub const APPLICATION: &str = "application";
 
@@ -30,6 +34,10 @@ pub struct ClientItem {
     /// The number of the secret or token. A number is never used again.
     pub credential: u8,
     pub version: u8,
+    /// How often it was restored.
+    pub restorations: u8,
+    /// Whether it was used of late, so that no sweep lists it. A restoration counts as a use.
+    pub is_used: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -57,16 +65,21 @@ pub fn digest(credential: u8) -> Digest {
     Digest::of([credential])
 }
 
+/// How long clients may be idle.
+pub fn policy() -> IdlePolicy {
+    IdlePolicy { unused: Duration::from_hours(24), used: Duration::from_hours(24 * 90) }
+}
+
 /// The record of a deletion by this request. Nothing reads its other members.
 pub fn record_of(request: usize) -> Deletion {
     let [by, via] = [String::new(), String::new()];
-    Deletion { at: now(), by, via, source_ip: None, request_id: request.to_string() }
+    Deletion { at: now(), by, via, source_ip: None, request_id: request.to_string(), lacks: Vec::new() }
 }
 
 impl ClientItem {
     /// The first client with this id.
     pub fn new(id: u8, is_api: bool, is_owner: bool) -> Self {
-        Self { is_api, is_owner, is_protected: false, credential: 16 * id, version: 0 }
+        Self { is_api, is_owner, is_protected: false, credential: 16 * id, version: 0, restorations: 0, is_used: false }
     }
 
     /// The client as the library has it.
@@ -77,10 +90,26 @@ impl ClientItem {
             let secrets = vec![StoredSecret { digest, expires_at: None }];
             Kind::Api(ApiClient { app_id: APPLICATION.to_owned(), features, secrets, ..ApiClient::default() })
         } else {
-            let (registration_token_digest, metadata) = (Some(digest), Metadata::default());
-            Kind::OAuth(OAuthClient { service_id: id(0), dynamic: true, registration_token_digest, metadata })
+            let (service_id, registration_token_digest) = (Some(id(0)), Some(digest));
+            Kind::OAuth(OAuthClient { service_id, dynamic: true, registration_token_digest, ..OAuthClient::default() })
         };
-        Client { kind, protected: self.is_protected, version: Some(Version(self.version.into())), idle: None }
+        Client {
+            protected: self.is_protected,
+            version: self.version(),
+            idle: (!self.is_api).then(|| self.idle()),
+            restored_from: (self.restorations > 0).then(|| self.restorations.to_string()),
+            ..Client::new(kind)
+        }
+    }
+
+    /// The version, as the item holds it.
+    fn version(self) -> StoredVersion {
+        Version(self.version.into()).into()
+    }
+
+    /// How long the client is idle.
+    fn idle(self) -> Idle {
+        if self.is_used { Idle::used(now()) } else { Idle::unused(now() - 2 * policy().unused) }
     }
 
     /// Whether the client meets the precondition: what the clause of the write's condition says.
@@ -91,13 +120,20 @@ impl ClientItem {
             Precondition::RegistrationToken(token) => !self.is_api && *token == digest(self.credential),
             Precondition::Dynamic => !self.is_api,
             Precondition::RegisteredAt(service) => !self.is_api && *service == id(0),
-            Precondition::Idle(_) => unreachable!("the model has no sweep"),
-            Precondition::Version(Version(version)) => u64::from(self.version) == version,
+            Precondition::Idle(idle) => !self.is_api && idle == self.idle(),
         }
     }
 }
 
 impl Item {
+    /// How long the client is idle, if the item is a client whose use is tracked.
+    pub fn idle(self) -> Option<Idle> {
+        match self {
+            Self::Live(client) if !client.is_api => Some(client.idle()),
+            _ => None,
+        }
+    }
+
     /// What a read returns.
     pub fn record(&self) -> Option<Record> {
         match self {
@@ -119,9 +155,14 @@ impl Item {
             _ => client.meets(precondition),
         };
         let is_unprotected = |client: ClientItem| !client.is_protected || matches!(variant, Variant::OmitsProtection);
+        let is_as_read = |client: ClientItem| {
+            let is_same = authorization.version == client.version() || matches!(variant, Variant::OmitsVersion);
+            is_same && authorization.kind == client.client().kind.name()
+        };
         match *self {
             Self::Live(client)
                 if is_unprotected(client)
+                    && is_as_read(client)
                     && authorization.preconditions.iter().all(|precondition| is_met(client, precondition)) =>
             {
                 *self = Self::Deleted(Tombstone::of(client, request));

@@ -1,15 +1,15 @@
 //! The library carries out a request of the model, over the table of the model.
 
 use super::{
-    item::{APPLICATION, Item, digest, id, record_of},
-    model::{Answer, CONFIGURATION, Delivery, Protocol, REGISTRATION, Reads, Request, Variant},
+    item::{APPLICATION, Item, digest, id, policy, record_of},
+    model::{Answer, CONFIGURATION, Delivery, Protocol, REGISTRATION, Reads, Request, SWEEP, Variant},
 };
 use crate::support::now;
 use deregister::{
     deletion::{self, NotDeleted},
     invocation::Invocation,
-    model::{Deletion, IfMatch, Version},
-    rule::{Authorization, DeletionRequest, configuration, registration},
+    model::{Deletion, EntityTags, Version, VersionConditions},
+    rule::{Authorization, DeletionRequest, configuration, registration, sweep},
     snapshot::{Key, Record, Snapshot},
     store::{Fault, Store, WriteOutcome},
 };
@@ -28,21 +28,44 @@ pub struct Attempt {
 }
 
 impl Protocol {
-    /// Carries out a request on what it read. Without an attempt, the write has no answer. Returns the answer to the
-    /// request, and the target's item after it.
-    pub fn carry_out(&self, request: usize, reads: &Reads, attempt: Option<Attempt>, table: &[Item]) -> (Answer, Item) {
+    /// Carries out a request on what it read, with at most one attempt of its write. Without an attempt, the write has no
+    /// answer.
+    pub fn carry_out(&self, request: usize, reads: &Reads, attempt: Option<Attempt>, table: &[Item]) -> CarriedOut {
         let Request { endpoint, caller, credential, target, if_match } = self.requests[request];
-        let database = Database { protocol: self, request, reads, attempt, target: Mutex::new(table[target]) };
+        let progress = Mutex::new(Written { target: table[target], attempt, again: None });
+        let database = Database { protocol: self, request, reads, progress };
+        let idle = reads[target].and_then(Item::idle);
         let (caller, token, target) = (id(caller), digest(credential), id(target));
-        let if_match = if_match.map(|version| IfMatch::OneOf(vec![Version(version.into())]));
+        let if_match = if_match.map(|version| EntityTags::OneOf(vec![Version(version.into()).to_string()]));
+        let conditions = VersionConditions { if_match, if_none_match: None };
         let answer = if endpoint == CONFIGURATION {
             let (secret, application) = (token, APPLICATION.to_owned());
-            delete(&database, configuration::Request { caller, secret, source_ip: None, application, target, if_match })
+            delete(
+                &database,
+                configuration::Request { caller, secret, source_ip: None, application, target, conditions },
+            )
+        } else if endpoint == REGISTRATION {
+            delete(&database, registration::Request { target, token, conditions })
         } else {
-            delete(&database, registration::Request { target, token, if_match })
+            // The sweep lists a client as it reads it.
+            match idle.filter(|idle| !idle.used) {
+                Some(idle) => delete(&database, sweep::Request { target, idle, policy: policy() }),
+                None => Answer::Refused("not_listed"),
+            }
         };
-        (answer, database.target.into_inner().unwrap())
+        let Written { target, again, .. } = database.progress.into_inner().unwrap();
+        CarriedOut { answer, target, again }
     }
+}
+
+/// What became of a request.
+pub struct CarriedOut {
+    /// Its answer.
+    pub answer: Answer,
+    /// The target's item after it.
+    pub target: Item,
+    /// The item for which the request wants to write again. Then the answer says nothing.
+    pub again: Option<Item>,
 }
 
 /// The answer of the library to the request.
@@ -67,8 +90,13 @@ struct Database<'m> {
     protocol: &'m Protocol,
     request: usize,
     reads: &'m Reads,
+    progress: Mutex<Written>,
+}
+
+struct Written {
+    target: Item,
     attempt: Option<Attempt>,
-    target: Mutex<Item>,
+    again: Option<Item>,
 }
 
 impl Store for Database<'_> {
@@ -84,15 +112,15 @@ impl Store for Database<'_> {
         deletion: &Deletion,
     ) -> Result<WriteOutcome, Fault> {
         let no_answer = Err(Fault::Unavailable("no answer".to_owned()));
-        let Some(Attempt { delivery, is_after_ambiguous }) = self.attempt else { return no_answer };
-        let answer = match delivery {
-            Delivery::Answered => Ok(self.write(authorization, deletion)),
-            Delivery::AnswerLost => {
-                self.write(authorization, deletion);
-                no_answer.clone()
-            }
-            Delivery::RequestLost | Delivery::Delayed => no_answer.clone(),
+        let attempt = self.progress.lock().unwrap().attempt.take();
+        let Some(Attempt { delivery, is_after_ambiguous }) = attempt else {
+            // A second write is a step of its own.
+            let mut progress = self.progress.lock().unwrap();
+            progress.again = Some(progress.target);
+            return no_answer;
         };
+        let written = delivery.arrives().then(|| self.write(authorization, deletion));
+        let answer = written.filter(|_| delivery == Delivery::Answered).map_or_else(|| no_answer.clone(), Ok);
         let answer = self.misread(answer);
         // A restoration may have ended the deletion of an earlier attempt, or that attempt may still arrive.
         let is_ambiguous = is_after_ambiguous && !matches!(self.protocol.variant, Variant::RefusesAfterAmbiguous);
@@ -111,14 +139,16 @@ impl Database<'_> {
     fn write(&self, authorization: &Authorization<'_>, deletion: &Deletion) -> WriteOutcome {
         let Request { endpoint, caller, credential, target, .. } = self.protocol.requests[self.request];
         assert_eq!((authorization.target, &deletion.request_id), (&id(target), &self.request.to_string()));
-        let mut item = self.target.lock().unwrap();
+        let item = &mut self.progress.lock().unwrap().target;
         let outcome = item.write_tombstone(authorization, self.request, self.protocol.variant);
-        if let (WriteOutcome::Written, Item::Deleted(tombstone)) = (&outcome, &mut *item) {
-            tombstone.is_recorded = deletion.by == format!("client#{caller}") && deletion.via == endpoint;
+        if let (WriteOutcome::Written, Item::Deleted(tombstone)) = (&outcome, item) {
+            let by = if endpoint == SWEEP { SWEEP.to_owned() } else { format!("client#{caller}") };
+            tombstone.is_recorded = deletion.by == by && deletion.via == endpoint;
             tombstone.is_entitled = match self.reads[caller] {
                 Some(Item::Live(caller)) if endpoint == CONFIGURATION => {
                     caller.is_owner && caller.credential == credential
                 }
+                _ if endpoint == SWEEP => !tombstone.client.is_used,
                 _ => endpoint == REGISTRATION && tombstone.client.credential == credential,
             };
         }

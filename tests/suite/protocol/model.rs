@@ -2,15 +2,19 @@
 
 use super::{
     item::{ClientItem, Item, Tombstone},
-    library::Attempt,
+    library::{Attempt, CarriedOut},
     properties::{PROMISES, Promise},
 };
-use deregister::rule::{DeletionRequest, configuration, registration};
+use deregister::{
+    deletion,
+    rule::{DeletionRequest, configuration, registration, sweep},
+};
 use stateright::{Model, Property};
 use std::{iter, mem};
 
 pub const CONFIGURATION: &str = configuration::Request::CHANNEL;
 pub const REGISTRATION: &str = registration::Request::CHANNEL;
+pub const SWEEP: &str = sweep::Request::CHANNEL;
 
 /// The model: clients, requests, and how much may happen.
 #[derive(Debug, Clone)]
@@ -48,6 +52,8 @@ pub enum Variant {
     Omits(&'static str),
     /// Planted defect: the write does not assert that the client is not protected.
     OmitsProtection,
+    /// Planted defect: the write does not assert the version. Attempts may arrive late.
+    OmitsVersion,
     /// Planted defect: a request treats the tombstone of another request as its own.
     EveryTombstoneIsOwn,
     /// Planted defect: a request treats its own tombstone as that of another request.
@@ -56,6 +62,11 @@ pub enum Variant {
     NoAnswerIsSuccess,
     /// Planted defect: a refusal is answered after an ambiguous attempt. Attempts may arrive late.
     RefusesAfterAmbiguous,
+    /// Planted defect: an attempt that is answered with a 5xx counts as one that changed nothing. Attempts may arrive
+    /// late.
+    TrustsServerErrors,
+    /// Planted defect: a restoration does not change the version. Attempts may arrive late.
+    RestoresSameVersion,
 }
 
 /// What a request has read, item by item.
@@ -75,12 +86,16 @@ pub struct Progress {
     pub phase: Phase,
     /// The reads behind an attempt that its sender gave up and that may still arrive.
     pub delayed: Option<Reads>,
-    /// Whether its write took effect.
-    pub took_effect: bool,
+    /// How often its write took effect.
+    pub deletions: u8,
     /// Whether its write took effect without an answer.
     pub took_effect_unanswered: bool,
     /// Whether its write took effect and no restoration ended the deletion.
     pub is_in_effect: bool,
+    /// Whether its target was restored after it was read.
+    pub predates_restoration: bool,
+    /// Whether its write took effect after such a restoration.
+    pub undid_restoration: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -88,7 +103,12 @@ pub enum Phase {
     Reading(Reads),
     Writing {
         reads: Reads,
+        /// The attempts that are left.
         attempts: u8,
+        /// Whether an earlier attempt may have taken effect, or may still take effect.
+        is_ambiguous: bool,
+        /// The writes that are left after this one.
+        writes: u32,
     },
     /// `is_certain`: the answer is what the database said.
     Answered {
@@ -121,6 +141,25 @@ pub enum Delivery {
     RequestLost,
     /// The sender gives the attempt up, and it may arrive later.
     Delayed,
+    /// The write takes effect, or its condition fails. The answer is a 5xx.
+    ServerError,
+    /// The answer is a 5xx, and the attempt may arrive later.
+    DelayedAfterServerError,
+}
+
+impl Delivery {
+    /// Whether the write is carried out at once.
+    pub fn arrives(self) -> bool {
+        matches!(self, Self::Answered | Self::AnswerLost | Self::ServerError)
+    }
+
+    fn is_delayed(self) -> bool {
+        matches!(self, Self::Delayed | Self::DelayedAfterServerError)
+    }
+
+    fn is_server_error(self) -> bool {
+        matches!(self, Self::ServerError | Self::DelayedAfterServerError)
+    }
 }
 
 impl Progress {
@@ -128,6 +167,16 @@ impl Progress {
     fn is_under_way(&self) -> bool {
         let may_write = match &self.phase {
             Phase::Reading(reads) => reads.iter().any(Option::is_some),
+            Phase::Writing { .. } => true,
+            Phase::Answered { .. } => false,
+        };
+        may_write || self.delayed.is_some()
+    }
+
+    /// Whether the request has read this item and may still write.
+    fn has_read(&self, item: usize) -> bool {
+        let may_write = match &self.phase {
+            Phase::Reading(reads) => reads[item].is_some(),
             Phase::Writing { .. } => true,
             Phase::Answered { .. } => false,
         };
@@ -170,34 +219,51 @@ impl Protocol {
         match item {
             Item::Free(client) => vec![Item::Live(client)],
             Item::Live(old) => {
-                let client = ClientItem { version: old.version + 1, ..old };
-                let protection = ClientItem { is_protected: !old.is_protected, ..client };
-                let rotation = ClientItem { credential: old.credential + 1, ..client };
-                let ownership = old.is_api.then_some(ClientItem { is_owner: !old.is_owner, ..client });
-                [protection, rotation].into_iter().chain(ownership).map(Item::Live).collect()
+                let renaming = ClientItem { version: old.version + 1, ..old };
+                // Some writers forget the version.
+                let protection = ClientItem { is_protected: !old.is_protected, ..old };
+                let rotation = ClientItem { credential: old.credential + 1, ..old };
+                let ownership = old.is_api.then_some(ClientItem { is_owner: !old.is_owner, ..old });
+                // A noted use changes nothing of the client itself.
+                let is_tracked = !old.is_api && !old.is_used && self.requests.iter().any(|r| r.endpoint == SWEEP);
+                let used = is_tracked.then_some(ClientItem { is_used: true, ..old });
+                [renaming, protection, rotation].into_iter().chain(ownership).chain(used).map(Item::Live).collect()
             }
             Item::Deleted(Tombstone { client, under_way, .. }) => {
                 let may_be_collected = under_way == 0 || matches!(self.variant, Variant::EarlyCollection);
                 let credential = client.credential + 1;
                 let successor = ClientItem { credential, ..ClientItem::new(0, client.is_api, false) };
-                iter::once(Item::Live(client)).chain(may_be_collected.then_some(Item::Free(successor))).collect()
+                let version = client.version + u8::from(!matches!(self.variant, Variant::RestoresSameVersion));
+                let restorations = client.restorations + 1;
+                let restored = ClientItem { version, restorations, is_used: !client.is_api, ..client };
+                iter::once(Item::Live(restored)).chain(may_be_collected.then_some(Item::Free(successor))).collect()
             }
         }
     }
 
-    /// An attempt to write, based on these reads. Returns the answer to the request that it makes.
-    fn write(&self, state: &mut State, request: usize, reads: &Reads, attempt: Attempt) -> Answer {
+    /// An attempt to write, based on these reads. Returns the answer to the request that it makes, or the reads for
+    /// another write.
+    fn write(&self, state: &mut State, request: usize, reads: &Reads, attempt: Attempt) -> Result<Answer, Reads> {
         let under_way = state.requests.iter().rev().fold(0, |bits, other| 2 * bits + u8::from(other.is_under_way()));
-        let (answer, mut target) = self.carry_out(request, reads, Some(attempt), &state.table);
+        let CarriedOut { answer, mut target, again } = self.carry_out(request, reads, Some(attempt), &state.table);
         let item = &mut state.table[self.requests[request].target];
         if let (Item::Live(_), Item::Deleted(tombstone)) = (&item, &mut target) {
             tombstone.under_way = under_way;
             let progress = &mut state.requests[request];
-            (progress.took_effect, progress.is_in_effect) = (true, true);
+            progress.deletions += 1;
+            progress.is_in_effect = true;
             progress.took_effect_unanswered |= attempt.delivery != Delivery::Answered;
+            progress.undid_restoration |= progress.predates_restoration;
         }
         *item = target;
-        answer
+        match again {
+            Some(found) => {
+                let mut reads = reads.clone();
+                reads[self.requests[request].target] = Some(found);
+                Err(reads)
+            }
+            None => Ok(answer),
+        }
     }
 
     fn answer(&self, state: &mut State, request: usize, answer: Answer, is_certain: bool) {
@@ -214,10 +280,11 @@ impl Protocol {
         reads[item] = Some(found);
         if self.unread(request, reads).next().is_none() {
             let reads = mem::take(reads);
-            match self.carry_out(request, &reads, None, &state.table).0 {
+            match self.carry_out(request, &reads, None, &state.table).answer {
                 // Only the write has no answer: the rule authorized it.
                 Answer::Unavailable => {
-                    state.requests[request].phase = Phase::Writing { reads, attempts: self.attempts };
+                    let (attempts, writes) = (self.attempts, deletion::MAX_WRITES - 1);
+                    state.requests[request].phase = Phase::Writing { reads, attempts, is_ambiguous: false, writes };
                 }
                 answer => self.answer(state, request, answer, true),
             }
@@ -226,40 +293,57 @@ impl Protocol {
     }
 
     fn attempt(&self, state: &mut State, request: usize, delivery: Delivery) -> Option<()> {
-        let Phase::Writing { reads, attempts } = state.requests[request].phase.clone() else { return None };
-        let is_after_ambiguous = attempts < self.attempts;
-        let answer = self.write(state, request, &reads, Attempt { delivery, is_after_ambiguous });
-        let attempts = attempts - 1;
-        let is_answered = delivery == Delivery::Answered;
-        let target = state.table[self.requests[request].target];
-        let is_own = matches!(target, Item::Deleted(tombstone) if tombstone.request == request);
-        let is_certain = is_answered && (!is_after_ambiguous || is_own || answer != Answer::Unavailable);
-        if delivery == Delivery::Delayed {
+        let phase = state.requests[request].phase.clone();
+        let Phase::Writing { reads, attempts, is_ambiguous, writes } = phase else { return None };
+        let result = self.write(state, request, &reads, Attempt { delivery, is_after_ambiguous: is_ambiguous });
+        if delivery.is_delayed() {
             state.requests[request].delayed = Some(reads.clone());
         }
-        if is_answered || attempts == 0 {
-            self.answer(state, request, answer, is_certain);
-        } else {
-            state.requests[request].phase = Phase::Writing { reads, attempts };
+        let is_answered = delivery == Delivery::Answered;
+        let attempts = attempts - 1;
+        match result {
+            Err(reads) => match writes.checked_sub(1) {
+                Some(writes) => {
+                    let attempts = self.attempts;
+                    state.requests[request].phase = Phase::Writing { reads, attempts, is_ambiguous: false, writes };
+                }
+                None => self.answer(state, request, Answer::Unavailable, true),
+            },
+            Ok(answer) if is_answered || attempts == 0 => {
+                let target = state.table[self.requests[request].target];
+                let is_own = matches!(target, Item::Deleted(tombstone) if tombstone.request == request);
+                let is_certain = is_answered && (!is_ambiguous || is_own || answer != Answer::Unavailable);
+                self.answer(state, request, answer, is_certain);
+            }
+            Ok(_) => {
+                let is_trusted = delivery.is_server_error() && matches!(self.variant, Variant::TrustsServerErrors);
+                let is_ambiguous = is_ambiguous || !is_trusted;
+                state.requests[request].phase = Phase::Writing { reads, attempts, is_ambiguous, writes };
+            }
         }
         Some(())
+    }
+
+    /// Another writer changes an item.
+    fn change(&self, state: &mut State, item: usize, into: Item) {
+        let from = mem::replace(&mut state.table[item], into);
+        if let (Item::Deleted(restored), Item::Live(_)) = (from, into) {
+            state.requests[restored.request].is_in_effect = false;
+            let of_item = self.requests.iter().zip(&mut state.requests).filter(|(request, _)| request.target == item);
+            for (_, progress) in of_item {
+                progress.predates_restoration |= progress.has_read(item);
+            }
+        }
+        state.changes -= 1;
     }
 
     fn arrive_late(&self, state: &mut State, request: usize) -> Option<()> {
         let reads = state.requests[request].delayed.take()?;
         let attempt = Attempt { delivery: Delivery::AnswerLost, is_after_ambiguous: false };
-        self.write(state, request, &reads, attempt);
+        // Nobody waits for its answer.
+        let _ = self.write(state, request, &reads, attempt);
         Some(())
     }
-}
-
-/// Another writer changes an item.
-fn change(state: &mut State, item: usize, into: Item) {
-    let from = mem::replace(&mut state.table[item], into);
-    if let (Item::Deleted(restored), Item::Live(_)) = (from, into) {
-        state.requests[restored.request].is_in_effect = false;
-    }
-    state.changes -= 1;
 }
 
 /// Forgets, in every tombstone, the requests that are no longer under way.
@@ -281,9 +365,11 @@ impl Model for Protocol {
         let progress = Progress {
             phase: Phase::Reading(vec![None; self.clients.len()]),
             delayed: None,
-            took_effect: false,
+            deletions: 0,
             took_effect_unanswered: false,
             is_in_effect: false,
+            predates_restoration: false,
+            undid_restoration: false,
         };
         let table = self.clients.iter().copied().map(Item::Live).collect();
         vec![State { table, requests: vec![progress; self.requests.len()], changes: self.changes }]
@@ -296,9 +382,18 @@ impl Model for Protocol {
                     actions.extend(self.unread(request, reads).map(|item| Action::Read { request, item }));
                 }
                 Phase::Writing { .. } => {
-                    let late = matches!(self.variant, Variant::LateArrival | Variant::RefusesAfterAmbiguous);
+                    let is_late = matches!(
+                        self.variant,
+                        Variant::LateArrival
+                            | Variant::RefusesAfterAmbiguous
+                            | Variant::TrustsServerErrors
+                            | Variant::RestoresSameVersion
+                            | Variant::OmitsVersion
+                    );
                     let deliveries = [Delivery::Answered, Delivery::AnswerLost, Delivery::RequestLost].into_iter();
-                    let deliveries = deliveries.chain((late && delayed.is_none()).then_some(Delivery::Delayed));
+                    let late = [Delivery::Delayed, Delivery::ServerError, Delivery::DelayedAfterServerError];
+                    let late = late.into_iter().filter(|late| is_late && (delayed.is_none() || !late.is_delayed()));
+                    let deliveries = deliveries.chain(late);
                     actions.extend(deliveries.map(|delivery| Action::Attempt { request, delivery }));
                 }
                 Phase::Answered { .. } => {}
@@ -316,7 +411,7 @@ impl Model for Protocol {
             Action::Read { request, item } => self.read(&mut state, request, item)?,
             Action::Attempt { request, delivery } => self.attempt(&mut state, request, delivery)?,
             Action::ArriveLate { request } => self.arrive_late(&mut state, request)?,
-            Action::Change { item, into } => change(&mut state, item, into),
+            Action::Change { item, into } => self.change(&mut state, item, into),
         }
         forget_ended(&mut state);
         Some(state)

@@ -28,7 +28,7 @@ async fn is_the_former_client_at_the_next_version_with_a_history() {
     delete(&fixture.direct(), "a", "first").await;
     let outcome = restore(&fixture, "a").await;
 
-    assert_eq!(outcome, RestoreOutcome::Done(client.version(8).build()));
+    assert_eq!(outcome, RestoreOutcome::Done(client.version(8).restored_from("first").build()));
     assert_eq!(fixture.wire.take_calls(), ["GetItem", "UpdateItem"]);
     let mut restored = item(&fixture, "a").await;
     assert!(restored.remove("history").is_some_and(|history| history.as_l().unwrap().len() == 1));
@@ -40,12 +40,27 @@ async fn is_the_former_client_at_the_next_version_with_a_history() {
 }
 
 #[tokio::test]
-async fn has_no_version_if_it_had_none() {
+async fn is_at_another_version_whatever_stood_there() {
     let fixture = Fixture::anywhere().await;
-    let client = api_client().version(None);
-    fixture.create("a", client.clone()).await;
-    delete(&fixture.clients, "a", "first").await;
-    assert_eq!(restore(&fixture, "a").await, RestoreOutcome::Done(client.build()));
+    let number = |number: &str| AttributeValue::N(number.to_owned());
+    for (client_id, version, next) in [
+        ("none", None, 1),
+        ("the largest", Some(number("18446744073709551615")), 1),
+        ("too large", Some(number("18446744073709551616")), 1),
+        ("a fraction", Some(number("1.5")), 1),
+        ("a text", Some(AttributeValue::S("7".to_owned())), 1),
+        ("nothing", Some(AttributeValue::Null(true)), 1),
+        ("a number", Some(number("7")), 8),
+    ] {
+        fixture.create(client_id, api_client().version(None)).await;
+        if let Some(version) = version {
+            let set = update(&fixture, client_id).update_expression("SET client.version = :version");
+            set.expression_attribute_values(":version", version).send().await.unwrap();
+        }
+        delete(&fixture.clients, client_id, "first").await;
+        let expected = api_client().version(next).restored_from("first").build();
+        assert_eq!(restore(&fixture, client_id).await, RestoreOutcome::Done(expected), "{client_id}");
+    }
 }
 
 #[tokio::test]
@@ -69,7 +84,7 @@ async fn is_at_a_new_version_after_every_restoration() {
     for version in 2..5 {
         delete(&fixture.clients, "a", "this").await;
         restore(&fixture, "a").await;
-        let expected = Record::Client(client.clone().version(version).build());
+        let expected = Record::Client(client.clone().version(version).restored_from("this").build());
         assert_eq!(fixture.clients.find(&Key::Client(id("a"))).await, Ok(Some(expected)));
     }
 }
@@ -80,6 +95,9 @@ async fn is_restored_once_even_if_the_answer_is_lost() {
     fixture.create("a", api_client()).await;
     delete(&fixture.clients, "a", "first").await;
     fixture.wire.plan("UpdateItem", Fault::AnswerLost);
-    assert_eq!(restore(&fixture, "a").await, RestoreOutcome::Done(api_client().version(2).build()));
+    assert_eq!(
+        restore(&fixture, "a").await,
+        RestoreOutcome::Done(api_client().version(2).restored_from("first").build())
+    );
     assert_eq!(deletions(&fixture, "a").await.past.len(), 1);
 }

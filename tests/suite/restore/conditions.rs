@@ -23,8 +23,16 @@ async fn a_client_is_restored_until_the_last_second_of_the_retention_and_no_long
     for (client_id, at, expected) in [
         ("at the end", until, RestoreOutcome::Expired(until)),
         ("long after the end", until + 1000 * SECOND, RestoreOutcome::Expired(until)),
-        ("a second before", until - SECOND, RestoreOutcome::Done(client.clone().build())),
-        ("in the last second", until - Duration::from_millis(1), RestoreOutcome::Done(client.clone().build())),
+        (
+            "a second before",
+            until - SECOND,
+            RestoreOutcome::Done(client.clone().version(1).restored_from("first").build()),
+        ),
+        (
+            "in the last second",
+            until - Duration::from_millis(1),
+            RestoreOutcome::Done(client.clone().version(1).restored_from("first").build()),
+        ),
     ] {
         fixture.create(client_id, client.clone()).await;
         delete(&fixture.clients, client_id, "first").await;

@@ -29,21 +29,19 @@ async fn keeps_the_last_ten_deletions() {
     let past = deletions(&fixture, "a").await.past;
     let requests: Vec<_> = past.iter().map(|past| past.deletion.request_id.as_str()).collect();
     assert_eq!(requests, ["2", "3", "4", "5", "6", "7", "8", "9", "10", "11"]);
-    let live = Record::Client(api_client().version(13).build());
+    let live = Record::Client(api_client().version(13).restored_from("11").build());
     assert_eq!(fixture.clients.find(&Key::Client(id("a"))).await, Ok(Some(live)));
 }
 
 #[tokio::test]
-async fn is_neither_read_nor_lost_by_the_function() {
+async fn is_not_lost_by_the_function_and_changes_no_answer() {
     let fixture = Fixture::anywhere_with_samples().await;
     delete(&fixture.clients, TARGET, "first").await;
     restore(&fixture, TARGET).await;
     let history = item(&fixture, TARGET).await["history"].clone();
-    fixture.clients.load([Key::Client(id(TARGET))].into()).await.unwrap();
-    assert!(!fixture.wire.last_body().contains("history"), "{}", fixture.wire.last_body());
     assert_eq!(delete_at_configuration(&fixture, OWNER, TARGET).await, 204);
     assert_eq!(item(&fixture, TARGET).await["history"], history);
-    assert_eq!(delete_at_configuration(&fixture, OWNER_ELSEWHERE, TARGET).await, 403, "the answers do not change");
+    assert_eq!(delete_at_configuration(&fixture, OWNER_ELSEWHERE, TARGET).await, 403);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ mod credentials;
 mod history;
 mod race;
 
-use crate::support::{Fixture, basic, bearer, build::id, now, sample::APPLICATION};
+use crate::support::{Fixture, authorization, basic, bearer, build::id, now, sample::APPLICATION};
 use aws_sdk_dynamodb::{operation::update_item::builders::UpdateItemFluentBuilder, types::AttributeValue};
 use deregister::{
     dynamodb::{
@@ -15,7 +15,6 @@ use deregister::{
         item::Item,
     },
     model::{Deletion, Restoration},
-    rule::Authorization,
     store::{Store, WriteOutcome},
 };
 use std::time::{Duration, SystemTime};
@@ -37,6 +36,7 @@ fn deletion(request_id: &str) -> Deletion {
         via: "deregisterctl".to_owned(),
         source_ip: None,
         request_id: request_id.to_owned(),
+        lacks: Vec::new(),
     }
 }
 
@@ -46,7 +46,8 @@ async fn delete(clients: &ClientsTable, client_id: &str, request_id: &str) -> Wr
 }
 
 async fn write_tombstone(clients: &ClientsTable, client_id: &str, deletion: &Deletion) -> WriteOutcome {
-    let authorization = Authorization { target: &id(client_id), preconditions: Vec::new() };
+    let target = id(client_id);
+    let authorization = authorization(clients, &target, &[]).await;
     clients.write_tombstone(&authorization, deletion).await.unwrap()
 }
 

@@ -1,8 +1,7 @@
 //! The Authlete API's rule. Rows "call" are about the API call; the others have the numbers of the table in `docs/api.md`.
 
 use super::{
-    Case, INSTANT, assert_grants, assert_order, assert_refusals, assert_unreadable_is_a_fault, client, digest,
-    tombstone, unreadable,
+    Case, INSTANT, assert_grants, assert_order, assert_refusals, cannot_read, client, digest, tombstone, unreadable,
 };
 use crate::support::{
     build::{ClientBuilder, api_client, id, oauth_client},
@@ -14,7 +13,7 @@ use deregister::{
         DeletionRequest, Precondition,
         authlete::{CallRefusal, DeletionRefusal, Refusal, Request},
     },
-    snapshot::{Key, Record, Snapshot},
+    snapshot::{Key, Proof, Record, Snapshot},
 };
 use std::time::SystemTime;
 
@@ -196,27 +195,61 @@ fn the_rows_are_decided_in_order() {
 }
 
 #[test]
-fn an_access_token_service_or_client_that_cannot_be_read_is_a_fault() {
-    for key in [access_token(), service(), client("client")] {
-        assert_unreadable_is_a_fault(granted, key);
+fn an_access_token_that_cannot_be_read_is_refused_like_an_unknown_one() {
+    let case = granted().with(|case| case.has(access_token(), unreadable(&Proof::default())));
+    assert_eq!(case.decide(), Err(Refusal::from(CallRefusal::UnreadableAccessToken).into()));
+}
+
+#[test]
+fn only_an_access_token_for_it_learns_that_a_service_cannot_be_read() {
+    let proof = Proof { organization_id: Some("organization".to_owned()), ..Proof::default() };
+    let case = |scope: TokenScope| {
+        granted().with(|case| {
+            case.has(service(), unreadable(&proof));
+            case.access_token(scope, None);
+        })
+    };
+    let organization = |id: &str| TokenScope::OrganizationId(id.to_owned());
+    for scope in [of_service("service"), organization("organization")] {
+        assert_eq!(case(scope).decide(), cannot_read(service(), &proof));
+    }
+    for scope in [of_service("another service"), organization("another")] {
+        assert_eq!(case(scope).decide(), Err(Refusal::from(CallRefusal::UnreadableService).into()));
     }
 }
 
 #[test]
-fn a_service_or_client_that_cannot_be_read_is_no_fault_if_the_access_token_is_unknown() {
+fn only_the_holder_of_its_token_learns_that_a_client_cannot_be_read() {
+    let proof = |service, token| Proof {
+        service_id: Some(id(service)),
+        registration_token_digest: Some(digest(token)),
+        ..Proof::default()
+    };
+    let own = proof("service", "registration token");
+    let case = granted().with(|case| case.client(unreadable(&own)));
+    assert_eq!(case.decide(), cannot_read(client("client"), &own));
+    for other in [proof("another", "registration token"), proof("service", "another token"), Proof::default()] {
+        let case = granted().with(|case| case.client(unreadable(&other)));
+        assert_eq!(case.decide(), Err(Refusal::from(DeletionRefusal::UnreadableClient).into()));
+    }
+    let case = granted().with(|case| {
+        case.client(unreadable(&own));
+        case.request.token = None;
+    });
+    assert_eq!(case.decide(), Err(Refusal::from(DeletionRefusal::UnreadableClient).into()));
+}
+
+#[test]
+fn what_cannot_be_read_changes_no_refusal_of_the_call() {
     for key in [service(), client("client")] {
         let case = granted().with(|case| {
             case.request.access_token = digest("another access token");
-            case.has(key, unreadable());
+            case.has(key, unreadable(&Proof::default()));
         });
         assert_eq!(case.decide(), Err(Refusal::from(CallRefusal::UnknownAccessToken).into()));
     }
-}
-
-#[test]
-fn a_client_that_cannot_be_read_is_no_fault_if_the_access_token_is_another_services() {
     let case = granted().with(|case| {
-        case.client(unreadable());
+        case.client(unreadable(&Proof::default()));
         case.access_token(of_service("another service"), None);
     });
     assert_eq!(case.decide(), Err(Refusal::from(CallRefusal::AnotherService).into()));

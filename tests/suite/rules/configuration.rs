@@ -1,19 +1,20 @@
 //! The Configuration API's rule.
 
 use super::{
-    ALMOST_OWNER, Case, INSTANT, assert_grants, assert_order, assert_refusals, assert_unreadable_is_a_fault,
-    cannot_read, client, digest, tombstone, unreadable,
+    ALMOST_OWNER, Case, INSTANT, assert_grants, assert_order, assert_refusals, cannot_read, client, digest, tombstone,
+    unreadable,
 };
 use crate::support::{
     build::{ClientBuilder, api_client, id, oauth_client},
     now,
 };
 use deregister::{
-    model::{IfMatch, Version},
+    model::{Client, EntityTags, StoredVersion, Version, VersionConditions},
     rule::{
         DeletionRequest, Precondition,
         configuration::{Refusal, Request},
     },
+    snapshot::{Proof, Record},
 };
 
 /// An owner deletes a client of its own application.
@@ -24,7 +25,7 @@ fn granted() -> Case<Request> {
         source_ip: "203.0.113.7".parse().ok(),
         application: "application".to_owned(),
         target: id("target"),
-        if_match: None,
+        conditions: VersionConditions::default(),
     };
     Case::new(request, [(client("caller"), caller().into()), (client("target"), target().into())])
 }
@@ -100,8 +101,25 @@ fn each_condition_has_its_refusal() {
                 precondition(case, r#""3""#);
                 case.target(target().version(None));
             }),
+            ("8", "the version that If-None-Match names", Refusal::VersionMismatch, |case| {
+                excludes(case, r#""2", "3""#)
+            }),
+            ("8", "the same, as a weak tag", Refusal::VersionMismatch, |case| excludes(case, r#"W/"3""#)),
+            ("8", "any version", Refusal::VersionMismatch, |case| excludes(case, "*")),
+            ("8", "any version, of a client without one", Refusal::VersionMismatch, |case| {
+                excludes(case, "*");
+                case.target(target().version(None));
+            }),
+            ("8", "both preconditions, and one fails", Refusal::VersionMismatch, |case| {
+                precondition(case, r#""3""#);
+                excludes(case, r#""3""#);
+            }),
         ],
     );
+}
+
+fn excludes(case: &mut Case<Request>, field: &str) {
+    case.request.conditions.if_none_match = Some(EntityTags::parse(field));
 }
 
 fn application(case: &mut Case<Request>, application: &str) {
@@ -109,7 +127,7 @@ fn application(case: &mut Case<Request>, application: &str) {
 }
 
 fn precondition(case: &mut Case<Request>, field: &str) {
-    case.request.if_match = Some(IfMatch::parse(field));
+    case.request.conditions.if_match = Some(EntityTags::parse(field));
 }
 
 #[test]
@@ -160,22 +178,16 @@ fn the_preconditions_are_the_application_and_not_being_an_owner() {
     assert_eq!(granted().decide(), Ok(vec![Precondition::Application("application"), Precondition::NotOwner]));
 }
 
-#[test]
-fn the_version_is_a_precondition_if_the_request_names_it() {
-    let case = granted().with(|case| precondition(case, r#""2", "3""#));
-    let preconditions =
-        vec![Precondition::Application("application"), Precondition::NotOwner, Precondition::Version(Version(3))];
-    assert_eq!(case.decide(), Ok(preconditions));
+fn with_version(version: &StoredVersion) -> Record {
+    Record::Client(Client { version: version.clone(), ..target().build() })
 }
 
 #[test]
-fn the_version_is_no_precondition_if_the_request_accepts_any_version() {
-    for version in [Some(3), None] {
-        let case = granted().with(|case| {
-            precondition(case, "*");
-            case.target(target().version(version));
-        });
-        assert_eq!(case.decide(), Ok(vec![Precondition::Application("application"), Precondition::NotOwner]));
+fn the_version_that_was_read_is_asserted_whatever_it_is() {
+    let number = StoredVersion::Number(Version(3));
+    for version in [number, StoredVersion::None, StoredVersion::Other("a text".to_owned())] {
+        let case = granted().with(|case| case.has(client("target"), with_version(&version)));
+        assert_eq!(case.request.decide(&case.snapshot, now()).unwrap().version, version);
     }
 }
 
@@ -204,20 +216,29 @@ fn the_rows_are_decided_in_order() {
             (Refusal::UnknownClient, |case| case.target(target().owner().protected())),
             (Refusal::TargetIsOwner, |case| case.target(target().protected())),
             (Refusal::Protected, |case| case.target(target())),
-            (Refusal::VersionMismatch, |case| case.request.if_match = None),
+            (Refusal::VersionMismatch, |case| case.request.conditions.if_match = None),
         ],
     );
 }
 
 #[test]
-fn a_caller_that_cannot_be_read_is_a_fault() {
-    assert_unreadable_is_a_fault(granted, client("caller"));
+fn a_caller_that_cannot_be_read_is_refused_like_an_unknown_one() {
+    let proof = Proof { app_id: Some("application".to_owned()), ..Proof::default() };
+    let case = granted().with(|case| case.has(client("caller"), unreadable(&proof)));
+    assert_eq!(case.decide(), Err(Refusal::UnreadableCaller.into()));
 }
 
 #[test]
-fn a_target_that_cannot_be_read_is_a_fault_only_after_the_caller_is_authorized() {
-    let mut case = granted().with(|case| case.has(client("target"), unreadable()));
-    assert_eq!(case.decide(), cannot_read(client("target")));
+fn only_an_owner_of_its_application_learns_that_a_target_cannot_be_read() {
+    let proof = Proof { app_id: Some("application".to_owned()), ..Proof::default() };
+    let mut case = granted().with(|case| case.has(client("target"), unreadable(&proof)));
+    assert_eq!(case.decide(), cannot_read(client("target"), &proof));
+
+    for app_id in [Some("another".to_owned()), None] {
+        let of_another = Proof { app_id, service_id: Some(id("application")), ..Proof::default() };
+        let case = granted().with(|case| case.has(client("target"), unreadable(&of_another)));
+        assert_eq!(case.decide(), Err(Refusal::UnreadableClient.into()));
+    }
 
     case.caller(caller_without_features());
     assert_eq!(case.decide(), Err(Refusal::CallerIsNotOwner.into()));

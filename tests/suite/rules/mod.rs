@@ -13,9 +13,9 @@ mod sweep;
 use crate::support::{build::id, now};
 use deregister::{
     deletion::NotDeleted,
-    model::{Deletion, Digest, IfMatch, Service, Version},
+    model::{Deletion, Digest, EntityTags, Service, Version, VersionConditions},
     rule::{DeletionRequest, Denied, Precondition, operator::Refusal},
-    snapshot::{Key, Record, Snapshot, Unreadable},
+    snapshot::{Flaw, Key, Proof, Record, Snapshot, Unreadable},
     store::Fault,
 };
 use std::time::Duration;
@@ -105,8 +105,8 @@ fn assert_order<R: DeletionRequest<Refusal: PartialEq>>(mut case: Case<R>, steps
 /// Asserts that the decision fails if the item under `key` cannot be read.
 #[track_caller]
 fn assert_unreadable_is_a_fault<R: DeletionRequest<Refusal: PartialEq>>(granted: fn() -> Case<R>, key: Key) {
-    let case = granted().with(|case| case.has(key.clone(), unreadable()));
-    assert_eq!(case.decide(), cannot_read(key));
+    let case = granted().with(|case| case.has(key.clone(), unreadable(&Proof::default())));
+    assert_eq!(case.decide(), cannot_read(key, &Proof::default()));
 }
 
 fn client(text: &str) -> Key {
@@ -124,22 +124,27 @@ fn tombstone() -> Record {
         via: "configuration".to_owned(),
         source_ip: None,
         request_id: "earlier".to_owned(),
+        lacks: Vec::new(),
     })
 }
 
+fn flaw() -> Flaw {
+    Flaw { member: "client.features".to_owned(), must: "be a list" }
+}
+
 /// An item that cannot be read.
-fn unreadable() -> Record {
-    Record::Unreadable("broken".to_owned())
+fn unreadable(proof: &Proof) -> Record {
+    Record::Unreadable(flaw(), proof.clone())
 }
 
 /// The decision on an item that cannot be read.
-fn cannot_read<'r, Refusal>(key: Key) -> Decision<'r, Refusal> {
-    Err(Denied::Unreadable(Unreadable { key, why: "broken".to_owned() }))
+fn cannot_read<'r, Refusal>(key: Key, proof: &Proof) -> Decision<'r, Refusal> {
+    Err(Denied::Unreadable(Unreadable { key, flaw: flaw(), proof: proof.clone() }))
 }
 
 #[test]
 fn an_item_that_cannot_be_read_is_a_fault_of_the_database() {
-    let unreadable = Unreadable { key: client("client"), why: "broken".to_owned() };
+    let unreadable = Unreadable { key: client("client"), flaw: flaw(), proof: Proof::default() };
     assert_eq!(
         NotDeleted::<Refusal>::from(Denied::Unreadable(unreadable.clone())),
         NotDeleted::ReadFailed(Fault::Unreadable(unreadable))
@@ -150,13 +155,17 @@ fn an_item_that_cannot_be_read_is_a_fault_of_the_database() {
 #[test]
 fn an_item_of_another_kind_cannot_be_read() {
     let snapshot = Snapshot::from_iter([(client("client"), Record::Service(Service::default()))]);
-    let why = "it is an item of another kind".to_owned();
-    assert_eq!(snapshot.client(&id("client")), Err(Unreadable { key: client("client"), why }));
+    let unreadable = snapshot.client(&id("client")).unwrap_err();
+    assert_eq!(
+        unreadable.to_string(),
+        "the item client#client cannot be read: the item must be of the kind that its key says"
+    );
 }
 
 #[test]
 fn an_entity_tag_of_another_spelling_is_another_tag() {
     for tag in [r#""03""#, r#""+3""#, r#"" 3""#, r#""3 ""#, r"'3'", r#"w/"3""#] {
-        assert!(!IfMatch::parse(tag).admits(Some(Version(3))), "{tag}");
+        let conditions = VersionConditions { if_match: Some(EntityTags::parse(tag)), if_none_match: None };
+        assert!(!conditions.admit(Some(Version(3))), "{tag}");
     }
 }

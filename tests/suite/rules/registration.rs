@@ -1,20 +1,23 @@
 //! The rule of the client configuration endpoint (RFC 7592).
 
-use super::{
-    Case, assert_grants, assert_order, assert_refusals, assert_unreadable_is_a_fault, client, digest, tombstone,
+use super::{Case, assert_grants, assert_order, assert_refusals, cannot_read, client, digest, tombstone, unreadable};
+use crate::support::{
+    build::{ClientBuilder, api_client, id, oauth_client},
+    now,
 };
-use crate::support::build::{ClientBuilder, api_client, id, oauth_client};
 use deregister::{
-    model::{IfMatch, Version},
+    model::{Client, EntityTags, StoredVersion, Version, VersionConditions},
     rule::{
         DeletionRequest, Precondition,
         registration::{Refusal, Request},
     },
+    snapshot::{Proof, Record},
 };
 
 /// A client deletes itself.
 fn granted() -> Case<Request> {
-    let request = Request { target: id("client"), token: digest("registration token"), if_match: None };
+    let request =
+        Request { target: id("client"), token: digest("registration token"), conditions: VersionConditions::default() };
     Case::new(request, [(client("client"), registered().into())])
 }
 
@@ -40,7 +43,10 @@ fn each_condition_has_its_refusal() {
             ("3", "another client's token", Refusal::WrongToken, |case| case.request.token = digest("another's")),
             ("4", "the client is protected", Refusal::Protected, |case| case.client(registered().protected())),
             ("5", "another version", Refusal::VersionMismatch, |case| {
-                case.request.if_match = Some(IfMatch::parse(r#""2""#));
+                case.request.conditions.if_match = Some(EntityTags::parse(r#""2""#));
+            }),
+            ("5", "the version that If-None-Match names", Refusal::VersionMismatch, |case| {
+                case.request.conditions.if_none_match = Some(EntityTags::parse(r#""3""#));
             }),
         ],
     );
@@ -63,10 +69,13 @@ fn the_precondition_is_the_registration_token() {
 }
 
 #[test]
-fn the_version_is_a_precondition_if_the_request_names_it() {
-    let case = granted().with(|case| case.request.if_match = Some(IfMatch::parse(r#""3""#)));
-    let token = digest("registration token");
-    assert_eq!(case.decide(), Ok(vec![Precondition::RegistrationToken(&token), Precondition::Version(Version(3))]));
+fn the_version_that_was_read_is_asserted_whatever_it_is() {
+    let number = StoredVersion::Number(Version(3));
+    for version in [number, StoredVersion::None, StoredVersion::Other("a text".to_owned())] {
+        let case = granted()
+            .with(|case| case.client(Record::Client(Client { version: version.clone(), ..registered().build() })));
+        assert_eq!(case.request.decide(&case.snapshot, now()).unwrap().version, version);
+    }
 }
 
 #[test]
@@ -74,7 +83,7 @@ fn the_rows_are_decided_in_order() {
     let case = granted().with(|case| {
         case.client(without_token().protected());
         case.request.token = digest("another client's token");
-        case.request.if_match = Some(IfMatch::parse(r#""2""#));
+        case.request.conditions.if_match = Some(EntityTags::parse(r#""2""#));
     });
     assert_order(
         case,
@@ -82,14 +91,21 @@ fn the_rows_are_decided_in_order() {
             (Refusal::NoRegistrationToken, |case| case.client(registered().protected())),
             (Refusal::WrongToken, |case| case.request.token = digest("registration token")),
             (Refusal::Protected, |case| case.client(registered())),
-            (Refusal::VersionMismatch, |case| case.request.if_match = None),
+            (Refusal::VersionMismatch, |case| case.request.conditions.if_match = None),
         ],
     );
 }
 
 #[test]
-fn a_client_that_cannot_be_read_is_a_fault() {
-    assert_unreadable_is_a_fault(granted, client("client"));
+fn only_the_holder_of_its_token_learns_that_a_client_cannot_be_read() {
+    let proof = |token| Proof { registration_token_digest: Some(digest(token)), ..Proof::default() };
+    let own = proof("registration token");
+    let case = granted().with(|case| case.client(unreadable(&own)));
+    assert_eq!(case.decide(), cannot_read(client("client"), &own));
+    for other in [proof("another token"), Proof::default()] {
+        let case = granted().with(|case| case.client(unreadable(&other)));
+        assert_eq!(case.decide(), Err(Refusal::UnreadableClient.into()));
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ async fn an_id_is_taken_by_a_live_client_and_by_a_tombstone() {
     assert_eq!(create(api_client()).await, Ok(Creation::Done));
     assert_eq!(create(api_client().owner()).await, Ok(Creation::Taken));
     assert_eq!(fixture.clients.find(&key("a")).await, Ok(Some(api_client().into())));
-    write_tombstone(&fixture.clients, "a", &[]).await.unwrap();
+    write_tombstone(&fixture, "a", &[]).await.unwrap();
     assert_eq!(create(api_client()).await, Ok(Creation::Taken));
     assert_eq!(fixture.clients.find(&key("a")).await, Ok(Some(Record::Deleted(deletion("this")))));
 }

@@ -24,7 +24,7 @@ async fn an_error_makes_the_database_unavailable_if_the_same_call_may_succeed_la
             (0..4).for_each(|_| fixture.wire.plan(operation, Planned::error(status, kind)));
         }
         let read = load(&fixture.clients, &[key("a")]).await.unwrap_err();
-        let written = write_tombstone(&fixture.clients, "a", &[]).await.unwrap_err();
+        let written = write_tombstone(&fixture, "a", &[]).await.unwrap_err();
         for fault in [read, written] {
             match fault {
                 Fault::Unavailable(_) => assert!(is_temporary, "{kind}: {fault}"),

@@ -6,12 +6,17 @@ mod load;
 mod statistics;
 mod tombstone;
 
-use crate::support::{Fixture, build::id, now};
+use crate::support::{
+    Fixture,
+    build::{api_client, id},
+    now,
+};
 use aws_sdk_dynamodb::types::AttributeValue;
 use deregister::{
+    dynamodb::item,
     model::Deletion,
     rule::{Authorization, Precondition},
-    snapshot::{Key, Snapshot},
+    snapshot::{Key, Record, Snapshot},
     store::{Fault, Store, WriteOutcome},
 };
 
@@ -26,6 +31,7 @@ fn deletion(request_id: &str) -> Deletion {
         via: "configuration".to_owned(),
         source_ip: Some("203.0.113.7".to_owned()),
         request_id: request_id.to_owned(),
+        lacks: Vec::new(),
     }
 }
 
@@ -35,12 +41,17 @@ async fn load(store: &impl Store, keys: &[Key]) -> Result<Snapshot, Fault> {
 
 /// Writes the tombstone of the request `this`.
 async fn write_tombstone(
-    store: &impl Store,
+    fixture: &Fixture,
     client_id: &str,
     preconditions: &[Precondition<'_>],
 ) -> Result<WriteOutcome, Fault> {
-    let authorization = Authorization { target: &id(client_id), preconditions: preconditions.to_vec() };
-    store.write_tombstone(&authorization, &deletion("this")).await
+    let target = id(client_id);
+    let read = match fixture.item(&format!("client#{client_id}")).await.map(item::read) {
+        Some(Record::Client(client)) => client,
+        _ => api_client().build(),
+    };
+    let authorization = Authorization::new(&target, &read, preconditions.to_vec());
+    fixture.clients.write_tombstone(&authorization, &deletion("this")).await
 }
 
 /// Puts an item with these attributes, whatever the table has under the key.

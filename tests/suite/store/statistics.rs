@@ -56,7 +56,7 @@ async fn an_attempt_is_counted_by_its_answer() {
         if let Some(fault) = fault {
             fixture.wire.plan("UpdateItem", fault);
         }
-        let (_, statistics) = CallStatistics::collect(write_tombstone(&fixture.clients, "a", &[])).await;
+        let (_, statistics) = CallStatistics::collect(write_tombstone(&fixture, "a", &[])).await;
         assert_eq!(counts(statistics), expected, "{case}");
         assert_eq!(statistics.retries(), expected.attempts - 1, "{case}");
     }
@@ -65,7 +65,7 @@ async fn an_attempt_is_counted_by_its_answer() {
 #[tokio::test]
 async fn a_failed_condition_is_neither_a_throttle_nor_ambiguous() {
     let fixture = Fixture::empty().await;
-    let write = write_tombstone(&fixture.clients, "a", &[]);
+    let write = write_tombstone(&fixture, "a", &[]);
     let (outcome, statistics) = CallStatistics::collect(write).await;
     assert_eq!(outcome, Ok(WriteOutcome::ConditionFailed(None)));
     assert_eq!(counts(statistics), CallStatistics { calls: 1, attempts: 1, ..CallStatistics::default() });
@@ -90,7 +90,7 @@ async fn the_calls_in_a_scope_add_up() {
     fixture.wire.plan("UpdateItem", Planned::AnswerLost);
     let ((), statistics) = CallStatistics::collect(async {
         load(&fixture.clients, &[key("a")]).await.unwrap();
-        write_tombstone(&fixture.clients, "a", &[]).await.unwrap();
+        write_tombstone(&fixture, "a", &[]).await.unwrap();
         fixture.clients.client_status(&id("a")).await.unwrap();
     })
     .await;
@@ -125,7 +125,7 @@ async fn two_scopes_at_the_same_time_do_not_mix() {
     let keys = [key("a")];
     let ((_, read), (_, written)) = tokio::join!(
         CallStatistics::collect(load(&fixture.clients, &keys)),
-        CallStatistics::collect(write_tombstone(&fixture.clients, "a", &[])),
+        CallStatistics::collect(write_tombstone(&fixture, "a", &[])),
     );
 
     let one = CallStatistics { calls: 1, attempts: 1, ..CallStatistics::default() };
@@ -140,9 +140,9 @@ async fn an_ambiguous_attempt_of_another_call_in_the_scope_does_not_make_a_refus
     fixture.create("b", api_client()).await;
     fixture.wire.plan("UpdateItem", Planned::AnswerLost);
     let ((), statistics) = CallStatistics::collect(async {
-        let first = write_tombstone(&fixture.clients, "a", &[]).await.unwrap();
+        let first = write_tombstone(&fixture, "a", &[]).await.unwrap();
         assert!(matches!(first, WriteOutcome::ConditionFailed(Some(_))), "its own tombstone is found: {first:?}");
-        let second = write_tombstone(&fixture.clients, "b", &[Precondition::Application("another")]).await;
+        let second = write_tombstone(&fixture, "b", &[Precondition::Application("another")]).await;
         assert_eq!(second, Ok(WriteOutcome::ConditionFailed(Some(api_client().into()))));
     })
     .await;

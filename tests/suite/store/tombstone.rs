@@ -2,14 +2,14 @@
 
 use super::{deletion, put, write_tombstone};
 use crate::support::{
-    Fixture, RETENTION,
+    Fixture, RETENTION, authorization,
     build::{api_client, id, oauth_client},
     now,
 };
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use deregister::{
-    model::{Digest, Idle, Version},
-    rule::{Authorization, Precondition},
+    model::{Digest, Idle},
+    rule::Precondition,
     snapshot::Record,
     store::{Store, WriteOutcome},
 };
@@ -24,7 +24,7 @@ async fn holds_the_client_and_the_record_after_one_write() {
     fixture.create("a", api_client().feature("metadata")).await;
     let client = fixture.item("client#a").await.unwrap()["client"].clone();
 
-    assert_eq!(write_tombstone(&fixture.clients, "a", &[]).await, Ok(WriteOutcome::Written));
+    assert_eq!(write_tombstone(&fixture, "a", &[]).await, Ok(WriteOutcome::Written));
 
     assert_eq!(fixture.wire.take_calls(), ["UpdateItem"]);
     let text = |text: &str| AttributeValue::S(text.to_owned());
@@ -57,7 +57,7 @@ async fn keeps_attributes_that_the_model_does_not_have() {
     put(&fixture, "client#a", &[("client", client.clone()), ("note", AttributeValue::Bool(true))]).await;
 
     let preconditions = [Precondition::Application("application"), Precondition::NotOwner];
-    assert_eq!(write_tombstone(&fixture.clients, "a", &preconditions).await, Ok(WriteOutcome::Written));
+    assert_eq!(write_tombstone(&fixture, "a", &preconditions).await, Ok(WriteOutcome::Written));
 
     let item = fixture.item("client#a").await.unwrap();
     assert_eq!(item["tombstone"], client);
@@ -67,7 +67,7 @@ async fn keeps_attributes_that_the_model_does_not_have() {
 #[tokio::test]
 async fn is_not_written_where_there_is_no_item() {
     let fixture = Fixture::anywhere().await;
-    assert_eq!(write_tombstone(&fixture.clients, "a", &[]).await, Ok(WriteOutcome::ConditionFailed(None)));
+    assert_eq!(write_tombstone(&fixture, "a", &[]).await, Ok(WriteOutcome::ConditionFailed(None)));
     assert_eq!(fixture.item("client#a").await, None);
 }
 
@@ -75,9 +75,10 @@ async fn is_not_written_where_there_is_no_item() {
 async fn is_not_written_over_another_tombstone() {
     let fixture = Fixture::anywhere().await;
     fixture.create("a", api_client()).await;
-    write_tombstone(&fixture.clients, "a", &[]).await.unwrap();
+    write_tombstone(&fixture, "a", &[]).await.unwrap();
     let first = fixture.item("client#a").await;
-    let authorization = Authorization { target: &id("a"), preconditions: vec![] };
+    let target = id("a");
+    let authorization = authorization(&fixture.direct(), &target, &[]).await;
     let again = fixture.clients.write_tombstone(&authorization, &deletion("another")).await;
     assert_eq!(again, Ok(WriteOutcome::ConditionFailed(Some(Record::Deleted(deletion("this"))))));
     assert_eq!(fixture.item("client#a").await, first);
@@ -88,7 +89,7 @@ async fn is_not_written_for_a_protected_client() {
     let fixture = Fixture::anywhere().await;
     let protected = api_client().protected();
     fixture.create("a", protected.clone()).await;
-    let outcome = write_tombstone(&fixture.clients, "a", &[]).await;
+    let outcome = write_tombstone(&fixture, "a", &[]).await;
     assert_eq!(outcome, Ok(WriteOutcome::ConditionFailed(Some(protected.into()))));
     assert!(fixture.lives("a").await);
 }
@@ -118,9 +119,6 @@ async fn each_precondition_is_met_by_the_clients_that_it_describes_and_by_no_oth
         (oauth(), Precondition::RegisteredAt(&service), true),
         (oauth(), Precondition::RegisteredAt(&other_service), false),
         (oauth().not_dynamic(), Precondition::RegisteredAt(&service), false),
-        (api(), Precondition::Version(Version(7)), true),
-        (api(), Precondition::Version(Version(8)), false),
-        (api().version(None), Precondition::Version(Version(7)), false),
         (oauth().idle(used), Precondition::Idle(used), true),
         (oauth().idle(unused), Precondition::Idle(unused), true),
         (oauth().idle(unused), Precondition::Idle(used), false),
@@ -133,7 +131,7 @@ async fn each_precondition_is_met_by_the_clients_that_it_describes_and_by_no_oth
         fixture.create(&client_id, client.clone()).await;
         let case = format!("{:?} {precondition:?}", client.clone().build());
         let expected = if is_met { WriteOutcome::Written } else { WriteOutcome::ConditionFailed(Some(client.into())) };
-        assert_eq!(write_tombstone(&fixture.clients, &client_id, &[precondition]).await, Ok(expected), "{case}");
+        assert_eq!(write_tombstone(&fixture, &client_id, &[precondition]).await, Ok(expected), "{case}");
         assert_eq!(fixture.lives(&client_id).await, !is_met, "{case}");
     }
 }
@@ -141,11 +139,95 @@ async fn each_precondition_is_met_by_the_clients_that_it_describes_and_by_no_oth
 #[tokio::test]
 async fn every_precondition_must_be_met() {
     let fixture = Fixture::anywhere().await;
-    fixture.create("a", api_client().version(7)).await;
-    let at_version =
-        |version| [Precondition::Application("application"), Precondition::NotOwner, Precondition::Version(version)];
-    let failed = write_tombstone(&fixture.clients, "a", &at_version(Version(1))).await;
-    assert_eq!(failed, Ok(WriteOutcome::ConditionFailed(Some(api_client().version(7).into()))));
-    let written = write_tombstone(&fixture.clients, "a", &at_version(Version(7))).await;
-    assert_eq!(written, Ok(WriteOutcome::Written));
+    fixture.create("a", api_client()).await;
+    let of = |application| [Precondition::Application(application), Precondition::NotOwner];
+    let failed = write_tombstone(&fixture, "a", &of("another")).await;
+    assert_eq!(failed, Ok(WriteOutcome::ConditionFailed(Some(api_client().into()))));
+    assert_eq!(write_tombstone(&fixture, "a", &of("application")).await, Ok(WriteOutcome::Written));
+}
+
+/// The version as it was read is asserted, whatever type it has. Reader and database agree on every type.
+#[tokio::test]
+async fn the_version_that_was_read_is_asserted_whatever_stands_there() {
+    let fixture = Fixture::anywhere().await;
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let number = |number: &str| AttributeValue::N(number.to_owned());
+    let versions = [
+        None,
+        Some(number("7")),
+        Some(number("18446744073709551615")),
+        Some(number("-1")),
+        Some(number("1.5")),
+        Some(number("99999999999999999999999999999999999999")),
+        Some(text("7")),
+        Some(AttributeValue::Null(true)),
+        Some(AttributeValue::Bool(true)),
+        Some(AttributeValue::L(vec![number("7")])),
+        Some(AttributeValue::M(HashMap::from([("v".to_owned(), number("7"))]))),
+        Some(AttributeValue::B(Blob::new("7"))),
+        Some(AttributeValue::Ns(vec!["7".to_owned()])),
+    ];
+    for (index, version) in versions.iter().enumerate() {
+        let other = versions.iter().enumerate().find(|(other, _)| *other != index).and_then(|(_, other)| other.clone());
+        let other = other.unwrap_or_else(|| number("8"));
+        let client_id = index.to_string();
+        fixture.create(&client_id, api_client()).await;
+        set_version(&fixture, &client_id, version.clone()).await;
+        let (target, clients) = (id(&client_id), fixture.direct());
+        let as_read = authorization(&clients, &target, &[]).await;
+        set_version(&fixture, &client_id, Some(other)).await;
+        let failed = clients.write_tombstone(&as_read, &deletion("this")).await;
+        assert!(
+            matches!(failed, Ok(WriteOutcome::ConditionFailed(Some(Record::Client(_))))),
+            "{version:?}: {failed:?}"
+        );
+        set_version(&fixture, &client_id, version.clone()).await;
+        let written = clients.write_tombstone(&as_read, &deletion("this")).await;
+        assert_eq!(written, Ok(WriteOutcome::Written), "{version:?}");
+    }
+}
+
+async fn set_version(fixture: &Fixture, client_id: &str, version: Option<AttributeValue>) {
+    let key = AttributeValue::S(format!("client#{client_id}"));
+    let update = fixture.sdk.update_item().table_name(&fixture.table).key("pk", key);
+    let update = match version {
+        Some(version) => {
+            update.update_expression("SET client.version = :version").expression_attribute_values(":version", version)
+        }
+        None => update.update_expression("REMOVE client.version"),
+    };
+    update.send().await.unwrap();
+}
+
+/// Features of a type that the function does not read may be an owner's.
+#[tokio::test]
+async fn no_client_is_deleted_whose_features_the_function_cannot_read() {
+    let fixture = Fixture::anywhere().await;
+    let (text, bytes) = (|text: &str| AttributeValue::S(text.to_owned()), AttributeValue::B(Blob::new("owner")));
+    let sets = |texts: &[&str]| AttributeValue::Ss(texts.iter().map(ToString::to_string).collect());
+    let cases = [
+        (AttributeValue::Bs(vec![Blob::new("owner")]), false),
+        (AttributeValue::L(vec![bytes.clone()]), false),
+        (AttributeValue::L(vec![text("metadata"), bytes.clone()]), false),
+        (bytes, false),
+        (text("metadata"), false),
+        (AttributeValue::Null(true), false),
+        (AttributeValue::Bool(false), false),
+        (AttributeValue::Ns(vec!["1".to_owned()]), false),
+        (sets(&["metadata", "owner"]), false),
+        (sets(&["metadata"]), true),
+        (AttributeValue::L(vec![]), true),
+    ];
+    for (number, (features, is_deleted)) in cases.into_iter().enumerate() {
+        let client_id = number.to_string();
+        fixture.create(&client_id, api_client()).await;
+        let (target, clients) = (id(&client_id), fixture.direct());
+        let as_read = authorization(&clients, &target, &[Precondition::NotOwner]).await;
+        let key = AttributeValue::S(format!("client#{client_id}"));
+        let update = fixture.sdk.update_item().table_name(&fixture.table).key("pk", key);
+        let update = update.update_expression("SET client.features = :features");
+        update.expression_attribute_values(":features", features.clone()).send().await.unwrap();
+        let outcome = clients.write_tombstone(&as_read, &deletion("this")).await.unwrap();
+        assert_eq!(outcome == WriteOutcome::Written, is_deleted, "{features:?}");
+    }
 }

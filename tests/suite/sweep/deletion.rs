@@ -19,7 +19,10 @@ async fn a_swept_client_is_a_tombstone_like_any_other_with_the_sweep_as_its_chan
     run_in(context, &sweep(&fixture, DELETES)).await.unwrap();
 
     let (by, via) = ("sweep".to_owned(), "sweep".to_owned());
-    assert_eq!(deletion_of(&fixture, "a").await, Deletion { at: now(), by, via, source_ip: None, request_id });
+    assert_eq!(
+        deletion_of(&fixture, "a").await,
+        Deletion { at: now(), by, via, source_ip: None, request_id, lacks: Vec::new() }
+    );
     let item = fixture.item("client#a").await.unwrap();
     assert_eq!(item["tombstone"], client);
     let attributes: BTreeSet<&str> = item.keys().map(String::as_str).collect();

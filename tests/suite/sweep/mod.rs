@@ -8,7 +8,7 @@ mod log;
 mod run;
 
 use crate::support::{
-    Fixture,
+    Fixture, authorization,
     build::{ClientBuilder, api_client, id, oauth_client},
     invocation,
     log::Captured,
@@ -23,7 +23,6 @@ use deregister::{
     },
     functions::{self, Environment, sweep::Report},
     model::{Client, Deletion, Idle, IdlePolicy, Restoration},
-    rule::Authorization,
     settings,
     store::{ClientStatuses, Fault, Store, WriteOutcome},
 };
@@ -78,7 +77,7 @@ async fn create(fixture: &Fixture, client_id: &str, client: ClientBuilder) {
 /// Creates many clients, 25 at a time.
 async fn create_all(fixture: &Fixture, clients: impl IntoIterator<Item = (String, ClientBuilder)>) {
     let put = |client_id: &str, client: &Client| {
-        let item = item::of_client(&id(client_id), client).unwrap();
+        let item = item::of_client(&id(client_id), client);
         WriteRequest::builder().put_request(PutRequest::builder().set_item(Some(item)).build().unwrap()).build()
     };
     let puts: Vec<_> = clients.into_iter().map(|(client_id, client)| put(&client_id, &client.build())).collect();
@@ -158,9 +157,11 @@ async fn set(fixture: &Fixture, client_id: &str, member: &str, value: AttributeV
 async fn delete(fixture: &Fixture, client_id: &str) {
     let target = id(client_id);
     let (by, via) = ("operator#jane".to_owned(), "deregisterctl".to_owned());
-    let deletion = Deletion { at: now(), by, via, source_ip: None, request_id: "another".to_owned() };
-    let authorization = Authorization { target: &target, preconditions: Vec::new() };
-    assert_eq!(fixture.direct().write_tombstone(&authorization, &deletion).await, Ok(WriteOutcome::Written));
+    let deletion =
+        Deletion { at: now(), by, via, source_ip: None, request_id: "another".to_owned(), lacks: Vec::new() };
+    let clients = fixture.direct();
+    let authorization = authorization(&clients, &target, &[]).await;
+    assert_eq!(clients.write_tombstone(&authorization, &deletion).await, Ok(WriteOutcome::Written));
 }
 
 /// Restores a client, without the wire.

@@ -91,8 +91,7 @@ async fn a_fault_ends_the_run_with_an_error_and_a_record_of_what_it_did() {
 #[tokio::test]
 async fn a_client_whose_deletion_the_database_refuses_is_logged_and_fails_the_run_after_the_others() {
     let fixture = table_with([("1", due()), ("2", due()), ("3", due())]).await;
-    // DynamoDB's error for an item that is too large for the record of its deletion.
-    fixture.wire.plan("UpdateItem", wire::Fault::error(400, "ValidationException"));
+    fixture.wire.plan("UpdateItem", wire::Fault::error(400, "AccessDeniedException"));
     let log = Captured::at("INFO");
     let result = run_in(run_of(HOUR), &sweep(&fixture, DELETES)).await;
     assert!(matches!(result, Err(Fault::Unexpected(_))), "{result:?}");
@@ -101,7 +100,7 @@ async fn a_client_whose_deletion_the_database_refuses_is_logged_and_fails_the_ru
     assert_eq!([&record["level"], &record["complete"]], [&json!("ERROR"), &json!(true)]);
     let [left] = index(&fixture).await.into_keys().collect::<Vec<_>>().try_into().unwrap();
     let lines: Vec<_> = log.lines().into_iter().filter(|line| line["client_id"] == left).collect();
-    assert!(lines[0]["message"].as_str().unwrap().contains("ValidationException"), "{lines:?}");
+    assert!(lines[0]["message"].as_str().unwrap().contains("AccessDeniedException"), "{lines:?}");
     assert_eq!(run(&sweep(&fixture, DELETES)).await, Report { swept: 1, ..report(1) });
 }
 
