@@ -17,6 +17,11 @@ impl Random {
         Self(seed)
     }
 
+    /// Another generator. Its seed is the next number of this one.
+    pub fn branch(&mut self) -> Self {
+        Self(self.below(usize::MAX) as u64)
+    }
+
     /// A number from 0 to `end` - 1.
     pub fn below(&mut self, end: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);

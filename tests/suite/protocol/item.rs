@@ -60,9 +60,14 @@ pub fn id(number: usize) -> Id {
     build::id(&number.to_string())
 }
 
-/// The digest of the secret or token with this number.
+/// The secret or token with this number.
+pub fn secret(credential: u8) -> String {
+    format!("secret-{credential}")
+}
+
+/// Its digest.
 pub fn digest(credential: u8) -> Digest {
-    Digest::of([credential])
+    Digest::of(secret(credential))
 }
 
 /// How long clients may be idle.

@@ -183,6 +183,14 @@ impl Progress {
         may_write || self.delayed.is_some()
     }
 
+    /// The answer, if the request has one.
+    pub fn answer(&self) -> Option<Answer> {
+        match self.phase {
+            Phase::Answered { answer, .. } => Some(answer),
+            _ => None,
+        }
+    }
+
     pub fn is_refused(&self) -> bool {
         matches!(self.phase, Phase::Answered { answer: Answer::Refused(_), .. })
     }

@@ -2,7 +2,7 @@
 
 use super::{
     item::{ClientItem, Item},
-    model::{Answer, CONFIGURATION, Protocol, REGISTRATION, Request, State, Variant},
+    model::{Answer, CONFIGURATION, Protocol, REGISTRATION, Request, SWEEP, State, Variant},
 };
 use stateright::{Checker, Model};
 
@@ -23,8 +23,9 @@ const TRUE_REPORT: Promise =
 const TRUE_REFUSAL: Promise = ("no deletion of a refused request is in effect", |_, state| {
     !state.any_request(|request| request.is_refused() && request.is_in_effect)
 });
-const NO_OLD_SECRET: Promise =
-    ("old secrets and tokens delete nothing", |_, state| state.all_tombstones(|tombstone| tombstone.is_entitled));
+const NO_OLD_SECRET: Promise = ("old secrets and tokens delete nothing, and the sweep no client in use", |_, state| {
+    state.all_tombstones(|tombstone| tombstone.is_entitled)
+});
 const NO_GUESS: Promise = ("no deletion is reported on a guess, and no 503 hides a known one", |_, state| {
     !state.any_request(|request| request.is_answered(Answer::Deleted, false))
         && !state.any_request(|request| request.is_answered(Answer::Unavailable, true) && request.is_in_effect)
@@ -117,6 +118,27 @@ fn registrations() -> Protocol {
     }
 }
 
+/// The sweep runs twice, and the client deletes itself.
+fn sweeps() -> Protocol {
+    let request = |endpoint| Request { endpoint, caller: 0, credential: 0, target: 0, if_match: None };
+    Protocol {
+        clients: vec![ClientItem::new(0, false, false)],
+        requests: vec![request(SWEEP), request(REGISTRATION), request(SWEEP)],
+        attempts: 2,
+        changes: 3,
+        variant: Variant::Usual,
+        examples: vec![
+            ("a client that is used meanwhile is kept", |_, state| {
+                state.any_request(|request| request.is_refused_for("used_meanwhile"))
+            }),
+            ("a restored client is not listed", |_, state| {
+                state.any_request(|request| request.deletions > 0)
+                    && state.any_request(|request| request.is_refused_for("not_listed"))
+            }),
+        ],
+    }
+}
+
 /// Checks every state, and prints how many there are.
 fn check(protocol: Protocol) -> impl Checker<Protocol> {
     let checker = protocol.checker().spawn_bfs().join();
@@ -129,11 +151,6 @@ fn check(protocol: Protocol) -> impl Checker<Protocol> {
 fn broken(variant: Variant, protocol: Protocol) -> Vec<&'static str> {
     let requests = protocol.requests[..2].to_vec();
     let broken = check(Protocol { variant, requests, attempts: 2, changes: 2, ..protocol }).discoveries();
-    for (name, _) in PROMISES {
-        if let Some(path) = broken.get(name) {
-            println!("{name}:\n{path}");
-        }
-    }
     PROMISES.into_iter().map(|(name, _)| name).filter(|name| broken.contains_key(name)).collect()
 }
 
@@ -147,12 +164,19 @@ fn every_promise_holds_at_the_client_configuration_endpoint() {
     check(registrations()).assert_properties();
 }
 
+#[test]
+fn every_promise_holds_for_the_sweep() {
+    check(sweeps()).assert_properties();
+}
+
 /// An attempt is delayed, the next one finds the client protected for a while, and then the first one arrives. The
-/// answer was not a refusal.
+/// answer was not a refusal. Or the next one deletes the client, an operator restores it, and then the first one
+/// arrives. The client lives.
 #[test]
 fn an_attempt_that_arrives_late_breaks_no_promise() {
     assert_eq!(broken(Variant::LateArrival, owners()), [""; 0]);
     assert_eq!(broken(Variant::LateArrival, registrations()), [""; 0]);
+    assert_eq!(broken(Variant::LateArrival, sweeps()), [""; 0]);
 }
 
 /// An attempt takes effect without an answer, and the next one finds neither the client nor the tombstone. The answer
@@ -172,6 +196,7 @@ fn a_planted_defect_breaks_the_promise_that_it_concerns_and_no_other() {
         (Variant::RestoresSameVersion, registrations(), vec![LASTING_RESTORATION, ONE_RECORD]),
         (Variant::TrustsServerErrors, owners(), vec![TRUE_REFUSAL, LATE_REFUSAL]),
         (Variant::Omits("RegistrationToken"), registrations(), vec![NO_OLD_SECRET]),
+        (Variant::Omits("Idle"), sweeps(), vec![NO_OLD_SECRET]),
         (Variant::OmitsProtection, owners(), vec![NO_PROTECTED]),
         (Variant::OmitsProtection, registrations(), vec![NO_PROTECTED]),
         (Variant::EveryTombstoneIsOwn, owners(), vec![ONE_REPORT, TRUE_REPORT]),
