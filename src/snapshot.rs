@@ -45,7 +45,7 @@ pub enum Record {
     /// An access token.
     Token(AccessToken),
     /// An item of which a member that decides cannot be read.
-    Unreadable(Flaw, Proof),
+    Unreadable(Flaw, Box<Proof>),
 }
 
 /// A member of an item that cannot be read. It never contains a value.
@@ -165,19 +165,19 @@ pub struct Unreadable {
     /// What is wrong with the item.
     pub flaw: Flaw,
     /// What the item still says.
-    pub proof: Proof,
+    pub proof: Box<Proof>,
 }
 
 impl Unreadable {
     /// The error for a record that is not what its key says.
     #[must_use]
     pub fn new(key: Key, record: &Record) -> Self {
-        match record {
-            Record::Unreadable(flaw, proof) => Self { key, flaw: flaw.clone(), proof: proof.clone() },
-            _ => {
-                let flaw = Flaw { member: "the item".to_owned(), must: "be of the kind that its key says" };
-                Self { key, flaw, proof: Proof::default() }
-            }
-        }
+        let (flaw, proof) = if let Record::Unreadable(flaw, proof) = record {
+            (flaw.clone(), proof.clone())
+        } else {
+            let must = "be of the kind that its key says";
+            (Flaw { member: "the item".to_owned(), must }, Box::default())
+        };
+        Self { key, flaw, proof }
     }
 }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     model::{Id, Idle, Kind, epoch_seconds},
-    snapshot::{Key, Proof, Unreadable},
+    snapshot::{Key, Unreadable},
     store::{CallStatistics, ClientStatus, ClientStatuses, Fault},
 };
 use aws_sdk_dynamodb::{operation::update_item::UpdateItemError, types::ReturnValuesOnConditionCheckFailure};
@@ -94,7 +94,7 @@ fn read(key: &Key, item: item::Item) -> Result<ClientStatus, Unreadable> {
     } else {
         item::current_deletion(&mut item).map(ClientStatus::Deleted)
     };
-    let unreadable = |flaw| Unreadable { key: key.clone(), flaw, proof: Proof::default() };
+    let unreadable = |flaw| Unreadable { key: key.clone(), flaw, proof: Box::default() };
     match (status, flaws.deciding.into_iter().next()) {
         (Some(status), None) => Ok(status),
         (_, Some(flaw)) => Err(unreadable(flaw)),

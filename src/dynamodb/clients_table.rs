@@ -136,7 +136,8 @@ impl Store for ClientsTable {
     ) -> Result<WriteOutcome, Fault> {
         match self.write(authorization, deletion, None).await? {
             Some(outcome) => Ok(outcome),
-            None => self.write_abridged(authorization, deletion).await,
+            // Boxed, because it is rare and every deletion would contain it.
+            None => Box::pin(self.write_abridged(authorization, deletion)).await,
         }
     }
 }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     model::IdlePartition,
-    snapshot::{Key, Proof, Unreadable},
+    snapshot::{Key, Unreadable},
     store::{CallStatistics, Fault, IdleClients, IdlePage},
 };
 use std::time::SystemTime;
@@ -49,7 +49,7 @@ impl IdleClients for ClientsTable {
                 (Some(idle), None) => clients.push((id, idle)),
                 (_, flaw) => {
                     let flaw = flaw.unwrap_or_else(item::no_record);
-                    unreadable.push(Unreadable { key: Key::Client(id), flaw, proof: Proof::default() });
+                    unreadable.push(Unreadable { key: Key::Client(id), flaw, proof: Box::default() });
                 }
             }
         }

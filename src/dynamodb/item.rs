@@ -47,8 +47,7 @@ pub(super) fn read_with(item: Item, flaws: &mut Flaws) -> Record {
     let record = record(&mut Members::of_item(item, flaws), &mut proof);
     match (record, flaws.deciding.first()) {
         (Some(record), None) => record,
-        (_, Some(flaw)) => Record::Unreadable(flaw.clone(), proof),
-        (None, None) => Record::Unreadable(no_record(), proof),
+        (_, flaw) => Record::Unreadable(flaw.cloned().unwrap_or_else(no_record), Box::new(proof)),
     }
 }
 
@@ -69,7 +68,7 @@ fn record(item: &mut Members<'_>, proof: &mut Proof) -> Option<Record> {
         return Some(Record::Deleted(deletion));
     }
     if let Some(members) = item.deciding(SERVICE, &MAP) {
-        return service(&mut item.within(SERVICE, members), proof).map(Record::Service);
+        return Some(Record::Service(service(&mut item.within(SERVICE, members), proof)));
     }
     let members = item.deciding(TOKEN, &MAP)?;
     let scope = scope(&mut item.within(TOKEN, members))?;
@@ -187,18 +186,18 @@ fn metadata(members: &mut Members<'_>) -> Metadata {
     }
 }
 
-fn service(members: &mut Members<'_>, proof: &mut Proof) -> Option<Service> {
+fn service(members: &mut Members<'_>, proof: &mut Proof) -> Service {
     let organization_id = members.deciding("organization_id", &TEXT);
     proof.organization_id.clone_from(&organization_id);
     let dynamic_registration = members.deciding("dynamic_registration", &BOOLEAN).unwrap_or(true);
     let mut switch = |name| members.descriptive(name, &BOOLEAN).unwrap_or_default();
-    Some(Service {
+    Service {
         organization_id,
         dynamic_registration,
         unauthorized_on_client_config: switch("unauthorized_on_client_config"),
         error_description_omitted: switch("error_description_omitted"),
         error_uri_omitted: switch("error_uri_omitted"),
-    })
+    }
 }
 
 fn scope(members: &mut Members<'_>) -> Option<TokenScope> {

@@ -57,11 +57,11 @@ fn list(value: AttributeValue) -> Option<Vec<AttributeValue>> {
 }
 
 fn digest(value: AttributeValue) -> Option<Digest> {
-    value.as_b().ok()?.as_ref().try_into().ok()
+    if let AttributeValue::B(bytes) = value { bytes.as_ref().try_into().ok() } else { None }
 }
 
 fn time(value: AttributeValue) -> Option<SystemTime> {
-    value.as_n().ok()?.parse().ok().and_then(epoch_seconds::at)
+    if let AttributeValue::N(number) = value { number.parse().ok().and_then(epoch_seconds::at) } else { None }
 }
 
 /// The members that cannot be read.

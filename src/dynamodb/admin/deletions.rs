@@ -208,5 +208,5 @@ fn longer_history(history: Option<AttributeValue>, mut deleted: Map, restoration
 }
 
 fn unreadable(key: &Key, flaw: Flaw) -> Unreadable {
-    Unreadable { key: key.clone(), flaw, proof: Proof::default() }
+    Unreadable { key: key.clone(), flaw, proof: Box::default() }
 }

@@ -26,6 +26,7 @@ pub enum Item {
 
 /// A client as the table has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts")]
 pub struct ClientItem {
     /// Whether it is an API client. If not, it is an OAuth client.
     pub is_api: bool,

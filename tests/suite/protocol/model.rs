@@ -82,6 +82,7 @@ pub struct State {
 
 /// The progress of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts")]
 pub struct Progress {
     pub phase: Phase,
     /// The reads behind an attempt that its sender gave up and that may still arrive.

@@ -70,8 +70,10 @@ fn answer<Q: DeserializeOwned, A: Serialize>(body: &Value, operation: impl FnOnc
 pub struct Script {
     database: Database,
     /// The attempt that waits. `None` in a script that carries out every attempt at once.
-    waiting: Option<Arc<Mutex<Option<(Call, oneshot::Sender<Reply>)>>>>,
+    waiting: Option<Waiting>,
 }
+
+type Waiting = Arc<Mutex<Option<(Call, oneshot::Sender<Reply>)>>>;
 
 impl Script {
     /// A wire on which every attempt waits.

@@ -102,7 +102,7 @@ fn each_condition_has_its_refusal() {
                 case.target(target().version(None));
             }),
             ("8", "the version that If-None-Match names", Refusal::VersionMismatch, |case| {
-                excludes(case, r#""2", "3""#)
+                excludes(case, r#""2", "3""#);
             }),
             ("8", "the same, as a weak tag", Refusal::VersionMismatch, |case| excludes(case, r#"W/"3""#)),
             ("8", "any version", Refusal::VersionMismatch, |case| excludes(case, "*")),

@@ -134,17 +134,17 @@ fn flaw() -> Flaw {
 
 /// An item that cannot be read.
 fn unreadable(proof: &Proof) -> Record {
-    Record::Unreadable(flaw(), proof.clone())
+    Record::Unreadable(flaw(), Box::new(proof.clone()))
 }
 
 /// The decision on an item that cannot be read.
 fn cannot_read<'r, Refusal>(key: Key, proof: &Proof) -> Decision<'r, Refusal> {
-    Err(Denied::Unreadable(Unreadable { key, flaw: flaw(), proof: proof.clone() }))
+    Err(Denied::Unreadable(Unreadable { key, flaw: flaw(), proof: Box::new(proof.clone()) }))
 }
 
 #[test]
 fn an_item_that_cannot_be_read_is_a_fault_of_the_database() {
-    let unreadable = Unreadable { key: client("client"), flaw: flaw(), proof: Proof::default() };
+    let unreadable = Unreadable { key: client("client"), flaw: flaw(), proof: Box::default() };
     assert_eq!(
         NotDeleted::<Refusal>::from(Denied::Unreadable(unreadable.clone())),
         NotDeleted::ReadFailed(Fault::Unreadable(unreadable))

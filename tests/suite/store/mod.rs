@@ -46,12 +46,12 @@ async fn write_tombstone(
     preconditions: &[Precondition<'_>],
 ) -> Result<WriteOutcome, Fault> {
     let target = id(client_id);
-    let read = match fixture.item(&format!("client#{client_id}")).await.map(item::read) {
+    let read = match Box::pin(fixture.item(&format!("client#{client_id}"))).await.map(item::read) {
         Some(Record::Client(client)) => client,
         _ => api_client().build(),
     };
     let authorization = Authorization::new(&target, &read, preconditions.to_vec());
-    fixture.clients.write_tombstone(&authorization, &deletion("this")).await
+    Box::pin(fixture.clients.write_tombstone(&authorization, &deletion("this"))).await
 }
 
 /// Puts an item with these attributes, whatever the table has under the key.
