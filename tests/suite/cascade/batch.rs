@@ -8,7 +8,7 @@ use crate::support::{
     stream::Stream,
 };
 use deregister::{
-    functions::cascade::NoSequenceNumber,
+    functions::cascade::UnreadableBatch,
     model::{Id, Service},
 };
 use serde_json::{Value, json};
@@ -66,7 +66,7 @@ async fn a_record_without_a_sequence_number_fails_the_batch() {
     ] {
         let event = event(MAX_DURATION, &[deletion("1", "b"), record.clone()]);
         let result = Box::pin(tables.cascade.call(event)).await;
-        assert!(matches!(result, Err(NoSequenceNumber)), "{record}");
+        assert!(matches!(result, Err(UnreadableBatch::NoSequenceNumber)), "{record}");
     }
 }
 
