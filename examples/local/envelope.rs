@@ -191,8 +191,8 @@ impl Request {
             "isBase64Encoded": is_base64,
         });
         // Only an HTTP API names the version of payload 1.0.
-        if is_http_api {
-            event["version"] = "1.0".into();
+        if let Some(members) = event.as_object_mut().filter(|_| is_http_api) {
+            members.insert("version".to_owned(), "1.0".into());
         }
         event
     }
@@ -251,23 +251,19 @@ impl Request {
         let headers = Lines::of(self.lines("clients-1234567890.eu-central-1.elb.amazonaws.com"));
         let query = Lines::of(self.parameters());
         let (body, is_base64) = self.body(true);
-        let mut event = json!({
+        without_nulls(json!({
             "requestContext": { "elb": {
                 "targetGroupArn": "arn:aws:elasticloadbalancing:eu-central-1:123456789012:targetgroup/clients/49e9d65c45c6791a",
             } },
             "httpMethod": self.method,
             "path": self.path,
+            "headers": (!has_multiple_values).then(|| headers.last()),
+            "multiValueHeaders": has_multiple_values.then(|| headers.all()),
+            "queryStringParameters": (!has_multiple_values).then(|| query.last()),
+            "multiValueQueryStringParameters": has_multiple_values.then(|| query.all()),
             "body": body.unwrap_or_default(),
             "isBase64Encoded": is_base64,
-        });
-        if has_multiple_values {
-            event["multiValueHeaders"] = json!(headers.all());
-            event["multiValueQueryStringParameters"] = json!(query.all());
-        } else {
-            event["headers"] = json!(headers.last());
-            event["queryStringParameters"] = json!(query.last());
-        }
-        event
+        }))
     }
 
     /// The event of version 1.0 of VPC Lattice.

@@ -21,7 +21,7 @@ use lambda_http::{
         header::{AUTHORIZATION, WWW_AUTHENTICATE},
     },
 };
-use serde::Serialize;
+use serde::{Serialize, de::IgnoredAny};
 
 /// The longest body that is read, in bytes.
 const MAX_BODY: usize = 64 * 1024;
@@ -44,6 +44,8 @@ struct Parameters {
 impl Parameters {
     /// Reads a JSON object. `None` if the body is not an object, or a member is there twice or has a wrong type.
     fn of_json(body: &[u8]) -> Option<Self> {
+        // Names are taken as bytes, so what may not be in a name is found here.
+        serde_json::from_slice::<IgnoredAny>(body).ok()?;
         let [client_id, token] = json::members(body, ["clientId", "token"])?;
         let text = |member| match member {
             Member::Absent => Some(None),

@@ -122,12 +122,12 @@ impl Event {
         };
         // Payload 2.0 has `http`, payload 1.0 `identity`.
         let http = http.and_then(json::object);
-        let [http_method, source_ip] = match http {
-            Some(_) => json::values(http, ["method", "sourceIp"]),
-            None => {
-                let [source_ip] = json::values(identity, ["sourceIp"]);
-                [http_method, source_ip]
-            }
+        let (method, source_ip) = if http.is_some() {
+            let [method, source_ip] = json::values(http, ["method", "sourceIp"]);
+            (method, source_ip)
+        } else {
+            let [source_ip] = json::values(identity, ["sourceIp"]);
+            (http_method, source_ip)
         };
         Self {
             origin: Origin {
@@ -136,7 +136,7 @@ impl Event {
                 stage: stage.and_then(json::text).map(Cow::into_owned),
             },
             is_payload_2,
-            method: http_method.and_then(json::parsed),
+            method: method.and_then(json::parsed),
             path: raw_path.or_else(|| path.and_then(json::text)).map(Cow::into_owned),
             query: match raw_query.and_then(json::text) {
                 Some(query) => query.parse().unwrap_or_default(),

@@ -43,9 +43,12 @@ impl Route {
     }
 
     fn read(path: &str, sender: Sender, registration: &str) -> Option<Self> {
-        let id = |text: &str| match sender.decodes_path() {
-            true => Id::new(text),
-            false => percent_decode_str(text).decode_utf8().ok().and_then(Id::new),
+        let id = |text: &str| {
+            if sender.decodes_path() {
+                Id::new(text)
+            } else {
+                percent_decode_str(text).decode_utf8().ok().and_then(Id::new)
+            }
         };
         let mut segments = path.strip_prefix('/')?.split('/');
         let mut next = || segments.next();
