@@ -100,7 +100,8 @@ pub(crate) fn object(json: &RawValue) -> Option<&RawValue> {
 
 /// The items of a list. `None` if the value is not a list.
 pub(crate) fn list(json: &RawValue) -> Option<Vec<&RawValue>> {
-    serde_json::from_str(json.get()).ok()
+    // Most values are texts. The check saves serde's error.
+    if json.get().starts_with('[') { serde_json::from_str(json.get()).ok() } else { None }
 }
 
 /// The text. `None` if the value is not a text in Unicode. Copied only if it contains escapes.

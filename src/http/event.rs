@@ -181,11 +181,10 @@ fn body(body: Option<String>, is_base64: bool) -> Body {
 }
 
 /// The values of a name: a text, or a list of texts. `None` stands for a value of a wrong type.
-fn texts(json: &RawValue) -> Vec<Option<Cow<'_, str>>> {
-    match json::list(json) {
-        Some(list) => list.into_iter().map(json::text).collect(),
-        None => vec![json::text(json)],
-    }
+fn texts(json: &RawValue) -> impl Iterator<Item = Option<Cow<'_, str>>> {
+    let list = json::list(json);
+    let single = list.is_none().then(|| json::text(json));
+    list.into_iter().flatten().map(json::text).chain(single)
 }
 
 /// The query parameter that the endpoints refuse, of parameters by their names.
@@ -193,7 +192,7 @@ fn read_query(parameters: &RawValue) -> QueryMap {
     let is_token = |name: &[u8]| (name == ACCESS_TOKEN.as_bytes()).then_some(0);
     let mut tokens = Vec::new();
     json::read_object(parameters.get().as_bytes(), &is_token, &mut |_, value| {
-        tokens.extend(texts(value).into_iter().flatten().map(Cow::into_owned));
+        tokens.extend(texts(value).flatten().map(Cow::into_owned));
     });
     if tokens.is_empty() { QueryMap::default() } else { HashMap::from([(ACCESS_TOKEN.to_owned(), tokens)]).into() }
 }

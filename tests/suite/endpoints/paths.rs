@@ -287,6 +287,48 @@ async fn the_paths_of_the_other_endpoints_win_over_the_registration_path() {
     }
 }
 
+/// Such a path would mean something else encoded, decoded or resolved, or would not end between segments.
+#[test]
+fn a_prefix_that_is_not_a_plain_path_stops_the_start_by_name() {
+    for name in ["BASE_PATH", "REGISTRATION_PATH"] {
+        let read = |value: &str| Endpoints::read(|asked| (asked == name).then(|| value.to_owned()));
+        for value in ["/v1", "/connect/register", "/v1.0", "/...", "/a/.b/c..", "/~a_b-c"] {
+            assert!(read(value).is_ok(), "{name}={value}");
+        }
+        for value in [
+            "/",
+            "//",
+            "v1",
+            "v1/",
+            "/v1/",
+            "//v1",
+            "/a//b",
+            "/.",
+            "/..",
+            "/a/../b",
+            "/a/./b",
+            "/%76",
+            "/a%2Fb",
+            "/a b",
+            " /a",
+            "/a ",
+            "/a\n",
+            "/a?b",
+            "/a#b",
+            "/a;b",
+            "/a\\b",
+            "/é",
+            "/a\0",
+            "https://example.com/a",
+            "/{id}",
+            "/a+",
+        ] {
+            let error = read(value).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{name} must be ")), "{value:?}: {error}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn an_event_of_a_load_balancer_or_of_lattice_reaches_no_endpoint() {
     let fixture = Fixture::anywhere_with_samples().await;
