@@ -18,6 +18,7 @@ pub mod dynamodb;
 pub mod functions;
 pub mod http;
 pub mod invocation;
+mod json;
 pub mod model;
 pub mod rule;
 pub mod settings;

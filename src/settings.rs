@@ -110,6 +110,10 @@ impl Database {
 pub struct Endpoints {
     /// The realm in the header `WWW-Authenticate`.
     pub realm: Realm,
+    /// The path that every path may begin with. Empty: none.
+    pub base_path: String,
+    /// The prefix of the client configuration endpoint.
+    pub registration_path: String,
     /// How long opening the connection may delay the start.
     pub opening_timeout: Duration,
 }
@@ -120,6 +124,18 @@ const REALM: Setting = Setting {
     must_be: "one or more printable ASCII characters, without quotation marks and backslashes",
     meaning: "The realm in the header `WWW-Authenticate`.",
 };
+const BASE_PATH: Setting = Setting {
+    name: "BASE_PATH",
+    default: "",
+    must_be: "empty, or a path such as /v1: a / before each segment, and segments of a-z A-Z 0-9 - . _ ~ other than . and ..",
+    meaning: "The base path of a custom domain name, such as `/v1`. The function ignores it at the beginning of a path. Empty: there is no base path.",
+};
+const REGISTRATION_PATH: Setting = Setting {
+    name: "REGISTRATION_PATH",
+    default: "/register",
+    must_be: "a path such as /register: a / before each segment, and segments of a-z A-Z 0-9 - . _ ~ other than . and ..",
+    meaning: "The path of the client configuration endpoint, without the client id.",
+};
 const OPENING_TIMEOUT_MS: Setting = Setting {
     name: "OPENING_TIMEOUT_MS",
     default: "1000",
@@ -129,7 +145,7 @@ const OPENING_TIMEOUT_MS: Setting = Setting {
 
 impl Endpoints {
     /// The settings of this struct.
-    pub const TABLE: [Setting; 2] = [REALM, OPENING_TIMEOUT_MS];
+    pub const TABLE: [Setting; 4] = [REALM, BASE_PATH, REGISTRATION_PATH, OPENING_TIMEOUT_MS];
 
     /// Reads the settings. `variable` gives the value of an environment variable; an empty value counts as unset.
     ///
@@ -138,6 +154,8 @@ impl Endpoints {
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, WrongSetting> {
         Ok(Self {
             realm: REALM.read(&variable, Realm::new)?,
+            base_path: BASE_PATH.read(&variable, |path| (path.is_empty() || is_path(path)).then(|| path.to_owned()))?,
+            registration_path: REGISTRATION_PATH.read(&variable, |path| is_path(path).then(|| path.to_owned()))?,
             opening_timeout: OPENING_TIMEOUT_MS.read(&variable, |ms| milliseconds(ms, 0, 9_000))?,
         })
     }
@@ -254,4 +272,13 @@ fn of_days(days: u64) -> Duration {
 
 fn is_table_name(name: &str) -> bool {
     (3..=255).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
+}
+
+/// Whether the text is a path whose segments mean the same encoded, decoded and resolved.
+fn is_path(path: &str) -> bool {
+    let is_segment = |segment: &str| {
+        let is_unreserved = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+        !["", ".", ".."].contains(&segment) && segment.bytes().all(is_unreserved)
+    };
+    path.strip_prefix('/').is_some_and(|path| path.split('/').all(is_segment))
 }

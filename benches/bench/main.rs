@@ -24,8 +24,9 @@ use database::Database;
 use deregister::{
     functions::{self, Delete},
     http::event::{Event, EventResponse},
-    model::{Deletion, Id, Realm},
+    model::{Deletion, Id},
     rule::Authorization,
+    settings::Endpoints,
     snapshot::{Key, Record, Snapshot},
     store::{Fault, Store, WriteOutcome},
 };
@@ -452,8 +453,8 @@ fn context(n: usize) -> Context {
 
 /// The function over this store.
 fn function<S: Store>(store: S) -> Result<Delete<S>> {
-    let realm = Realm::new("deregister").ok_or("a realm")?;
-    Ok(Delete::new(store, realm, now, functions::Environment::default()))
+    let endpoints = Endpoints::read(|_| None)?;
+    Ok(Delete::new(store, endpoints, now, functions::Environment::default()))
 }
 
 fn milliseconds(duration: Duration) -> f64 {

@@ -1,9 +1,11 @@
-//! The events that API Gateway makes of a request: payload 2.0 and payload 1.0.
+//! The events that API Gateway makes of a request: payload 2.0 and payload 1.0. Also those of senders that the function
+//! does not support.
 //!
 //! The members are those of recorded events. Ids, times and the client's headers are fixed, because no program here
 //! reads them.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -27,20 +29,25 @@ pub struct Request {
 pub enum Sender {
     /// API Gateway: an HTTP API for payload 2.0, a REST API for payload 1.0.
     Gateway,
+    /// An HTTP API, also for payload 1.0.
+    HttpApi,
     /// A function URL. It has payload 2.0 only; for payload 1.0 it counts as a REST API.
     FunctionUrl,
-    /// `sam local start-api`.
+    /// `sam local start-api` with an HTTP API.
     SamLocal,
+    /// An Application Load Balancer. It has no payload version: for 2.0 its target group has multi-value headers.
+    LoadBalancer,
+    /// A service of VPC Lattice.
+    Lattice,
 }
 
 impl Request {
     /// The event of payload 2.0.
     #[must_use]
     pub fn payload_2(&self, sender: Sender) -> Value {
-        let path = self.path_in_stage();
         let stage = self.stage.as_deref().unwrap_or("$default");
         let (account, id, domain, request_id) = match sender {
-            Sender::Gateway => {
+            Sender::Gateway | Sender::HttpApi => {
                 ("123456789012", "r3pmxmplak", "execute-api.eu-central-1.amazonaws.com", "JKJaXmPLvHcESHA=")
             }
             Sender::FunctionUrl => (
@@ -49,15 +56,17 @@ impl Request {
                 "lambda-url.eu-central-1.on.aws",
                 "e1506fd5-9e7b-434f-bd42-4f8fa224b599",
             ),
-            Sender::SamLocal => return self.sam_local_payload_2(&path, stage),
+            Sender::SamLocal => return self.sam_local_payload_2(stage),
+            Sender::LoadBalancer => return self.load_balancer(true),
+            Sender::Lattice => return self.lattice_2(),
         };
+        let path = if sender == Sender::FunctionUrl { self.path_in_stage() } else { self.decoded_path() };
         let host = format!("{id}.{domain}");
         let query = (!self.query.is_empty()).then(|| joined(&self.parameters()));
         let (body, is_base64) = self.body(self.has_text_type());
         without_nulls(json!({
             "version": "2.0",
             "routeKey": "$default",
-            // An HTTP API decodes the path. The function decodes it too, so this envelope must not.
             "rawPath": path,
             "rawQueryString": self.query,
             "headers": joined(&self.lines(&host)),
@@ -85,7 +94,8 @@ impl Request {
         }))
     }
 
-    fn sam_local_payload_2(&self, path: &str, stage: &str) -> Value {
+    fn sam_local_payload_2(&self, stage: &str) -> Value {
+        let path = decoded(&self.path_in_stage());
         let (body, is_base64) = self.body(self.has_text_type());
         let lines = self.sam_local_lines();
         let headers: Map<_, _> =
@@ -124,16 +134,20 @@ impl Request {
     /// The event of payload 1.0.
     #[must_use]
     pub fn payload_1(&self, sender: Sender) -> Value {
-        if sender == Sender::SamLocal {
-            return self.sam_local_payload_1();
+        match sender {
+            Sender::SamLocal => return self.sam_local_payload_1(),
+            Sender::LoadBalancer => return self.load_balancer(false),
+            Sender::Lattice => return self.lattice_1(),
+            Sender::Gateway | Sender::HttpApi | Sender::FunctionUrl => {}
         }
-        let path = self.path_in_stage();
+        let is_http_api = sender == Sender::HttpApi;
+        let path = if is_http_api { self.decoded_path() } else { self.path_in_stage() };
         let (id, domain) = ("70ixmpl4fl", "70ixmpl4fl.execute-api.eu-central-1.amazonaws.com");
-        let stage = self.stage.as_deref().unwrap_or("v1");
+        let stage = self.stage.as_deref().unwrap_or(if is_http_api { "$default" } else { "v1" });
         let headers = Lines::of(self.lines(domain).into_iter().map(|(name, value)| (in_title_case(&name), value)));
         let query = Lines::of(self.parameters());
         let (body, is_base64) = self.body(true);
-        json!({
+        let mut event = json!({
             "resource": "/{proxy+}",
             "path": path,
             "httpMethod": self.method,
@@ -175,11 +189,16 @@ impl Request {
             },
             "body": body,
             "isBase64Encoded": is_base64,
-        })
+        });
+        // Only an HTTP API names the version of payload 1.0.
+        if let Some(members) = event.as_object_mut().filter(|_| is_http_api) {
+            members.insert("version".to_owned(), "1.0".into());
+        }
+        event
     }
 
     fn sam_local_payload_1(&self) -> Value {
-        let path = self.path_in_stage();
+        let path = decoded(&self.path_in_stage());
         let lines = self.sam_local_lines().into_iter();
         let headers = Lines::of(lines.map(|(name, value)| (in_title_case(&name), value)));
         let query = Lines::of(self.parameters());
@@ -227,9 +246,71 @@ impl Request {
         })
     }
 
+    /// The event of an Application Load Balancer.
+    fn load_balancer(&self, has_multiple_values: bool) -> Value {
+        let headers = Lines::of(self.lines("clients-1234567890.eu-central-1.elb.amazonaws.com"));
+        let query = Lines::of(self.parameters());
+        let (body, is_base64) = self.body(true);
+        without_nulls(json!({
+            "requestContext": { "elb": {
+                "targetGroupArn": "arn:aws:elasticloadbalancing:eu-central-1:123456789012:targetgroup/clients/49e9d65c45c6791a",
+            } },
+            "httpMethod": self.method,
+            "path": self.path,
+            "headers": (!has_multiple_values).then(|| headers.last()),
+            "multiValueHeaders": has_multiple_values.then(|| headers.all()),
+            "queryStringParameters": (!has_multiple_values).then(|| query.last()),
+            "multiValueQueryStringParameters": has_multiple_values.then(|| query.all()),
+            "body": body.unwrap_or_default(),
+            "isBase64Encoded": is_base64,
+        }))
+    }
+
+    /// The event of version 1.0 of VPC Lattice.
+    fn lattice_1(&self) -> Value {
+        let (body, is_base64) = self.body(true);
+        let query = if self.query.is_empty() { String::new() } else { format!("?{}", self.query) };
+        json!({
+            "raw_path": format!("{}{query}", self.path),
+            "method": self.method,
+            "headers": joined(&self.lines("clients-0123456789abcdef0.7d67968.vpc-lattice-svcs.eu-central-1.on.aws")),
+            "query_string_parameters": Lines::of(self.parameters()).last(),
+            "body": body,
+            "is_base64_encoded": is_base64,
+        })
+    }
+
+    /// The event of version 2.0 of VPC Lattice.
+    fn lattice_2(&self) -> Value {
+        let (body, is_base64) = self.body(true);
+        let arn = |resource: &str| format!("arn:aws:vpc-lattice:eu-central-1:123456789012:{resource}");
+        json!({
+            "version": "2.0",
+            "path": self.path,
+            "method": self.method,
+            "headers": Lines::of(self.lines("clients-0123456789abcdef0.7d67968.vpc-lattice-svcs.eu-central-1.on.aws")).all(),
+            "queryStringParameters": Lines::of(self.parameters()).all(),
+            "body": body,
+            "isBase64Encoded": is_base64,
+            "requestContext": {
+                "serviceNetworkArn": arn("servicenetwork/sn-0bf3f2882e9cc805a"),
+                "serviceArn": arn("service/svc-0a40eebed65f8d69c"),
+                "targetGroupArn": arn("targetgroup/tg-6d0ecf831eec9f09"),
+                "identity": { "sourceVpcArn": "arn:aws:ec2:eu-central-1:123456789012:vpc/vpc-0b8276c84697e7339" },
+                "region": "eu-central-1",
+                "timeEpoch": "1800000000000000",
+            },
+        })
+    }
+
     /// The parameters of the query.
     fn parameters(&self) -> Vec<(String, String)> {
         form_urlencoded::parse(self.query.as_bytes()).into_owned().collect()
+    }
+
+    /// The path that an HTTP API sends: decoded, and without all that follows a question mark.
+    fn decoded_path(&self) -> String {
+        decoded(&self.path_in_stage()).split('?').next().unwrap_or_default().to_owned()
     }
 
     fn path_in_stage(&self) -> String {
@@ -294,6 +375,11 @@ impl Request {
             _ => (Some(BASE64_STANDARD.encode(&self.body)), true),
         }
     }
+}
+
+/// The path with its percent-encoded bytes decoded once. What is not UTF-8 is replaced.
+fn decoded(path: &str) -> String {
+    percent_decode_str(path).decode_utf8_lossy().into_owned()
 }
 
 /// Adds the fields that have no line yet.

@@ -107,10 +107,7 @@ async fn run(options: &Options) -> Result<ExitCode, Error> {
     let config = config(&database_url)?;
     let client = Client::from_conf(config.clone().build());
     let store = ClientsTable::new(config.clone(), settings.table, settings.retention);
-    tokio::spawn(front::serve(
-        front_listener,
-        Delete::new(store.clone(), endpoints.realm, now, Environment::default()),
-    ));
+    tokio::spawn(front::serve(front_listener, Delete::new(store.clone(), endpoints, now, Environment::default())));
     let sweep = |grants, settings| {
         let (store, environment) = (store.clone(), Environment::default());
         Sweep { store, grants, settings, clock: now, environment }

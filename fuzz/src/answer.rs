@@ -7,7 +7,7 @@ use crate::{
 use deregister::{
     functions::{Delete, Environment},
     http::event::Event,
-    model::Realm,
+    settings::Endpoints,
     telemetry,
 };
 use lambda_http::{LambdaEvent, lambda_runtime::Context};
@@ -31,13 +31,17 @@ pub struct Answer {
 /// The maximum length of a log line for a request on the sample data.
 const MAX_LINE_BYTES: usize = 2048;
 
-/// Invokes the function over this table with an event, and checks the answer. `None`: the bytes are not an event.
+/// Invokes the function over this table with an event, and checks the answer. `None`: the bytes are not JSON.
 pub fn invoke(table: &Table, event: &[u8]) -> Option<Answer> {
+    invoke_with(&Endpoints::read(|_| None).expect("the defaults"), table, event)
+}
+
+/// Like [`invoke`], with these settings.
+pub fn invoke_with(endpoints: &Endpoints, table: &Table, event: &[u8]) -> Option<Answer> {
     static RUNTIME: LazyLock<Runtime> =
         LazyLock::new(|| Builder::new_current_thread().enable_time().build().expect("a runtime"));
     let event: Event = serde_json::from_slice(event).ok()?;
-    let realm = Realm::new("deregister").expect("a realm");
-    let function = Delete::new(table.clone(), realm, now, Environment::default());
+    let function = Delete::new(table.clone(), endpoints.clone(), now, Environment::default());
     let mut context = Context::default();
     "this".clone_into(&mut context.request_id);
     let Ok(event_response) = RUNTIME.block_on(function.call(LambdaEvent::new(event, context)));

@@ -6,6 +6,7 @@
 compile_error!("run cargo in the folder fuzz: its .cargo/config.toml has the compiler's flags");
 
 pub mod answer;
+mod json;
 pub mod reference;
 pub mod request;
 #[path = "../../examples/local/sample.rs"]

@@ -1,12 +1,9 @@
 //! Reference parsers of the grammars in `docs/api.md`.
 //!
-//! They are as plain as possible, and share no parser with the function except those of JSON and of IP addresses.
+//! They are as plain as possible, and share no parser with the function except that of IP addresses.
 
-use serde::{
-    Deserializer,
-    de::{Error, IgnoredAny, MapAccess, Visitor},
-};
-use std::{fmt, net::IpAddr};
+use crate::json::Json;
+use std::net::IpAddr;
 
 /// The text after the scheme and one or more spaces. `None`: the scheme is another one.
 pub fn credentials<'l>(line: &'l str, scheme: &str) -> Option<&'l str> {
@@ -90,18 +87,122 @@ pub enum Endpoint {
     Authlete { service: Option<String> },
 }
 
-/// Reads a path, which may begin with the stage.
-pub fn endpoint(path: &str, stage: Option<&str>) -> Option<Endpoint> {
-    let id = |segment: &str| id(percent_decoded(segment.as_bytes()));
-    let within = |path: &str| match path.split('/').collect::<Vec<_>>()[..] {
+/// What a path can begin with, and whether the sender has decoded it.
+#[derive(Clone, Copy, Debug)]
+pub struct Route<'r> {
+    pub stage: Option<&'r str>,
+    pub base_path: &'r str,
+    pub registration_path: &'r str,
+    pub is_decoded: bool,
+}
+
+/// Whether the setting accepts this path: slashes before segments that mean the same encoded, decoded and resolved.
+pub fn is_prefix(path: &str) -> bool {
+    let mut segments = path.split('/');
+    let unreserved = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
+    segments.next() == Some("")
+        && path.len() > 1
+        && segments.all(|segment| !["", ".", ".."].contains(&segment) && segment.chars().all(unreserved))
+}
+
+/// Reads a path. The longest prefix of stage and base path is removed first.
+pub fn endpoint(path: &str, route: Route<'_>) -> Option<Endpoint> {
+    let base = route.base_path;
+    let stage = route.stage.filter(|stage| !stage.is_empty()).map(|stage| format!("/{stage}"));
+    let stage = stage.as_deref().unwrap_or_default();
+    let both = [format!("{stage}{base}"), format!("{base}{stage}")];
+    let prefixes = [&both[0], &both[1], stage, base, ""];
+    prefixes.iter().find_map(|prefix| within(path.strip_prefix(prefix)?, route))
+}
+
+fn within(path: &str, route: Route<'_>) -> Option<Endpoint> {
+    let id = |text: &str| id(if route.is_decoded { text.into() } else { percent_decoded(text.as_bytes()) });
+    match path.split('/').collect::<Vec<_>>()[..] {
         ["", "config", application, "clients", client] => {
             Some(Endpoint::Configuration { application: id(application), client: id(client) })
         }
-        ["", "register", client] => Some(Endpoint::Registration { client: id(client) }),
         ["", "api", service, "client", "registration", "delete"] => Some(Endpoint::Authlete { service: id(service) }),
-        _ => None,
-    };
-    within(path).or_else(|| within(path.strip_prefix(&format!("/{}", stage?))?))
+        _ => {
+            let client = path.strip_prefix(&format!("{}/", route.registration_path))?;
+            (route.is_decoded || !client.contains('/')).then(|| Endpoint::Registration { client: id(client) })
+        }
+    }
+}
+
+/// What the function reads of an event.
+#[derive(Debug)]
+pub struct Event {
+    pub is_supported: bool,
+    pub is_decoded: bool,
+    pub method: Option<String>,
+    pub path: String,
+    pub stage: Option<String>,
+    pub source_ip: Option<IpAddr>,
+    /// The lines of `Authorization`. `None`: the value is not a text.
+    pub authorization: Vec<Option<String>>,
+    pub content_type: String,
+    pub has_token_in_query: bool,
+    pub body: Vec<u8>,
+}
+
+impl Event {
+    /// Reads an event. `None`: it is not JSON.
+    pub fn read(event: &[u8]) -> Option<Self> {
+        let event = Json::read(std::str::from_utf8(event).ok()?.as_bytes())?;
+        let text = |value: Option<&Json>| value.and_then(Json::text).map(str::to_owned);
+        let context = event.member("requestContext").cloned().unwrap_or(Json::Null);
+        let http = context.member("http").and_then(Json::object);
+        let (method, from) = match http {
+            Some(http) => (text(http.member("method")), Some(http)),
+            None => (text(event.member("httpMethod")), context.member("identity")),
+        };
+        let raw_path = text(event.member("rawPath"));
+        let is_of_url = text(context.member("domainName")).is_some_and(|domain| domain.contains(".lambda-url."));
+        let body = text(event.member("body")).unwrap_or_default();
+        let is_base64 = event.member("isBase64Encoded") == Some(&Json::Bool(true));
+        let headers = event.member("multiValueHeaders").and_then(Json::object).or(event.member("headers"));
+        let content_type = fields(headers, "content-type").into_iter().next().flatten();
+        Some(Self {
+            is_supported: context.member("elb").and_then(Json::object).is_none()
+                && text(context.member("serviceNetworkArn")).is_none()
+                && text(event.member("raw_path")).is_none(),
+            is_decoded: !is_of_url && (raw_path.is_some() || text(event.member("version")).as_deref() == Some("1.0")),
+            method,
+            path: raw_path.or(text(event.member("path"))).unwrap_or_default(),
+            stage: text(context.member("stage")),
+            source_ip: text(from.and_then(|from| from.member("sourceIp"))).and_then(|address| address.parse().ok()),
+            authorization: fields(headers, "authorization"),
+            content_type: content_type.unwrap_or_default(),
+            has_token_in_query: has_token(&event),
+            body: Some(&body).filter(|_| is_base64).and_then(|body| base64(body)).unwrap_or(body.into_bytes()),
+        })
+    }
+}
+
+/// The lines of a header field. If none is a text, the field is absent.
+fn fields(headers: Option<&Json>, name: &str) -> Vec<Option<String>> {
+    let fields = headers.map(|headers| headers.members(|known| known.eq_ignore_ascii_case(name))).unwrap_or_default();
+    let lines: Vec<_> = fields.into_iter().flat_map(texts).collect();
+    if lines.iter().all(Option::is_none) { Vec::new() } else { lines }
+}
+
+/// The text, or the texts in a list. `None`: it is not a text.
+fn texts(value: &Json) -> Vec<Option<String>> {
+    match value {
+        Json::List(items) => items.iter().map(|item| item.text().map(str::to_owned)).collect(),
+        value => vec![value.text().map(str::to_owned)],
+    }
+}
+
+/// Whether the query has a parameter `access_token`.
+fn has_token(event: &Json) -> bool {
+    if let Some(query) = event.member("rawQueryString").and_then(Json::text) {
+        return form(query.as_bytes()).any(|(name, _)| name == "access_token");
+    }
+    let queries = event.member("multiValueQueryStringParameters").and_then(Json::object);
+    let query = queries.or(event.member("queryStringParameters"));
+    let tokens = query.map(|query| query.members(|name| name == "access_token")).unwrap_or_default();
+    tokens.into_iter().flat_map(texts).any(|token| token.is_some())
 }
 
 /// The parameters of a request to the Authlete API.
@@ -117,9 +218,15 @@ pub fn parameters(content_type: &str, body: &[u8]) -> Option<Parameters> {
     match media_type.as_str() {
         _ if body.len() > 65_536 => None,
         "" | "application/json" => {
-            let mut json = serde_json::Deserializer::from_slice(body);
-            let parameters = json.deserialize_map(Members).ok()?;
-            json.end().ok().map(|()| parameters)
+            let json = Json::read(body)?;
+            json.object()?;
+            let [client_id, token] = ["clientId", "token"].map(|name| json.members(|known| known == name));
+            let is_digit = |c: char| c.is_ascii_digit();
+            let client_id = match client_id[..] {
+                [Json::Number(number)] if number.trim_start_matches('-').chars().all(is_digit) => Some(number.clone()),
+                _ => optional(&client_id)?,
+            };
+            Some(Parameters { client_id, token: optional(&token)? })
         }
         "application/x-www-form-urlencoded" => {
             let mut parameters = Parameters::default();
@@ -156,33 +263,13 @@ pub fn form(body: &[u8]) -> impl Iterator<Item = (String, String)> {
     })
 }
 
-/// Reads the members of a JSON object. A repeated member is an error. A member that is `null` counts as absent.
-struct Members;
-
-impl<'de> Visitor<'de> for Members {
-    type Value = Parameters;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<M: MapAccess<'de>>(self, mut members: M) -> Result<Parameters, M::Error> {
-        let mut seen = Vec::new();
-        let mut parameters = Parameters::default();
-        while let Some(name) = members.next_key::<String>()? {
-            if !["clientId", "token"].contains(&name.as_str()) {
-                members.next_value::<IgnoredAny>()?;
-                continue;
-            }
-            if let Some(value) = members.next_value::<Option<String>>()? {
-                parameters.set(&name, value);
-            }
-            if seen.contains(&name) {
-                return Err(M::Error::custom("a repeated member"));
-            }
-            seen.push(name);
-        }
-        Ok(parameters)
+/// The text of a member that is there at most once. `Some(None)`: it is absent or `null`. `None`: it is refused.
+#[expect(clippy::option_option, reason = "absent is not refused")]
+fn optional(values: &[&Json]) -> Option<Option<String>> {
+    match values {
+        [] | [Json::Null] => Some(None),
+        [value] => value.text().map(|text| Some(text.to_owned())),
+        _ => None,
     }
 }
 

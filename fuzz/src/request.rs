@@ -8,6 +8,8 @@ pub struct Request<'r> {
     pub method: &'r str,
     pub path: &'r str,
     pub stage: Option<&'r str>,
+    /// Whether the event says that the sender has decoded the path: it is an HTTP API.
+    pub is_decoded: bool,
     pub authorization: &'r [&'r str],
     pub content_type: &'r str,
     pub body: &'r str,
@@ -18,6 +20,7 @@ impl Request<'_> {
     /// The event of payload 1.0.
     pub fn payload_1(&self) -> Value {
         json!({
+            "version": self.is_decoded.then_some("1.0"),
             "httpMethod": self.method,
             "path": self.path,
             "multiValueHeaders": { "Authorization": self.authorization, "Content-Type": [self.content_type] },
@@ -37,7 +40,11 @@ impl Request<'_> {
             "version": "2.0",
             "rawPath": self.path,
             "headers": headers,
-            "requestContext": { "stage": self.stage, "http": { "method": self.method, "sourceIp": "203.0.113.7" } },
+            "requestContext": {
+                "domainName": if self.is_decoded { "a.execute-api.aws" } else { "a.lambda-url.aws" },
+                "stage": self.stage,
+                "http": { "method": self.method, "sourceIp": "203.0.113.7" },
+            },
             "body": self.body,
             "isBase64Encoded": self.is_base64,
         })

@@ -21,7 +21,7 @@ async fn serve(start: Start) -> Result<(), Error> {
     let config = connection::configure(&database, variable).await?;
     let clients = ClientsTable::new(config, database.table, database.retention);
     clients.open(endpoints.opening_timeout).await;
-    let function = Arc::new(Delete::new(clients, endpoints.realm, now, Environment::started_in(start.elapsed())));
+    let function = Arc::new(Delete::new(clients, endpoints, now, Environment::started_in(start.elapsed())));
     let handler = service_fn(move |event| {
         let function = Arc::clone(&function);
         // Boxed, because the SDK's futures are large and the runtime nests them.

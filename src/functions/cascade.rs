@@ -8,15 +8,16 @@
 use super::record::{Cost, Environment, NAMESPACE};
 use crate::{
     invocation::Invocation,
+    json::{self, RawValue},
     model::Id,
     store::{CallStatistics, ClientStatuses, Fault, Grants, before},
     telemetry::{self, Metric, Metrics},
 };
 use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
 use lambda_runtime::{Context, Diagnostic, LambdaEvent};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::{Deserialize, Deserializer, Serialize};
 use std::{
+    borrow::Cow,
     collections::BTreeSet,
     time::{Duration, SystemTime},
 };
@@ -37,21 +38,56 @@ pub struct Cascade<C, G> {
     environment: Environment,
 }
 
-/// Some records of the table's stream, as Lambda delivers them.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+/// Some records of the table's stream, as Lambda delivers them. Every JSON can be read as a batch.
+#[derive(Debug)]
 pub struct Batch {
-    records: Vec<Value>,
+    /// `None` if the batch has no list of records.
+    records: Option<Vec<Record>>,
 }
 
-/// A record of the batch has no sequence number, so it cannot be reported as failed.
-#[derive(Debug, thiserror::Error)]
-#[error("a record of the stream has no sequence number")]
-pub struct NoSequenceNumber;
+/// What the cascade reads of a record. A member that is missing, of a wrong type or there twice counts as absent.
+#[derive(Debug)]
+struct Record {
+    sequence_number: Option<String>,
+    /// The key of the item.
+    key: Option<String>,
+}
 
-impl From<NoSequenceNumber> for Diagnostic {
-    fn from(error: NoSequenceNumber) -> Self {
-        Self { error_type: "NoSequenceNumber".to_owned(), error_message: error.to_string() }
+impl<'de> Deserialize<'de> for Batch {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Owned, because not every deserializer has a text that can be borrowed.
+        let batch = Box::<RawValue>::deserialize(deserializer)?;
+        let [records] = json::values(Some(&batch), ["Records"]);
+        let records = records.and_then(json::list).map(|records| records.into_iter().map(Record::read).collect());
+        Ok(Self { records })
+    }
+}
+
+impl Record {
+    fn read(record: &RawValue) -> Self {
+        let [change] = json::values(Some(record), ["dynamodb"]);
+        let [sequence_number, keys] = json::values(change, ["SequenceNumber", "Keys"]);
+        let [key] = json::values(keys, ["pk"]);
+        let [key] = json::values(key, ["S"]);
+        let text = |value: Option<_>| value.and_then(json::text).map(Cow::into_owned);
+        Self { sequence_number: text(sequence_number), key: text(key) }
+    }
+}
+
+/// A batch that the function cannot process. Lambda must deliver all of it again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]
+pub enum UnreadableBatch {
+    /// The event has no list of records.
+    #[error("the event has no list of records")]
+    NoRecords,
+    /// A record has no sequence number, so it cannot be reported as failed.
+    #[error("a record of the stream has no sequence number")]
+    NoSequenceNumber,
+}
+
+impl From<UnreadableBatch> for Diagnostic {
+    fn from(error: UnreadableBatch) -> Self {
+        Self { error_type: <&str>::from(error).to_owned(), error_message: error.to_string() }
     }
 }
 
@@ -93,15 +129,16 @@ impl<C: ClientStatuses, G: Grants> Cascade<C, G> {
     /// deliver again.
     ///
     /// # Errors
-    /// [`NoSequenceNumber`]: Lambda must deliver the whole batch again.
-    pub async fn call(&self, event: LambdaEvent<Batch>) -> Result<DynamoDbEventResponse, NoSequenceNumber> {
+    /// [`UnreadableBatch`]: Lambda must deliver the whole batch again.
+    pub async fn call(&self, event: LambdaEvent<Batch>) -> Result<DynamoDbEventResponse, UnreadableBatch> {
         let LambdaEvent { payload, context } = event;
         let invocation = Invocation::new(&context, (self.clock)(), RESPONSE_MARGIN);
-        let number = |record| Value::pointer(record, "/dynamodb/SequenceNumber").and_then(Value::as_str);
-        let numbers = payload.records.iter().map(number).collect::<Option<Vec<_>>>().ok_or(NoSequenceNumber)?;
+        let records = payload.records.ok_or(UnreadableBatch::NoRecords)?;
+        let numbers = records.iter().map(|record| record.sequence_number.as_deref());
+        let numbers = numbers.collect::<Option<Vec<_>>>().ok_or(UnreadableBatch::NoSequenceNumber)?;
         let (mut purges, mut failed) = (Vec::new(), BTreeSet::new());
-        for (record, &number) in payload.records.iter().zip(&numbers) {
-            if let Some(key) = record.pointer("/dynamodb/Keys/pk/S").and_then(Value::as_str) {
+        for (record, &number) in records.iter().zip(&numbers) {
+            if let Some(key) = &record.key {
                 purges.extend(Purge::of(number, key));
             } else {
                 tracing::error!(sequence_number = number, "a record of the stream has no key of the clients table");

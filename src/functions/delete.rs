@@ -7,14 +7,15 @@ use crate::{
         self, Endpoint,
         authlete::Authlete,
         configuration::Configuration,
-        event::{Event, EventResponse, Origin},
-        path::Route,
+        event::{Event, EventResponse, Origin, Sender},
+        path::{Prefixes, Route},
         registration::Registration,
         response,
     },
     invocation::Invocation,
-    model::{Id, Realm},
+    model::Id,
     rule::DeletionRequest,
+    settings::Endpoints,
     store::{CallStatistics, Store},
     telemetry::{self, Metric, Metrics},
 };
@@ -39,15 +40,15 @@ const MAX_DURATION: Duration = Duration::from_mins(5);
 #[derive(Debug, Clone)]
 pub struct Delete<S> {
     store: S,
-    realm: Realm,
+    endpoints: Endpoints,
     clock: fn() -> SystemTime,
     environment: Environment,
 }
 
 impl<S: Store> Delete<S> {
-    /// The function over this store. `clock` gives the time.
-    pub fn new(store: S, realm: Realm, clock: fn() -> SystemTime, environment: Environment) -> Self {
-        Self { store, realm, clock, environment }
+    /// The function over this store, with these settings. `clock` gives the time.
+    pub fn new(store: S, endpoints: Endpoints, clock: fn() -> SystemTime, environment: Environment) -> Self {
+        Self { store, endpoints, clock, environment }
     }
 
     /// Answers an event, and logs the record of the request. Every event gets an answer.
@@ -59,18 +60,18 @@ impl<S: Store> Delete<S> {
         let LambdaEvent { payload, context } = event;
         let cookies = payload.has_cookies().then_some([]);
         let request = Request::from(payload);
-        let Origin { source_ip, stage } = request.extensions().get().cloned().unwrap_or_default();
+        let origin: Origin = request.extensions().get().cloned().unwrap_or_default();
         let mut invocation = Invocation::new(&context, (self.clock)(), RESPONSE_MARGIN);
         invocation.deadline = invocation.deadline.min(started + MAX_DURATION);
-        invocation.source_ip = source_ip;
+        invocation.source_ip = origin.source_ip;
 
-        let answer = self.answer(&request, stage.as_deref(), &invocation);
+        let answer = self.answer(&request, &origin, &invocation);
         let (Answer { response, summary }, calls) = CallStatistics::collect(answer).await;
 
         let is_cold = self.environment.is_cold();
         let record = RequestRecord {
             summary,
-            source_ip,
+            source_ip: origin.source_ip,
             status: response.status().as_u16(),
             cold_start: is_cold,
             cost: Cost::new(&context, &self.environment, is_cold, started.elapsed(), &calls),
@@ -82,9 +83,16 @@ impl<S: Store> Delete<S> {
     }
 
     /// Answers a request at the endpoint that its path names.
-    async fn answer(&self, request: &Request, stage: Option<&str>, invocation: &Invocation) -> Answer {
-        let realm = &self.realm;
-        match Route::of(request.raw_http_path(), stage) {
+    async fn answer(&self, request: &Request, origin: &Origin, invocation: &Invocation) -> Answer {
+        if origin.sender == Sender::Unsupported {
+            return Answer {
+                response: http::unsupported_sender(),
+                summary: Summary::refused("none", "unsupported_event"),
+            };
+        }
+        let Endpoints { realm, base_path, registration_path, .. } = &self.endpoints;
+        let prefixes = Prefixes { base: base_path, registration: registration_path };
+        match Route::of(request.raw_http_path(), origin, prefixes) {
             Some(Route::Configuration { application, client }) => {
                 self.answer_at(&Configuration { realm, application, client }, request, invocation).await
             }

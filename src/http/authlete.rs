@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     deletion::{NotDeleted, Outcome},
+    json::{self, Member},
     model::{Client, Digest, Id, Kind, Metadata, Realm},
     rule::authlete::{CallRefusal, DeletionRefusal, Refusal, Request},
     snapshot::{Key, Lookup},
@@ -20,7 +21,7 @@ use lambda_http::{
         header::{AUTHORIZATION, WWW_AUTHENTICATE},
     },
 };
-use serde::{Deserialize, Serialize};
+use serde::{Serialize, de::IgnoredAny};
 
 /// The longest body that is read, in bytes.
 const MAX_BODY: usize = 64 * 1024;
@@ -34,11 +35,36 @@ pub(crate) struct Authlete<'r> {
 }
 
 /// The body of the call. Absent, `null` and empty members are equivalent.
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[derive(Default)]
 struct Parameters {
     client_id: Option<String>,
     token: Option<String>,
+}
+
+impl Parameters {
+    /// Reads a JSON object. `None` if the body is not an object, or a member is there twice or has a wrong type.
+    fn of_json(body: &[u8]) -> Option<Self> {
+        // Names are taken as bytes, so what may not be in a name is found here.
+        serde_json::from_slice::<IgnoredAny>(body).ok()?;
+        let [client_id, token] = json::members(body, ["clientId", "token"])?;
+        let text = |member| match member {
+            Member::Absent => Some(None),
+            Member::Once(value) if value.get() == "null" => Some(None),
+            Member::Once(value) => json::text(value).map(|text| Some(text.into_owned())),
+            Member::Repeated => None,
+        };
+        let client_id = match client_id {
+            // As in the vendor's own answers.
+            Member::Once(value) if is_integer(value.get()) => Some(value.get().to_owned()),
+            member => text(member)?,
+        };
+        Some(Self { client_id, token: text(token)? })
+    }
+}
+
+/// Whether a JSON value is an integer, of any size.
+fn is_integer(json: &str) -> bool {
+    json.strip_prefix('-').unwrap_or(json).bytes().all(|byte| byte.is_ascii_digit())
 }
 
 impl Endpoint for Authlete<'_> {
@@ -91,8 +117,7 @@ fn parameters(request: &lambda_http::Request) -> Option<Parameters> {
         return None;
     }
     match media_type(request).as_str() {
-        // Only an object: serde would read an array as the members in their order.
-        "" | "application/json" if body.trim_ascii_start().starts_with(b"{") => serde_json::from_slice(body).ok(),
+        "" | "application/json" => Parameters::of_json(body),
         FORM => {
             let mut parameters = Parameters::default();
             for (name, value) in form_urlencoded::parse(body) {

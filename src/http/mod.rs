@@ -68,3 +68,11 @@ pub(crate) fn not_found() -> Response<Body> {
         r#"{"error":"not_found","error_description":"There is nothing at this path."}"#,
     )
 }
+
+/// The answer to the event of a sender that the function does not support.
+pub(crate) fn unsupported_sender() -> Response<Body> {
+    response::json(
+        StatusCode::NOT_FOUND,
+        r#"{"error":"not_found","error_description":"This function answers API Gateway and function URLs only."}"#,
+    )
+}

@@ -1,44 +1,76 @@
 //! The paths of the three endpoints.
 
+use super::event::{Origin, Sender};
 use crate::model::Id;
 use percent_encoding::percent_decode_str;
 
-/// The endpoint of a path, with the ids that the path names. A segment that cannot be an id is `None`.
+/// The endpoint of a path, with the ids that the path names. An id that is empty, too long or not UTF-8 is `None`.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Route {
     /// `/config/{appId}/clients/{apiClientId}`
     Configuration { application: Option<Id>, client: Option<Id> },
-    /// `/register/{clientId}`
+    /// `/register/{clientId}`, with the prefix of the deployment
     Registration { client: Option<Id> },
     /// `/api/{serviceId}/client/registration/delete`
     Authlete { service: Option<Id> },
 }
 
+/// The prefixes that a deployment chooses.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Prefixes<'p> {
+    /// The base path, which every path may begin with. Empty: none.
+    pub(crate) base: &'p str,
+    /// The prefix of the client configuration endpoint.
+    pub(crate) registration: &'p str,
+}
+
 impl Route {
-    /// Reads the path. It may begin with the API's stage.
-    pub(crate) fn of(path: &str, stage: Option<&str>) -> Option<Self> {
-        let within_stage = || path.strip_prefix('/')?.strip_prefix(stage?).and_then(Self::read);
-        Self::read(path).or_else(within_stage)
+    /// Reads the path. It may begin with the API's stage and the base path. They are removed first: behind an HTTP API,
+    /// they could also be the beginning of a client id.
+    pub(crate) fn of<'p>(path: &'p str, origin: &Origin, prefixes: Prefixes<'_>) -> Option<Self> {
+        let after_stage = |path: &'p str| after(path.strip_prefix('/')?, origin.stage.as_deref()?);
+        let after_base = |path| after(path, prefixes.base);
+        [
+            after_stage(path).and_then(after_base),
+            after_base(path).and_then(after_stage),
+            after_stage(path),
+            after_base(path),
+            Some(path),
+        ]
+        .into_iter()
+        .flatten()
+        .find_map(|path| Self::read(path, origin.sender, prefixes.registration))
     }
 
-    fn read(path: &str) -> Option<Self> {
+    fn read(path: &str, sender: Sender, registration: &str) -> Option<Self> {
+        let id = |text: &str| {
+            if sender.decodes_path() {
+                Id::new(text)
+            } else {
+                percent_decode_str(text).decode_utf8().ok().and_then(Id::new)
+            }
+        };
         let mut segments = path.strip_prefix('/')?.split('/');
         let mut next = || segments.next();
-        let found = match (next()?, next()?, next(), next(), next()) {
-            ("config", application, Some("clients"), Some(client), None) => {
-                Self::Configuration { application: id(application), client: id(client) }
+        match (next(), next(), next(), next(), next(), next()) {
+            (Some("config"), Some(application), Some("clients"), Some(client), None, _) => {
+                Some(Self::Configuration { application: id(application), client: id(client) })
             }
-            ("register", client, None, None, None) => Self::Registration { client: id(client) },
-            ("api", service, Some("client"), Some("registration"), Some("delete")) => {
-                Self::Authlete { service: id(service) }
+            (Some("api"), Some(service), Some("client"), Some("registration"), Some("delete"), None) => {
+                Some(Self::Authlete { service: id(service) })
             }
-            _ => return None,
-        };
-        segments.next().is_none().then_some(found)
+            _ => {
+                let client = after(path, registration)?.strip_prefix('/')?;
+                // A decoded slash may be part of the id. An encoded one is `%2F`.
+                let is_id = sender.decodes_path() || !client.contains('/');
+                is_id.then(|| Self::Registration { client: id(client) })
+            }
+        }
     }
 }
 
-/// The id in a path segment. The segment is percent-decoded once.
-fn id(segment: &str) -> Option<Id> {
-    percent_decode_str(segment).decode_utf8().ok().and_then(Id::new)
+/// The rest of a path after a prefix of whole segments. `None` if the path does not begin with the prefix, or the prefix
+/// is empty.
+fn after<'p>(path: &'p str, prefix: &str) -> Option<&'p str> {
+    path.strip_prefix(prefix).filter(|rest| !prefix.is_empty() && rest.starts_with('/'))
 }

@@ -3,12 +3,9 @@
 use crate::{
     fixture::authlete_call,
     run::text,
-    support::{Fixture, json as body},
+    support::{Fixture, endpoints, json as body},
 };
-use deregister::{
-    functions::{Delete, Environment},
-    model::Realm,
-};
+use deregister::functions::{Delete, Environment};
 use lambda_http::{Body, LambdaEvent, Response, lambda_runtime::Context};
 use std::time::{Duration, SystemTime};
 
@@ -56,8 +53,7 @@ async fn an_expired_token_is_refused() {
 
 /// The function's answer when its clock returns that time.
 async fn answer_at(fixture: &Fixture, clock: fn() -> SystemTime, event: &str) -> Response<Body> {
-    let realm = Realm::new("deregister").unwrap();
-    let function = Delete::new(fixture.clients.clone(), realm, clock, Environment::default());
+    let function = Delete::new(fixture.clients.clone(), endpoints(), clock, Environment::default());
     let event = LambdaEvent::new(serde_json::from_str(event).unwrap(), Context::default());
     function.call(event).await.unwrap().response
 }

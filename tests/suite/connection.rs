@@ -1,10 +1,9 @@
 //! The connection to the database: the environment configures it, it verifies TLS, and the start opens it.
 
-use crate::support::{Fixture, basic, event, invocation, now, sample, tls};
+use crate::support::{Fixture, basic, endpoints, event, invocation, now, sample, tls};
 use deregister::{
     dynamodb::{ClientsTable, connection},
     functions::{Delete, Environment},
-    model::Realm,
     settings::Database,
     snapshot::Key,
     store::{Fault, Store},
@@ -102,7 +101,7 @@ async fn the_first_request_uses_the_tls_connection_that_the_start_opened() {
     table.open(Duration::from_secs(10)).await;
     assert_eq!(front.handshakes.load(Ordering::Relaxed), 1);
 
-    let function = Delete::new(table, Realm::new("deregister").unwrap(), now, Environment::default());
+    let function = Delete::new(table, endpoints(), now, Environment::default());
     let path = format!("/config/{}/clients/{}", sample::APPLICATION, sample::TARGET);
     let event = event("DELETE", &path, "", &[("authorization", &basic(sample::OWNER))], "");
     let event = serde_json::from_str(&event).unwrap();

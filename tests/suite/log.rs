@@ -1,17 +1,14 @@
 //! The log: one record a request, with the exact reason of a refusal, which the answer does not have.
 
 use crate::support::{
-    Fixture, basic, bearer, event, invocation,
+    Fixture, basic, bearer, endpoints, event, invocation,
     log::Captured,
     now,
     sample::{APPLICATION, OWNER, SERVICE, SERVICE_TOKEN, TARGET},
     wire::Fault,
 };
 use aws_sdk_dynamodb::types::AttributeValue;
-use deregister::{
-    functions::{Delete, Environment},
-    model::Realm,
-};
+use deregister::functions::{Delete, Environment};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, time::Duration};
 
@@ -160,7 +157,7 @@ async fn a_record_carries_its_metrics_in_the_embedded_format() {
 async fn only_the_first_record_of_an_environment_is_a_cold_start_with_its_duration() {
     let mut fixture = Fixture::with_samples().await;
     let environment = Environment::started_in(Duration::from_micros(123_500));
-    fixture.function = Delete::new(fixture.clients.clone(), Realm::new("deregister").unwrap(), now, environment);
+    fixture.function = Delete::new(fixture.clients.clone(), endpoints(), now, environment);
     let log = Captured::at("INFO");
     delete_target(&fixture, OWNER).await;
     delete_target(&fixture, OWNER).await;

@@ -127,7 +127,10 @@ impl Table {
         let sender = match request.sender.as_deref() {
             None => Sender::Gateway,
             Some("function_url") => Sender::FunctionUrl,
+            Some("http_api") => Sender::HttpApi,
             Some("sam_local") => Sender::SamLocal,
+            Some("load_balancer") => Sender::LoadBalancer,
+            Some("lattice") => Sender::Lattice,
             Some(other) => panic!("no sender is called {other}"),
         };
         let caller = if sender == Sender::SamLocal { "127.0.0.1" } else { "203.0.113.7" };

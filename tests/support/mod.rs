@@ -32,8 +32,9 @@ use deregister::{
     dynamodb::{ClientsTable, admin::Creation, item::Item},
     functions::{Delete, Environment},
     http::event::{Event, Origin},
-    model::{Id, Realm},
+    model::Id,
     rule::{Authorization, Precondition},
+    settings::Endpoints,
     snapshot::{Key, Record},
 };
 use lambda_http::{Body, LambdaEvent, Request, Response, lambda_runtime::Context};
@@ -53,6 +54,11 @@ pub fn now() -> SystemTime {
 
 /// How long a deleted client can be restored in the tests.
 pub const RETENTION: Duration = Duration::from_hours(30 * 24);
+
+/// The default settings of the endpoints.
+pub fn endpoints() -> Endpoints {
+    Endpoints::read(|_| None).unwrap()
+}
 
 /// The function behind the endpoints, over a table of its own.
 #[derive(Clone)]
@@ -96,7 +102,7 @@ impl Fixture {
             .timeout_config(TimeoutConfig::builder().build());
         let sdk = Client::from_conf(config.clone().http_client(http).build());
         let clients = ClientsTable::new(config.http_client(wire.clone()), &table, RETENTION);
-        let function = Delete::new(clients.clone(), Realm::new("deregister").unwrap(), now, Environment::default());
+        let function = Delete::new(clients.clone(), endpoints(), now, Environment::default());
         let fixture = Self { sdk, clients, function, wire, endpoint, table, clean_up: Arc::new(clean_up) };
         fixture.direct().create_table().await.unwrap();
         fixture
@@ -192,7 +198,7 @@ pub fn invocation() -> Context {
     context
 }
 
-/// An event of payload 2.0.
+/// An event of payload 2.0, of a function URL: the path is encoded, as the client sent it.
 pub fn event(method: &str, path: &str, query: &str, headers: &[(&str, &str)], body: &str) -> String {
     let headers: serde_json::Map<_, _> = headers.iter().map(|&(name, value)| (name.into(), value.into())).collect();
     serde_json::json!({
@@ -200,7 +206,11 @@ pub fn event(method: &str, path: &str, query: &str, headers: &[(&str, &str)], bo
         "rawPath": path,
         "rawQueryString": query,
         "headers": headers,
-        "requestContext": { "stage": "$default", "http": { "method": method, "sourceIp": "203.0.113.7" } },
+        "requestContext": {
+            "domainName": "x7k2m9qv4b6t3n8w5r1y0pabcdefghij.lambda-url.eu-central-1.on.aws",
+            "stage": "$default",
+            "http": { "method": method, "sourceIp": "203.0.113.7" },
+        },
         "body": body,
         "isBase64Encoded": false,
     })

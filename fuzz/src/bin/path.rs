@@ -1,15 +1,16 @@
-//! Input: a path, and in the second line the stage.
+//! Input: a path, the stage, the base path and the registration path, a line each. Only the first line is required.
 //!
-//! The path leads to the endpoint and the ids that the reference parser finds.
+//! The path leads to the endpoint and the ids that the reference parser finds, whether the sender has decoded it or not.
 #![no_main]
 
 use deregister::{
     model::{Kind, Service, TokenScope},
+    settings::Endpoints,
     snapshot::{Key, Record},
 };
 use fuzz::{
-    answer::{Answer, invoke_json},
-    reference::{self, Endpoint},
+    answer::{Answer, invoke_with},
+    reference::{self, Endpoint, Route},
     request::Request,
     table::{Table, api, client, id, oauth, token_key},
 };
@@ -17,9 +18,29 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     let text = String::from_utf8_lossy(bytes);
-    let (path, stage) = text.split_once('\n').map_or((&*text, None), |(path, stage)| (path, Some(stage)));
-    let answer_from = |table: &Table, method: &str, line: &str| send(table, path, stage, method, line);
-    match reference::endpoint(path, stage) {
+    let mut lines = text.split('\n');
+    let (path, stage) = (lines.next().unwrap_or_default(), lines.next());
+    let mut setting = |default| lines.next().filter(|line| !line.is_empty()).unwrap_or(default);
+    let (base_path, registration_path) = (setting(""), setting("/register"));
+    let variable = |name: &str| match name {
+        "BASE_PATH" => Some(base_path.to_owned()),
+        "REGISTRATION_PATH" => Some(registration_path.to_owned()),
+        _ => None,
+    };
+    let is_accepted =
+        (base_path.is_empty() || reference::is_prefix(base_path)) && reference::is_prefix(registration_path);
+    let endpoints = Endpoints::read(variable);
+    assert_eq!(endpoints.is_ok(), is_accepted, "{endpoints:?}");
+    let Ok(endpoints) = endpoints else { return };
+    for is_decoded in [false, true] {
+        check(&endpoints, path, Route { stage, base_path, registration_path, is_decoded });
+    }
+});
+
+/// Checks the answers to requests with this path.
+fn check(endpoints: &Endpoints, path: &str, route: Route<'_>) {
+    let answer_from = |table: &Table, method: &str, line: &str| send(endpoints, table, path, route, method, line);
+    match reference::endpoint(path, route) {
         Some(Endpoint::Configuration { application: Some(application), client: Some(target) }) if target != NAME => {
             let table = Table::default()
                 .with_client(&target, Kind::Api(api(&application, &[], &[])))
@@ -53,7 +74,7 @@ fuzz_target!(|bytes: &[u8]| {
             check_without_read(&answer_from(&Table::default(), "POST", "Bearer token"), 403);
         }
     }
-});
+}
 
 /// The caller, and the client of the Authlete API.
 const NAME: &str = "caller";
@@ -66,10 +87,14 @@ fn check_without_read(answer: &Answer, status: u16) {
 }
 
 /// Sends a request. The answer is the same in both payload versions.
-fn send(table: &Table, path: &str, stage: Option<&str>, method: &str, line: &str) -> Answer {
+fn send(endpoints: &Endpoints, table: &Table, path: &str, route: Route<'_>, method: &str, line: &str) -> Answer {
     let body = r#"{"clientId":"caller","token":"token"}"#;
-    let request = Request { method, path, stage, authorization: &[line], body, ..Request::default() };
-    let answer = invoke_json(table, &request.payload_1());
-    assert_eq!(invoke_json(table, &request.payload_2()), answer);
+    let Route { stage, is_decoded, .. } = route;
+    let request = Request { method, path, stage, is_decoded, authorization: &[line], body, ..Request::default() };
+    let answer =
+        |event: serde_json::Value| invoke_with(endpoints, table, event.to_string().as_bytes()).expect("an event");
+    let answers = [answer(request.payload_1()), answer(request.payload_2())];
+    assert_eq!(answers[0], answers[1]);
+    let [answer, _] = answers;
     answer
 }

@@ -3,6 +3,7 @@
 
 mod allow_list;
 mod cost;
+mod events;
 mod lookalikes;
 mod readings;
 

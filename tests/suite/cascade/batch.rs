@@ -8,9 +8,10 @@ use crate::support::{
     stream::Stream,
 };
 use deregister::{
-    functions::cascade::NoSequenceNumber,
+    functions::cascade::UnreadableBatch,
     model::{Id, Service},
 };
+use lambda_runtime::Diagnostic;
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -66,7 +67,80 @@ async fn a_record_without_a_sequence_number_fails_the_batch() {
     ] {
         let event = event(MAX_DURATION, &[deletion("1", "b"), record.clone()]);
         let result = Box::pin(tables.cascade.call(event)).await;
-        assert!(matches!(result, Err(NoSequenceNumber)), "{record}");
+        assert!(matches!(result, Err(UnreadableBatch::NoSequenceNumber)), "{record}");
+    }
+}
+
+/// A text that is in an error or a log line only if a value of the event is.
+const MARKER: &str = "x9w2k7q4";
+
+/// Delivers the batch with this JSON text. It is read as `lambda_runtime` reads it.
+async fn deliver(tables: &Tables, json: &str) -> Result<Value, UnreadableBatch> {
+    let mut event = event(MAX_DURATION, &[]);
+    event.payload = serde_json::from_slice(json.as_bytes()).unwrap();
+    let response = Box::pin(tables.cascade.call(event)).await?;
+    Ok(serde_json::to_value(response).unwrap())
+}
+
+#[tokio::test]
+async fn an_event_without_a_list_of_records_is_an_error_without_a_value_of_it() {
+    let tables = Tables::new().await;
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    for json in [
+        "null",
+        "1e999",
+        "{}",
+        &deep,
+        &format!("\"{MARKER}\""),
+        &format!("[{{\"Records\":\"{MARKER}\"}}]"),
+        &format!("{{\"Records\":\"{MARKER}\"}}"),
+        &format!("{{\"Records\":{{\"{MARKER}\":1}}}}"),
+        r#"{"Records":1e999}"#,
+        r#"{"Records":null}"#,
+        r#"{"Records":[],"Records":[]}"#,
+        r#"{"records":[],"\ud83d":[]}"#,
+    ] {
+        let log = Captured::at("INFO");
+        let error = deliver(&tables, json).await.unwrap_err();
+        assert_eq!(error, UnreadableBatch::NoRecords, "{json:.100}");
+        let diagnostic = Diagnostic::from(error);
+        assert_eq!(diagnostic.error_type, "NoRecords");
+        assert_eq!(diagnostic.error_message, "the event has no list of records");
+        assert_eq!(log.text(), "");
+    }
+    assert_eq!(Diagnostic::from(UnreadableBatch::NoSequenceNumber).error_type, "NoSequenceNumber");
+}
+
+#[tokio::test]
+async fn a_record_of_any_json_does_not_disturb_the_others() {
+    let tables = Tables::new().await;
+    let deep = format!("{}\"{MARKER}\"{}", r#"{"M":"#.repeat(10_000), "}".repeat(10_000));
+    let member = |dynamodb: &str| format!(r#"{{"dynamodb":{{"SequenceNumber":"2",{dynamodb}}}}}"#);
+    for (record, fails) in [
+        (member(&format!(r#""Keys":{{"pk":{{"S":"client#b"}}}},"NewImage":{deep}"#)), false),
+        (member(r#""Keys":{"pk":{"S":"client#b"}},"SizeBytes":1e999,"\ud83d":"\udc00""#), false),
+        (member(r#""Keys":{"pk":{"S":"client#b","S":"client#b"}}"#), true),
+        (member(r#""Keys":{"pk":{"S":"client#b"}},"Keys":{"pk":{"S":"client#b"}}"#), true),
+        (member(r#""Keys":{"pk":{"S":"client#\ud83d"}}"#), true),
+        (member(&format!(r#""Keys":"{MARKER}""#)), true),
+        (member(&format!(r#""Keys":{{"pk":{{"S":["{MARKER}"]}}}}"#)), true),
+        (member(&format!(r#""Keys":{deep}"#)), true),
+    ] {
+        tables.issue("a", 0..1).await;
+        tables.issue("b", 0..1).await;
+        tables.issue("c", 0..1).await;
+        let (first, last) = (deletion("1", "a"), deletion("3", "c"));
+        let log = Captured::at("INFO");
+        let response = deliver(&tables, &format!(r#"{{"Records":[{first},{record},{last}]}}"#)).await.unwrap();
+        let failures = if fails { json!([{ "itemIdentifier": "2" }]) } else { json!([]) };
+        assert_eq!(response, json!({ "batchItemFailures": failures }), "{record:.200}");
+        let left = [tables.count("a").await, tables.count("b").await, tables.count("c").await];
+        assert_eq!(left, [0, fails.into(), 0], "{record:.200}");
+        assert!(!log.text().contains(MARKER), "{}", log.text());
+        drop(log);
+        if fails {
+            tables.deliver(&[deletion("2", "b")]).await;
+        }
     }
 }
 

@@ -29,6 +29,31 @@ async fn the_longest_client_id_is_a215302() {
 }
 
 #[tokio::test]
+async fn an_integer_is_its_decimal_digits_whatever_its_size() {
+    let body =
+        |integer: &str| call(SERVICE, &json!({})).bearer(SERVICE_TOKEN).body(format!(r#"{{"clientId":{integer}}}"#));
+    let unknown = |id: &str| bad_request("A215302", &format!("Client with id '{id}' not found."));
+    let unreadable = bad_request("A215301", &format!("Unable to parse client ID ({}).", "9".repeat(64)));
+    let requests = [
+        (body("0"), unknown("0")),
+        (body("-5"), unknown("-5")),
+        (body("18446744073709551616"), unknown("18446744073709551616")),
+        (body(&"9".repeat(Id::MAX_BYTES)), unknown(&"9".repeat(64))),
+        (body(&"9".repeat(Id::MAX_BYTES + 1)), unreadable),
+        (body("1e3"), unreadable_body()),
+        (body("-0.0"), unreadable_body()),
+    ];
+    let fixture = Fixture::anywhere_with_samples().await;
+    answered_in(&fixture, &requests).await;
+
+    create(&fixture, "340282366920938463463374607431768211456", oauth_client(SERVICE, "token"), false).await;
+    let body = r#"{"clientId":340282366920938463463374607431768211456,"token":"token"}"#;
+    let request = call(SERVICE, &json!({})).bearer(SERVICE_TOKEN).body(body);
+    let answer = deleted_client(r#""serviceNumber":715948317"#);
+    deleted_in(&fixture, &request, "340282366920938463463374607431768211456", &answer).await;
+}
+
+#[tokio::test]
 async fn row_10_a_fault_of_the_database_is_a001101() {
     let fixture = Fixture::anywhere_with_samples().await;
     fixture.wire.plan("UpdateItem", wire::Fault::error(400, "AccessDeniedException"));

@@ -6,6 +6,7 @@
 mod authlete;
 mod common;
 mod configuration;
+mod paths;
 mod registration;
 mod table;
 

@@ -107,7 +107,7 @@ rows! { authlete {
 } }
 
 rows! { elsewhere {
-    an_unknown_path_is_404: None;
+    an_unknown_path_and_an_unsupported_sender_are_404: None;
 } }
 
 #[test]

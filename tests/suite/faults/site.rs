@@ -49,7 +49,7 @@ impl Site {
         let clients = ClientsTable::new(config, database.table, database.retention);
         clients.open(endpoints.opening_timeout).await;
         wire.take_calls();
-        Self { proxy, wire, function: Delete::new(clients, endpoints.realm, now, Environment::default()) }
+        Self { proxy, wire, function: Delete::new(clients, endpoints, now, Environment::default()) }
     }
 
     /// The answer to the request of the endpoint. Checks that it holds no secret and no text of the database.

@@ -13,7 +13,10 @@ use std::{
 
 /// The value of a setting: a number most of the time, or none.
 fn setting() -> impl Strategy<Value = Option<String>> {
-    option::weighted(0.5, prop_oneof![1 => anything(), 5 => "[1-9][0-9]{0,3}", 1 => "[0-9]{6}", 2 => "[a-z_.-]{2,8}"])
+    option::weighted(
+        0.5,
+        prop_oneof![1 => anything(), 5 => "[1-9][0-9]{0,3}", 1 => "[0-9]{6}", 2 => "[a-z_.-]{2,8}", 3 => "(/[a-z.~%]{0,3}){1,3}"],
+    )
 }
 
 /// Whether the setting accepts this value, in the words of its `must_be`.
@@ -26,6 +29,8 @@ fn is_accepted(setting: &Setting, value: &str) -> bool {
         "GRANTS_TABLE" => value.is_empty() || is_table(value),
         "GRANTS_EXPIRE_AT" => (1..=255).contains(&value.len()),
         "REALM" => is_quotable(value),
+        "BASE_PATH" => value.is_empty() || is_path(value),
+        "REGISTRATION_PATH" => is_path(value),
         "SWEEP_DELETES" => ["true", "false"].contains(&value),
         _ => {
             let (_, range) = setting.must_be.split_once(" from ").unwrap();
@@ -34,6 +39,13 @@ fn is_accepted(setting: &Setting, value: &str) -> bool {
             value.parse().is_ok_and(|number| range.contains(&number))
         }
     }
+}
+
+/// Whether the text is a path: a slash before each segment, and segments that mean the same encoded and decoded.
+fn is_path(text: &str) -> bool {
+    let unreserved = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
+    let is_segment = |segment: &str| !["", ".", ".."].contains(&segment) && segment.chars().all(unreserved);
+    matches!(text.split('/').collect::<Vec<_>>()[..], ["", ref segments @ ..] if !segments.is_empty() && segments.iter().all(|segment| is_segment(segment)))
 }
 
 /// The values of the settings in this table, which `set` or the defaults give.
@@ -83,6 +95,8 @@ proptest! {
         if let Some(settings) = read(Endpoints::TABLE, &set, |variable| Endpoints::read(variable))? {
             let values = values(&Endpoints::TABLE, &set);
             prop_assert_eq!(Some(settings.realm), Realm::new(&values["REALM"]));
+            prop_assert_eq!(&settings.base_path, &values["BASE_PATH"]);
+            prop_assert_eq!(&settings.registration_path, &values["REGISTRATION_PATH"]);
             prop_assert_eq!(Ok(settings.opening_timeout.as_millis()), values["OPENING_TIMEOUT_MS"].parse());
         }
         if let Some(settings) = read(Grants::TABLE, &set, |variable| Grants::read(variable))? {

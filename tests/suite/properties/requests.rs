@@ -152,7 +152,8 @@ fn any_event() -> impl Strategy<Value = Sent> {
         let query = option::weighted(0.2, (planted_or(&marker, &["access_token"]), planted(&marker)));
         let request = (method, path, query, headers(&marker, route), body(&marker));
         let stage = select(vec![None, Some("$default"), Some("prod"), Some("config"), Some("")]);
-        (request, stage, any::<[bool; 3]>()).prop_map(move |(request, stage, [payload_1, is_base64, says_base64])| {
+        let flags = any::<[bool; 4]>();
+        (request, stage, flags).prop_map(move |(request, stage, [payload_1, is_base64, says_base64, is_decoded])| {
             let (method, path, query, headers, body) = request;
             let path = stage.filter(|stage| !stage.is_empty()).map_or(path.clone(), |stage| format!("/{stage}{path}"));
             let body = if is_base64 { BASE64_STANDARD.encode(body) } else { body };
@@ -162,6 +163,7 @@ fn any_event() -> impl Strategy<Value = Sent> {
                     lines.entry(name).or_default().push(value);
                 }
                 json!({
+                    "version": is_decoded.then_some("1.0"),
                     "httpMethod": method,
                     "path": path,
                     "multiValueQueryStringParameters": query.map(|(name, value)| json!({ name: [value] })),
@@ -176,7 +178,11 @@ fn any_event() -> impl Strategy<Value = Sent> {
                     "rawPath": path,
                     "rawQueryString": query.map(|(name, value)| format!("{name}={value}")),
                     "headers": headers.into_iter().collect::<HashMap<_, _>>(),
-                    "requestContext": { "stage": stage, "http": { "method": method, "sourceIp": "203.0.113.7" } },
+                    "requestContext": {
+                        "domainName": if is_decoded { "a.execute-api.a" } else { "a.lambda-url.a" },
+                        "stage": stage,
+                        "http": { "method": method, "sourceIp": "203.0.113.7" },
+                    },
                     "body": body,
                     "isBase64Encoded": says_base64,
                 })

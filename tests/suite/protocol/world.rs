@@ -5,7 +5,7 @@ use super::{
     model::{Action, Answer, CONFIGURATION, Delivery, Protocol, REGISTRATION, Request, SWEEP, State},
     script::{Call, Reply, Script, carry_out},
 };
-use crate::support::{RETENTION, basic, bearer, event, log::Captured, now};
+use crate::support::{RETENTION, basic, bearer, endpoints, event, log::Captured, now};
 use aws_sdk_dynamodb::{
     Client as Sdk,
     config::{
@@ -24,7 +24,7 @@ use deregister::{
     },
     functions::{Delete, Environment},
     invocation::Invocation,
-    model::{Digest, IdlePartition, Realm, Restoration},
+    model::{Digest, IdlePartition, Restoration},
     rule::sweep,
     snapshot::Record,
     store::{ClientStatuses, IdleClients},
@@ -99,8 +99,7 @@ impl World {
         let slot = || {
             let script = Script::stepwise(&database);
             let clients = table(config(script.clone()));
-            let realm = Realm::new("deregister").unwrap();
-            let function = Delete::new(clients.clone(), realm, now, Environment::default());
+            let function = Delete::new(clients.clone(), endpoints(), now, Environment::default());
             Slot { script, clients, function, running: None, parts: Vec::new(), delayed: None, answer: None }
         };
         let slots = (0..3).map(|_| slot()).collect();

@@ -79,6 +79,29 @@ fn two_database_calls_fit_into_the_functions_time_out() {
     assert!(alarm < milliseconds, "the alarm at {alarm} ms");
 }
 
+/// A client id can contain slashes. Paths that no route has, as those of another `RegistrationPath`, take the default
+/// route.
+#[test]
+fn the_function_gets_every_path_and_each_endpoint_has_a_route() {
+    let template = template();
+    let events = template["Resources"]["Function"]["Properties"]["Events"].as_object().unwrap();
+    let route = |event: &Value| {
+        let properties = &event["Properties"];
+        Some(format!("{} {}", properties.get("Method")?.as_str()?, properties.get("Path")?.as_str()?))
+    };
+    let mut routes: Vec<_> = events.values().map(route).collect();
+    routes.sort();
+    let registration_path = template["Parameters"]["RegistrationPath"]["Default"].as_str().unwrap();
+    let registration = format!("DELETE {registration_path}/{{clientId+}}");
+    let named = [
+        "DELETE /config/{appId}/clients/{apiClientId}",
+        &registration,
+        "POST /api/{serviceId}/client/registration/delete",
+    ];
+    assert_eq!(routes, [None].into_iter().chain(named.map(|route| Some(route.to_owned()))).collect::<Vec<_>>());
+    assert!(events.values().all(|event| event["Type"] == "HttpApi"));
+}
+
 #[test]
 fn the_access_log_is_json_without_credentials() {
     let template = template();

@@ -84,7 +84,7 @@ async fn each_route_leads_to_a_deletion_and_the_functions_role_allows_only_its_c
             "",
             204,
         ),
-        ("Registration", bearer(sample::RFC_CLIENT.1), vec![("{clientId}", sample::RFC_CLIENT.0)], "", 204),
+        ("Registration", bearer(sample::RFC_CLIENT.1), vec![("{clientId+}", sample::RFC_CLIENT.0)], "", 204),
         ("Authlete", bearer(sample::SERVICE_TOKEN), vec![("{serviceId}", sample::SERVICE)], &body, 200),
     ] {
         let route = &function["Events"][route]["Properties"];
