@@ -50,7 +50,7 @@ impl Table {
 
     /// Adds the client under its id.
     pub fn with_client(self, id: &str, kind: Kind) -> Self {
-        self.with(client(id), Record::Client(Client { kind, protected: false, version: Some(VERSION), idle: None }))
+        self.with(client(id), Record::Client(versioned(kind)))
     }
 
     /// Takes the calls since the last time.
@@ -73,13 +73,14 @@ impl Table {
         let elsewhere = ApiClient { ip_allow_list: AllowList::new(["198.51.100.0/24"]), ..owner(OWNER_ELSEWHERE.1) };
         let of_itself = |service: &str, token: &str| Kind::OAuth(oauth(service, Some(token)));
         let static_client = OAuthClient { dynamic: false, ..oauth(SERVICE, Some(STATIC_CLIENT.1)) };
-        let protect = |kind| Record::Client(Client { kind, protected: true, version: Some(VERSION), idle: None });
+        let protect = |kind| Record::Client(Client { protected: true, ..versioned(kind) });
         let deletion = Deletion {
             at: now(),
             by: format!("client#{}", OWNER.0),
             via: "configuration".to_owned(),
             source_ip: None,
             request_id: "sample".to_owned(),
+            lacks: Vec::new(),
         };
 
         let clients = Self::default()
@@ -146,9 +147,10 @@ impl Store for Table {
 }
 
 impl Table {
-    /// Whether the channel can delete the client, and the authorization has every precondition that the decision needs and
-    /// no other, except the client's version.
-    fn justifies(&self, Authorization { target, preconditions }: &Authorization<'_>, channel: &str) -> bool {
+    /// Whether the channel can delete the client, and the authorization has the kind and the version of the client, every
+    /// precondition that the decision needs, and no other.
+    fn justifies(&self, authorization: &Authorization<'_>, channel: &str) -> bool {
+        let Authorization { target, kind, version, preconditions } = authorization;
         let Some(Record::Client(client)) = self.records.get(&Key::Client((*target).clone())) else { return false };
         let needed = match (channel, &client.kind) {
             ("configuration", Kind::Api(api)) if !api.is_owner() => {
@@ -159,16 +161,21 @@ impl Table {
             }
             ("authlete", Kind::OAuth(oauth)) if oauth.dynamic => {
                 let token = oauth.registration_token_digest.iter().map(Precondition::RegistrationToken);
-                token.chain([Precondition::RegisteredAt(&oauth.service_id)]).collect()
+                token.chain(oauth.service_id.iter().map(Precondition::RegisteredAt)).collect()
             }
             _ => return false,
         };
-        let version = client.version.map(Precondition::Version);
         !client.protected
+            && (*kind, version) == (client.kind.name(), &client.version)
             && !needed.is_empty()
             && needed.iter().all(|needed| preconditions.contains(needed))
-            && preconditions.iter().all(|given| needed.contains(given) || Some(*given) == version)
+            && preconditions.iter().all(|given| needed.contains(given))
     }
+}
+
+/// A client at the version of the samples.
+fn versioned(kind: Kind) -> Client {
+    Client { version: VERSION.into(), ..Client::new(kind) }
 }
 
 /// The id with this text.
@@ -204,5 +211,10 @@ pub fn oauth(service: &str, token: Option<&str>) -> OAuthClient {
         redirect_uris: Some(vec!["https://example.com/callback".to_owned()]),
         ..Metadata::default()
     };
-    OAuthClient { service_id: id(service), dynamic: true, registration_token_digest: token.map(Digest::of), metadata }
+    OAuthClient {
+        service_id: Some(id(service)),
+        dynamic: true,
+        registration_token_digest: token.map(Digest::of),
+        metadata,
+    }
 }
