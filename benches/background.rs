@@ -296,7 +296,7 @@ impl Database {
         let sweep = Sweep {
             store: self.store.clone(),
             grants: None::<GrantsTable>,
-            settings: settings::Sweep { deletes, policy, limit: due + 1 },
+            settings: settings::Sweep { deletes, policy, limit: due + 1, concurrency },
             clock: now,
             environment: Environment::default(),
         };

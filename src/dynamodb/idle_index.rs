@@ -4,10 +4,11 @@ use super::{
     ClientsTable,
     call::fault,
     item::{self, Item},
-    schema::{IDLE, KEY},
+    schema::{IDLE, IDLE_SINCE, KEY},
 };
 use crate::{
     model::{Id, IdlePartition, epoch_seconds},
+    snapshot::{Key, Unreadable},
     store::{CallStatistics, Fault, IdleClients, IdlePage},
 };
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -37,11 +38,23 @@ impl IdleClients for ClientsTable {
             .set_exclusive_start_key(after)
             .limit(PAGE_SIZE);
         let page = CallStatistics::of_call(Box::pin(query.send())).await.0.map_err(|error| fault(&error))?;
-        let client = |item: Item| {
-            let id = item.get(KEY)?.as_s().ok()?.strip_prefix("client#").and_then(Id::new)?;
-            Some((id, item::idle(&item)?))
-        };
-        let clients = page.items.unwrap_or_default().into_iter().filter_map(client).collect();
-        Ok(IdlePage { clients, next: page.last_evaluated_key })
+        let (mut clients, mut unreadable) = (Vec::new(), Vec::new());
+        for item in page.items.unwrap_or_default() {
+            // Items of other kinds are not clients, whatever attributes they have.
+            let Some(id) = client(&item) else { continue };
+            match item::idle(&item) {
+                Some(idle) => clients.push((id, idle)),
+                None => unreadable.push(Unreadable {
+                    key: Key::Client(id),
+                    why: format!("`{IDLE_SINCE}` is not a time in seconds since the epoch"),
+                }),
+            }
+        }
+        Ok(IdlePage { clients, unreadable, next: page.last_evaluated_key })
     }
+}
+
+/// The id of the client whose item this is.
+fn client(item: &Item) -> Option<Id> {
+    item.get(KEY)?.as_s().ok()?.strip_prefix("client#").and_then(Id::new)
 }

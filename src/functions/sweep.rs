@@ -26,6 +26,7 @@ use futures::{
 use lambda_runtime::{Diagnostic, LambdaEvent};
 use serde::{Serialize, de::IgnoredAny};
 use std::{
+    fmt::Display,
     hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
     mem,
     pin::pin,
@@ -151,14 +152,16 @@ impl<S: Store + IdleClients, G: Grants> Sweep<S, G> {
         if run.waiting.is_empty() && run.index_fault.is_none() {
             match listed.next().await {
                 None => run.report.complete = true,
-                Some(Ok(_)) => {}
+                Some(Ok(_) | Err(Fault::Unreadable(_))) => {}
                 Some(Err(fault)) => run.index_fault = Some(fault),
             }
         }
         run.end()
     }
 
-    /// The clients that are due. Reads every partition of the index, and ends at its first fault. The id of the
+    /// The clients that are due. An entry that is unreadable is a fault. At any other fault the stream ends.
+    ///
+    /// Reads every partition of the index. The id of the
     /// invocation chooses the first partition. Clients that are protected or have a grant stay due. They must not be the
     /// first in every run.
     fn listed(&self, invocation: &Invocation) -> impl Stream<Item = Result<Due, Fault>> {
@@ -173,14 +176,16 @@ impl<S: Store + IdleClients, G: Grants> Sweep<S, G> {
             let Some((partition, after)) = position else { return Ok(None) };
             let since = self.settings.policy.due_since(partition.used, *now);
             let page = self.page(partition, since, after, *deadline).await?;
+            let due = |(id, idle)| Ok(Due { id, idle, turns: 0, fault: None, is_ambiguous: false });
+            let unreadable = page.unreadable.into_iter().map(|unreadable| Err(Fault::from(unreadable)));
+            let entries: Vec<_> = page.clients.into_iter().map(due).chain(unreadable).collect();
             let next = match page.next {
                 Some(after) => Some((partition, Some(after))),
                 None => partitions.next().map(|partition| (partition, None)),
             };
-            Ok::<_, Fault>(Some((page.clients, (partitions, next))))
+            Ok::<_, Fault>(Some((entries, (partitions, next))))
         });
-        let due = |(id, idle)| Ok(Due { id, idle, turns: 0, fault: None, is_ambiguous: false });
-        pages.map_ok(move |clients| stream::iter(clients).map(due)).try_flatten()
+        pages.map_ok(stream::iter).try_flatten()
     }
 
     /// Reads a page of the index. If the database is unavailable, tries again while there is time.
@@ -214,14 +219,9 @@ impl<S: Store + IdleClients, G: Grants> Sweep<S, G> {
 
     /// Deletes a due client, or decides whether it would be deleted.
     async fn sweep(&self, due: &mut Due, invocation: &Invocation) -> Result<ClientOutcome, Fault> {
-        let Invocation { request_id, now, deadline, .. } = invocation;
         if due.is_ambiguous {
-            let look = deletion::dry_run(&self.store, self.request(due), invocation).await;
-            if look.snapshot.deletion(&due.id).is_some_and(|deletion| deletion.is_of(request_id)) {
+            if self.is_swept(due, invocation).await? {
                 return Ok(ClientOutcome::Swept);
-            }
-            if let Err(NotDeleted::ReadFailed(fault)) = look.result {
-                return Err(fault);
             }
             due.is_ambiguous = false;
             if due.turns > MAX_TURNS
@@ -231,7 +231,7 @@ impl<S: Store + IdleClients, G: Grants> Sweep<S, G> {
             }
         }
         if let Some(grants) = &self.grants
-            && before(*deadline, grants.is_any_live(&due.id, *now)).await?
+            && before(invocation.deadline, grants.is_any_live(&due.id, invocation.now)).await?
         {
             return Ok(ClientOutcome::Granted);
         }
@@ -252,6 +252,16 @@ impl<S: Store + IdleClients, G: Grants> Sweep<S, G> {
         }
     }
 
+    /// Whether this run deleted the client.
+    async fn is_swept(&self, due: &Due, invocation: &Invocation) -> Result<bool, Fault> {
+        let look = deletion::dry_run(&self.store, self.request(due), invocation).await;
+        match (look.snapshot.deletion(&due.id), look.result) {
+            (Some(deletion), _) => Ok(deletion.is_of(&invocation.request_id)),
+            (None, Err(NotDeleted::ReadFailed(fault))) => Err(fault),
+            (None, _) => Ok(false),
+        }
+    }
+
     fn request(&self, due: &Due) -> Request {
         Request { target: due.id.clone(), idle: due.idle, policy: self.settings.policy }
     }
@@ -266,6 +276,8 @@ struct Run<'r, S, G> {
     report: &'r mut Report,
     /// The clients that get another turn.
     waiting: Vec<Due>,
+    /// The number of clients that failed and may be deleted. They keep their places within the limit.
+    unknown: usize,
     /// Whether the run found out about a client since the last wait.
     progress: bool,
     index_fault: Option<Fault>,
@@ -275,8 +287,8 @@ struct Run<'r, S, G> {
 
 impl<'r, S: Store + IdleClients, G: Grants> Run<'r, S, G> {
     fn new(sweep: &'r Sweep<S, G>, invocation: &'r Invocation, last_start: Instant, report: &'r mut Report) -> Self {
-        let (waiting, progress, index_fault, first_fault) = (Vec::new(), false, None, None);
-        Self { sweep, invocation, last_start, report, waiting, progress, index_fault, first_fault }
+        let (waiting, unknown, progress, index_fault, first_fault) = (Vec::new(), 0, false, None, None);
+        Self { sweep, invocation, last_start, report, waiting, unknown, progress, index_fault, first_fault }
     }
 
     /// Gives the clients a turn each, several at the same time, as long as turns may start. Waits for the turns under
@@ -292,7 +304,7 @@ impl<'r, S: Store + IdleClients, G: Grants> Run<'r, S, G> {
                 // The index may take longer than there is time to start a turn.
                 Ok(Some(next)) = timeout_at(self.last_start, clients.next()), if may_start => match next {
                     Ok(due) => turns.push(sweep.turn(due, invocation)),
-                    Err(fault) => self.index_fault = Some(fault),
+                    Err(fault) => self.not_listed(fault),
                 },
                 else => return,
             }
@@ -313,56 +325,68 @@ impl<'r, S: Store + IdleClients, G: Grants> Run<'r, S, G> {
         let settings::Sweep { limit, concurrency, .. } = self.sweep.settings;
         let ambiguous = self.waiting.iter().filter(|due| due.is_ambiguous).count();
         under_way < concurrency
-            && self.report.swept + ambiguous + under_way < limit
+            && self.report.swept + self.unknown + ambiguous + under_way < limit
             && self.waiting.len() + under_way < MAX_WAITING
             && Instant::now() < self.last_start
     }
 
     fn is_at_limit(&self) -> bool {
-        self.report.swept >= self.sweep.settings.limit
+        self.report.swept + self.unknown >= self.sweep.settings.limit
+    }
+
+    /// Counts an entry of the index that is unreadable, or ends the index.
+    fn not_listed(&mut self, fault: Fault) {
+        match fault {
+            Fault::Unreadable(unreadable) => self.unreadable(&unreadable),
+            fault => self.index_fault = Some(fault),
+        }
     }
 
     /// Counts the client, or lets it wait for another turn.
     fn turn_ended(&mut self, due: Due, result: Result<ClientOutcome, Fault>) {
         // After the last turn there is one more, if only to see whether the write took effect.
         let has_turns = due.turns < MAX_TURNS || due.is_ambiguous && due.turns == MAX_TURNS;
-        let counter = match result {
+        match result {
             Err(fault @ Fault::Unavailable(_)) if has_turns => {
                 self.waiting.push(Due { fault: Some(fault), ..due });
                 return;
             }
-            Err(fault) => {
-                self.progress = true;
-                return self.failed(&due.id, fault);
-            }
-            Ok(ClientOutcome::Swept) => {
-                let since = humantime::format_rfc3339_seconds(due.idle.since);
-                let message = if self.report.deletes { "swept a client" } else { "would sweep a client" };
-                tracing::info!(client_id = due.id.as_str(), used = due.idle.used, idle_since = %since, "{message}");
-                &mut self.report.swept
-            }
-            Ok(ClientOutcome::Protected) => &mut self.report.protected,
-            Ok(ClientOutcome::Granted) => &mut self.report.granted,
-            Ok(ClientOutcome::Changed) => &mut self.report.changed,
-        };
-        *counter += 1;
-        self.report.due += 1;
+            Err(Fault::Unreadable(unreadable)) => self.unreadable(&unreadable),
+            Err(fault) => self.failed(&due, fault),
+            Ok(outcome) => self.checked(&due, outcome),
+        }
         self.progress = true;
     }
 
-    /// Counts a client that failed or is unreadable, and names it in the log.
-    fn failed(&mut self, client: &Id, fault: Fault) {
+    fn checked(&mut self, due: &Due, outcome: ClientOutcome) {
         self.report.due += 1;
-        if let Fault::Unreadable(unreadable) = fault {
-            self.report.unreadable += 1;
-            if self.report.unreadable <= MAX_NAMED {
-                tracing::error!("{unreadable}");
-            }
-            return;
+        *match outcome {
+            ClientOutcome::Swept => &mut self.report.swept,
+            ClientOutcome::Protected => &mut self.report.protected,
+            ClientOutcome::Granted => &mut self.report.granted,
+            ClientOutcome::Changed => &mut self.report.changed,
+        } += 1;
+        if matches!(outcome, ClientOutcome::Swept) {
+            let since = humantime::format_rfc3339_seconds(due.idle.since);
+            let message = if self.report.deletes { "swept a client" } else { "would sweep a client" };
+            tracing::info!(client_id = due.id.as_str(), used = due.idle.used, idle_since = %since, "{message}");
         }
+    }
+
+    fn unreadable(&mut self, unreadable: &impl Display) {
+        self.report.due += 1;
+        self.report.unreadable += 1;
+        if self.report.unreadable <= MAX_NAMED {
+            tracing::error!("{unreadable}");
+        }
+    }
+
+    fn failed(&mut self, due: &Due, fault: Fault) {
+        self.report.due += 1;
         self.report.failed += 1;
+        self.unknown += usize::from(due.is_ambiguous);
         if self.report.failed <= MAX_NAMED {
-            tracing::error!(client_id = client.as_str(), "an idle client cannot be swept: {fault}");
+            tracing::error!(client_id = due.id.as_str(), "an idle client cannot be swept: {fault}");
         }
         self.first_fault.get_or_insert(fault);
     }
@@ -372,9 +396,9 @@ impl<'r, S: Store + IdleClients, G: Grants> Run<'r, S, G> {
     fn end(mut self) -> Result<(), Fault> {
         let waiting = mem::take(&mut self.waiting);
         if !self.is_at_limit() {
-            for due in waiting {
-                if let Some(fault) = due.fault {
-                    self.failed(&due.id, fault);
+            for mut due in waiting {
+                if let Some(fault) = due.fault.take() {
+                    self.failed(&due, fault);
                 }
             }
         }

@@ -82,6 +82,8 @@ pub trait IdleClients: Send + Sync {
 pub struct IdlePage<C> {
     /// The clients, each with the time since which it is idle.
     pub clients: Vec<(Id, Idle)>,
+    /// The clients whose time cannot be read.
+    pub unreadable: Vec<Unreadable>,
     /// Where the next page starts. `None`: this page is the last.
     pub next: Option<C>,
 }

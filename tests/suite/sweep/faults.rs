@@ -3,7 +3,7 @@
 use super::{
     DELETES, HOUR, OBSERVES, SECOND, Sweep, create_all, delete, due, grants_through_the_wire, index,
     index::{ids_in, run_from},
-    issue, named, names, record, report, restore, run, run_in, run_of, s, set, sweep, table_with, take_calls,
+    issue, key, named, names, record, report, restore, run, run_in, run_of, s, set, sweep, table_with, take_calls,
     tombstones,
 };
 use crate::support::{
@@ -11,6 +11,7 @@ use crate::support::{
     log::Captured,
     wire::{self, FAULT_MESSAGE},
 };
+use aws_sdk_dynamodb::types::AttributeValue;
 use deregister::{functions::sweep::Report, settings, store::Fault};
 use serde_json::json;
 use std::sync::Arc;
@@ -168,6 +169,21 @@ async fn a_client_that_cannot_be_read_is_logged_and_the_others_are_deleted() {
     let [error] = errors.collect::<Vec<_>>().try_into().unwrap();
     assert!(error["message"].as_str().unwrap().starts_with("the item client#2 cannot be read"), "{error}");
     assert_eq!(record(&log)["level"], "INFO");
+    assert!(fixture.lives("2").await);
+}
+
+#[tokio::test]
+async fn a_client_whose_idle_time_cannot_be_read_is_counted_and_named_and_the_others_are_swept() {
+    let fixture = table_with([("1", due()), ("2", due()), ("3", due())]).await;
+    let update = fixture.sdk.update_item().table_name(&fixture.table).key("pk", key("2"));
+    let update = update.update_expression("SET idle_since = :since");
+    update.expression_attribute_values(":since", AttributeValue::N("-1".to_owned())).send().await.unwrap();
+    let log = Captured::at("INFO");
+    assert_eq!(run(&sweep(&fixture, DELETES)).await, Report { swept: 2, unreadable: 1, ..report(3) });
+    let errors = log.lines().into_iter().filter(|line| line["level"] == "ERROR");
+    let [error] = errors.collect::<Vec<_>>().try_into().unwrap();
+    let expected = "the item client#2 cannot be read: `idle_since` is not a time in seconds since the epoch";
+    assert_eq!(error["message"], expected);
     assert!(fixture.lives("2").await);
 }
 
@@ -335,6 +351,22 @@ async fn a_write_that_may_have_taken_effect_counts_towards_the_limit() {
     lose_all_answers(&fixture);
     let sweep = sweep(&fixture, settings::Sweep { limit: 1, ..DELETES });
     assert_eq!(run(&sweep).await, Report { swept: 1, complete: false, ..report(1) });
+    assert_eq!(tombstones(&fixture).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_client_that_failed_and_may_be_deleted_counts_towards_the_limit() {
+    let fixture = table_of(20, 0).await;
+    (1..TURNS).for_each(|_| (0..ATTEMPTS).for_each(|_| fixture.wire.plan("UpdateItem", wire::Fault::Reset)));
+    lose_all_answers(&fixture);
+    // The look after the last turn cannot read.
+    (0..2 * TURNS - 1).for_each(|_| fixture.wire.plan("BatchGetItem", wire::Fault::meanwhile(async {})));
+    fixture.wire.plan("BatchGetItem", wire::Fault::error(400, "TransactionConflictException"));
+    let log = Captured::at("INFO");
+    run_in(run_of(HOUR), &sweep(&fixture, settings::Sweep { limit: 1, ..DELETES })).await.unwrap_err();
+    let record = record(&log);
+    assert_eq!([&record["due"], &record["swept"], &record["failed"]], [1, 0, 1]);
+    assert_eq!(record["complete"], false);
     assert_eq!(tombstones(&fixture).await.len(), 1);
 }
 
