@@ -1,7 +1,7 @@
 //! Faults: no client stops a run. If the database is unavailable for one, it gets another turn after the others.
 
 use super::{
-    DELETES, HOUR, OBSERVES, SECOND, Sweep, create_all, delete, due, grants_through_the_wire, index,
+    DELETES, HOUR, OBSERVES, Sweep, create_all, delete, due, grants_through_the_wire, index,
     index::{ids_in, run_from},
     issue, key, named, names, record, report, restore, run, run_in, run_of, s, set, sweep, table_with, take_calls,
     tombstones,
@@ -14,7 +14,11 @@ use crate::support::{
 use aws_sdk_dynamodb::types::AttributeValue;
 use deregister::{functions::sweep::Report, settings, store::Fault};
 use serde_json::json;
-use std::sync::Arc;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 use tokio::sync::Notify;
 
 /// How many turns a client gets if the database is unavailable for it.
@@ -102,14 +106,24 @@ async fn no_number_of_clients_that_cannot_be_deleted_keeps_the_others_from_being
 }
 
 #[tokio::test]
-async fn more_clients_than_may_wait_for_another_turn_do_not_keep_the_others_from_being_swept() {
+async fn if_very_many_clients_wait_they_get_their_turns_before_the_next_client_and_the_others_are_swept_all_the_same() {
     let fixture = table_of(1200, 100).await;
-    fixture.wire.always("BatchGetItem", of_all("client#a-", (400, "TransactionConflictException")));
+    // How many clients had a turn before one had its second.
+    let (first_turns, mut seen) = (Arc::new(Mutex::new(None)), BTreeSet::new());
+    let turns = Arc::clone(&first_turns);
+    fixture.wire.always("BatchGetItem", move |body| {
+        let (_, client_id) = body.split_once("client#a-")?;
+        if !seen.insert(client_id.split('"').next()?.to_owned()) {
+            turns.lock().unwrap().get_or_insert(seen.len());
+        }
+        Some(wire::Fault::error(400, "TransactionConflictException"))
+    });
     let log = Captured::at("INFO");
     run_in(run_of(HOUR), &sweep(&fixture, OBSERVES)).await.unwrap_err();
     let record = record(&log);
     assert_eq!([&record["due"], &record["swept"], &record["failed"]], [1300, 100, 1200]);
     assert_eq!(record["complete"], true);
+    assert_eq!(*first_turns.lock().unwrap(), Some(1000));
 }
 
 #[tokio::test]
@@ -211,16 +225,21 @@ async fn the_log_names_at_most_a_thousand_clients_that_failed_and_counts_all() {
     assert_eq!([&rest["level"], &rest["clients"]], [&json!("ERROR"), &json!(12)]);
 }
 
+/// The client's first turn takes half of the time. The deadline is on the runtime's clock, which does not stop.
 #[tokio::test]
 async fn a_client_that_waits_when_the_time_is_over_fails_and_the_run_is_not_complete() {
+    const TIME: Duration = Duration::from_secs(6);
     let fixture = table_with([("1", due()), ("2", due()), ("3", due())]).await;
+    let slow = |body: &str| names(body, "2").then(|| wire::Fault::meanwhile(tokio::time::sleep(TIME / 2)));
+    fixture.wire.always("BatchGetItem", slow);
     fixture.wire.always("UpdateItem", of_client("2", usize::MAX, (400, "TransactionConflictException")));
     let log = Captured::at("INFO");
-    run_in(run_of(SECOND), &sweep(&fixture, DELETES)).await.unwrap_err();
+    run_in(run_of(TIME), &sweep(&fixture, DELETES)).await.unwrap_err();
     let record = record(&log);
     assert_eq!([&record["due"], &record["swept"], &record["failed"]], [3, 2, 1]);
     assert_eq!(record["complete"], false);
     assert_eq!(named(&log, "TransactionConflictException"), ["2"]);
+    assert_eq!(take_calls(&fixture)["UpdateItem"], 3);
 }
 
 #[tokio::test]

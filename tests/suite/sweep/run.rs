@@ -5,6 +5,9 @@ use crate::support::{log::Captured, wire};
 use deregister::{functions::sweep::Report, settings, store::Fault};
 use std::time::Duration;
 
+/// The time of a run. No turn starts in its second half.
+const TIME: Duration = Duration::from_secs(6);
+
 #[tokio::test]
 async fn a_run_deletes_at_most_its_limit_and_the_next_continues() {
     let fixture = table_with(["1", "2", "3", "4", "5"].map(|client_id| (client_id, due()))).await;
@@ -28,7 +31,6 @@ async fn a_run_whose_last_client_reaches_the_limit_is_complete() {
 /// The first clients take half of the time. The deadline is on the runtime's clock, which does not stop.
 #[tokio::test]
 async fn a_run_that_is_out_of_time_finishes_what_is_under_way_and_the_next_continues() {
-    const TIME: Duration = Duration::from_secs(6);
     let run_with = async |concurrency| {
         let fixture = table_with([("1", due()), ("2", due()), ("3", due()), ("4", due())]).await;
         fixture.wire.always("UpdateItem", |_| Some(wire::Fault::meanwhile(tokio::time::sleep(TIME / 2))));
@@ -43,7 +45,6 @@ async fn a_run_that_is_out_of_time_finishes_what_is_under_way_and_the_next_conti
 
 #[tokio::test]
 async fn a_client_that_the_index_lists_too_late_is_left_to_the_next_run() {
-    const TIME: Duration = Duration::from_secs(2);
     let fixture = table_with([("a", due())]).await;
     fixture.wire.plan("Query", wire::Fault::meanwhile(tokio::time::sleep(TIME / 2)));
     assert_eq!(run_in(run_of(TIME), &sweep(&fixture, DELETES)).await, Ok(Report { complete: false, ..report(0) }));
