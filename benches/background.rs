@@ -1,4 +1,5 @@
-//! `just bench-background`: whether the cost of the cascade and of the sweep grows with rows of other clients.
+//! `just bench-background`: whether the cost of the cascade and of the sweep grows with rows of other clients, and how
+//! much time the sweep saves because it works on several clients at once.
 //!
 //! It prints ratios, and marks those that miss their target. It fails if rows of other clients change, or if a number
 //! of calls grows with them. Times only inform.
@@ -8,8 +9,8 @@
 use aws_sdk_dynamodb::{
     Client,
     config::{
-        BehaviorVersion, Builder, ConfigBag, Credentials, Intercept, Region, RuntimeComponents,
-        interceptors::BeforeSerializationInterceptorContextRef,
+        BehaviorVersion, Builder, ConfigBag, Credentials, HttpClient, Intercept, Region, RuntimeComponents,
+        SharedHttpClient, interceptors::BeforeSerializationInterceptorContextRef,
     },
     error::BoxError,
     operation::create_table::CreateTableInput,
@@ -18,7 +19,11 @@ use aws_sdk_dynamodb::{
         Select,
     },
 };
-use clap::Parser;
+use aws_smithy_runtime_api::client::{
+    http::{HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector},
+    orchestrator::HttpRequest,
+};
+use clap::{Parser, ValueEnum};
 use deregister::{
     dynamodb::{ClientsTable, GrantsTable, https, item},
     functions::{Cascade, Environment, Sweep, sweep::Report},
@@ -47,9 +52,25 @@ struct Options {
     /// A hundredth of the rows, to see that it works
     #[arg(long)]
     quick: bool,
+    /// Only this part
+    #[arg(long)]
+    only: Option<Part>,
     /// What `cargo bench` passes
     #[arg(long, hide = true)]
     bench: bool,
+}
+
+/// A part of the measurements.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// The cascade in a table with grants of others
+    Cascade,
+    /// The cascade, killed
+    Killed,
+    /// The sweep in a table with busy clients
+    Sweep,
+    /// The sweep of several clients at once
+    Concurrency,
 }
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -58,16 +79,27 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 const ROUNDS: usize = 5;
 /// The highest ratio that meets the target.
 const MAX_RATIO: f64 = 1.1;
+/// The default of `SWEEP_CONCURRENCY`.
+const CONCURRENCY: usize = 8;
+/// How much longer a database call takes where only the concurrency matters.
+const CALL_DELAY: Duration = Duration::from_millis(5);
 /// The most rows that are imported at once.
 const IMPORT_SIZE: usize = 50_000;
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> Result<()> {
-    let Options { quick, .. } = Options::parse();
+    let Options { quick, only, .. } = Options::parse();
     let (few, many) = if quick { (1_000, 10_000) } else { (100_000, 1_000_000) };
-    cascade(few, many).await?;
-    killed(few, many).await?;
-    sweep(if quick { 10 } else { 1_000 }, many).await
+    let due = if quick { 10 } else { 1_000 };
+    for part in Part::value_variants().iter().filter(|part| only.is_none_or(|only| only == **part)) {
+        match part {
+            Part::Cascade => cascade(few, many).await?,
+            Part::Killed => killed(few, many).await?,
+            Part::Sweep => sweep(due, many).await?,
+            Part::Concurrency => concurrency(due).await?,
+        }
+    }
+    Ok(())
 }
 
 /// Purges a client's grants, in a table without other grants and in a table with grants of other clients.
@@ -150,7 +182,7 @@ async fn sweep(due: usize, many: usize) -> Result<()> {
     for database in [&small, &large] {
         database.fill_clients("idle-0", due, false)?;
         let before = database.sum_of_clients().await?;
-        let (observed, calls, _) = database.sweep(false, due).await?;
+        let (observed, calls, _) = database.sweep(false, due, CONCURRENCY).await?;
         assert_eq!(
             (observed.swept, database.sum_of_clients().await?),
             (due, before),
@@ -164,7 +196,7 @@ async fn sweep(due: usize, many: usize) -> Result<()> {
     for round in 0..ROUNDS {
         for (n, database) in [&small, &large].into_iter().enumerate() {
             database.fill_clients(&format!("idle-{round}"), due, false)?;
-            let (swept, calls, time) = database.sweep(true, due).await?;
+            let (swept, calls, time) = database.sweep(true, due, CONCURRENCY).await?;
             assert_eq!((swept.swept, swept.complete), (due, true), "{swept:?}");
             if round == 0 {
                 println!("calls of a run that deletes: {calls:?}");
@@ -181,6 +213,29 @@ async fn sweep(due: usize, many: usize) -> Result<()> {
         row("reads without those of 32 partitions, compared with the due clients", due as f64, large - 32.0);
     row("seconds", small_time, large_time);
     assert!(beside_few && beside_due, "the reads of the sweep grow");
+    Ok(())
+}
+
+/// Sweeps the same number of due clients one at a time and several at once, over a connection with a delay.
+async fn concurrency(due: usize) -> Result<()> {
+    println!("# Sweep: {due} clients that are due, with {CALL_DELAY:?} more for each database call\n");
+    let database = Database::start_with_delay(CALL_DELAY).await?;
+    let (mut calls, mut times) = (Vec::new(), <[Vec<f64>; 2]>::default());
+    for round in 0..ROUNDS {
+        for (n, concurrency) in [1, CONCURRENCY].into_iter().enumerate() {
+            database.fill_clients(&format!("idle-{round}-{n}"), due, false)?;
+            let (swept, made, time) = database.sweep(true, due, concurrency).await?;
+            assert_eq!((swept.swept, swept.complete), (due, true), "{swept:?}");
+            calls.push(made);
+            times[n].push(time);
+        }
+    }
+    assert!(calls.windows(2).all(|pair| pair[0] == pair[1]), "the calls differ: {calls:?}");
+    let [one, several] = times.map(median);
+    println!("| | 1 at a time | {CONCURRENCY} at a time | ratio | target |\n|---|---|---|---|---|");
+    print("seconds", one, several, "–");
+    print("clients a second", due as f64 / one, due as f64 / several, "–");
+    println!();
     Ok(())
 }
 
@@ -222,11 +277,16 @@ struct Database {
 
 impl Database {
     async fn start() -> Result<Self> {
+        Self::start_with_delay(Duration::ZERO).await
+    }
+
+    /// The same, over a connection with a delay.
+    async fn start_with_delay(delay: Duration) -> Result<Self> {
         let embedded = dynoxide::Database::memory()?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let config = aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
-            .http_client(https::client(RootCertStore::empty())?)
+            .http_client(Delayed { inner: https::client(RootCertStore::empty())?, delay })
             .endpoint_url(format!("http://{}", listener.local_addr()?))
             .region(Region::from_static("eu-central-1"))
             .credentials_provider(Credentials::new("bench", "bench", None, None, "bench"));
@@ -285,13 +345,18 @@ impl Database {
     }
 
     /// Runs the sweep. Returns its report, its calls, and how many seconds it took.
-    async fn sweep(&self, deletes: bool, due: usize) -> Result<(Report, BTreeMap<String, u32>, f64)> {
+    async fn sweep(
+        &self,
+        deletes: bool,
+        due: usize,
+        concurrency: usize,
+    ) -> Result<(Report, BTreeMap<String, u32>, f64)> {
         let day = Duration::from_hours(24);
         let policy = IdlePolicy { unused: day, used: 90 * day };
         let sweep = Sweep {
             store: self.store.clone(),
             grants: None::<GrantsTable>,
-            settings: settings::Sweep { deletes, policy, limit: due + 1 },
+            settings: settings::Sweep { deletes, policy, limit: due + 1, concurrency },
             clock: now,
             environment: Environment::default(),
         };
@@ -430,6 +495,32 @@ fn embedded(value: Value) -> Option<AttributeValue> {
         }
         _ => return None,
     })
+}
+
+/// An HTTP client that waits before each call.
+#[derive(Debug)]
+struct Delayed<C> {
+    inner: C,
+    delay: Duration,
+}
+
+impl HttpClient for Delayed<SharedHttpClient> {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        let inner = self.inner.http_connector(settings, components);
+        SharedHttpConnector::new(Delayed { inner, delay: self.delay })
+    }
+}
+
+impl HttpConnector for Delayed<SharedHttpConnector> {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let (inner, delay) = (self.inner.clone(), self.delay);
+        HttpConnectorFuture::new(async move {
+            if !delay.is_zero() {
+                tokio::time::sleep(delay).await;
+            }
+            inner.call(request).await
+        })
+    }
 }
 
 /// The SDK's hook that counts the calls of each operation.

@@ -211,6 +211,8 @@ pub struct Sweep {
     pub policy: IdlePolicy,
     /// The most clients that a run deletes.
     pub limit: usize,
+    /// The most clients that a run works on at the same time.
+    pub concurrency: usize,
 }
 
 const SWEEP_DELETES: Setting = Setting {
@@ -237,10 +239,17 @@ const SWEEP_LIMIT: Setting = Setting {
     must_be: "a whole number from 1 to 100000",
     meaning: "The maximum number of clients that one run of the sweep deletes, or would delete.",
 };
+const SWEEP_CONCURRENCY: Setting = Setting {
+    name: "SWEEP_CONCURRENCY",
+    default: "8",
+    must_be: "a whole number from 1 to 64",
+    meaning: "The maximum number of clients that the sweep works on at the same time.",
+};
 
 impl Sweep {
     /// The settings of this struct.
-    pub const TABLE: [Setting; 4] = [SWEEP_DELETES, SWEEP_UNUSED_HOURS, SWEEP_IDLE_DAYS, SWEEP_LIMIT];
+    pub const TABLE: [Setting; 5] =
+        [SWEEP_DELETES, SWEEP_UNUSED_HOURS, SWEEP_IDLE_DAYS, SWEEP_LIMIT, SWEEP_CONCURRENCY];
 
     /// Reads the settings. `variable` gives the value of an environment variable; an empty value counts as unset.
     ///
@@ -254,6 +263,7 @@ impl Sweep {
                 used: SWEEP_IDLE_DAYS.read(&variable, |days| number(days, 1, 3650).map(of_days))?,
             },
             limit: SWEEP_LIMIT.read(&variable, |clients| number(clients, 1, 100_000)?.try_into().ok())?,
+            concurrency: SWEEP_CONCURRENCY.read(&variable, |clients| number(clients, 1, 64)?.try_into().ok())?,
         })
     }
 }

@@ -102,6 +102,15 @@ impl Snapshot {
         self.0.iter().filter(unreadable).map(|(key, record)| Unreadable::new(key.clone(), record))
     }
 
+    /// The record of the deletion, if the client is deleted.
+    #[must_use]
+    pub fn deletion(&self, id: &Id) -> Option<&Deletion> {
+        match self.get(&Key::Client(id.clone())) {
+            Some(Record::Deleted(deletion)) => Some(deletion),
+            _ => None,
+        }
+    }
+
     /// The same id, if the snapshot has an item for this client, live or deleted.
     #[must_use]
     pub fn known<'i>(&self, id: &'i Id) -> Option<&'i Id> {

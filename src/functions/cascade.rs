@@ -5,7 +5,10 @@
 //! only the client's id from a record, and reads the client's status from the table. So it keeps no state: after an
 //! interrupted run, run it again.
 
-use super::record::{Cost, Environment, NAMESPACE};
+use super::{
+    record::{Cost, Environment, NAMESPACE},
+    wait::Wait,
+};
 use crate::{
     invocation::Invocation,
     json::{self, RawValue},
@@ -25,9 +28,6 @@ use tokio::time::Instant;
 
 /// Time reserved for the response, which lists the records that failed.
 const RESPONSE_MARGIN: Duration = Duration::from_secs(2);
-/// The wait before unfinished purges are tried again: the first, and the longest.
-const FIRST_WAIT: Duration = Duration::from_millis(100);
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// The function that removes the grants of deleted clients.
 #[derive(Debug, Clone)]
@@ -158,7 +158,7 @@ impl<C: ClientStatuses, G: Grants> Cascade<C, G> {
     /// Runs the purges one after the other, and logs a record for each. Returns the sequence numbers of those that
     /// failed.
     async fn run<'r>(&self, mut purges: Vec<Purge<'r>>, deadline: Instant, context: &Context) -> Vec<&'r str> {
-        let (mut failed, mut wait) = (Vec::new(), FIRST_WAIT);
+        let (mut failed, mut wait) = (Vec::new(), Wait::FIRST);
         loop {
             let (mut unfinished, mut progress) = (Vec::new(), false);
             for mut purge in purges {
@@ -168,7 +168,7 @@ impl<C: ClientStatuses, G: Grants> Cascade<C, G> {
                 let (result, calls) = CallStatistics::collect(work).await;
                 purge.duration += started.elapsed();
                 purge.calls.add(&calls);
-                if matches!(result, Err(Fault::Unavailable(_))) && Instant::now() + wait < deadline {
+                if matches!(result, Err(Fault::Unavailable(_))) && wait.ends_before(deadline) {
                     progress |= purge.removed > removed_before;
                     unfinished.push(purge);
                 } else {
@@ -181,8 +181,7 @@ impl<C: ClientStatuses, G: Grants> Cascade<C, G> {
                 return failed;
             }
             purges = unfinished;
-            tokio::time::sleep(wait).await;
-            wait = if progress { FIRST_WAIT } else { LONGEST_WAIT.min(wait * 2) };
+            wait.pass(progress).await;
         }
     }
 

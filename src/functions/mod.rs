@@ -4,6 +4,7 @@ pub mod cascade;
 mod delete;
 mod record;
 pub mod sweep;
+mod wait;
 
 pub use cascade::Cascade;
 pub use delete::Delete;

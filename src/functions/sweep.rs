@@ -3,31 +3,47 @@
 //! It is a function on a schedule. It reads the index of idle clients, so the cost of a run depends on the number of
 //! due clients, not on the size of the table. It deletes as the endpoints do, so each client can be restored. By
 //! default, it only reports which clients it would delete.
+//!
+//! No client stops a run. If the database is unavailable for one, the client gets another turn after the others.
 
-use super::record::{Cost, Environment, NAMESPACE};
+use super::{
+    record::{Cost, Environment, NAMESPACE},
+    wait::Wait,
+};
 use crate::{
     deletion::{self, NotDeleted},
     invocation::Invocation,
     model::{Id, Idle, IdlePartition},
     rule::sweep::{Refusal, Request},
     settings,
-    store::{CallStatistics, Fault, Grants, IdleClients, Store, before},
+    store::{CallStatistics, Fault, Grants, IdleClients, IdlePage, Store, before},
     telemetry::{self, Metric, Metrics},
+};
+use futures::{
+    Stream, StreamExt, TryStreamExt,
+    stream::{self, FuturesUnordered},
 };
 use lambda_runtime::{Diagnostic, LambdaEvent};
 use serde::{Serialize, de::IgnoredAny};
 use std::{
+    fmt::Display,
     hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
+    mem,
+    pin::pin,
     time::{Duration, SystemTime},
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 /// Time reserved for the report.
 const RESPONSE_MARGIN: Duration = Duration::from_secs(1);
-/// Time reserved for the last client. If the invocation has little time, half of it is reserved instead.
+/// Time reserved for the last clients. If the invocation has little time, half of it is reserved instead.
 const CLIENT_MARGIN: Duration = Duration::from_secs(9);
-/// Stop after this many failed writes: then the cause is the table or its permissions, not the clients.
-const MAX_FAILURES: usize = 10;
+/// The most turns of a client, and the most reads of a page of the index.
+const MAX_TURNS: u32 = 5;
+/// The most clients that wait for another turn. If there are more, they get their turns before the next new client.
+const MAX_WAITING: usize = 1000;
+/// The most clients that the log names because they failed, and the most that it names because they are unreadable.
+const MAX_NAMED: usize = 1000;
 
 /// The function that deletes idle clients.
 #[derive(Debug, Clone)]
@@ -36,7 +52,7 @@ pub struct Sweep<S, G> {
     pub store: S,
     /// The grants table, if there is one. A client with a grant that has not ended is kept.
     pub grants: Option<G>,
-    /// How long clients may be idle, whether to delete, and how many.
+    /// How long clients may be idle, whether to delete, how many, and how many at the same time.
     pub settings: settings::Sweep,
     /// Gives the time.
     pub clock: fn() -> SystemTime,
@@ -61,20 +77,31 @@ pub struct Report {
     pub changed: usize,
     /// Those that could not be read.
     pub unreadable: usize,
-    /// Those whose deletion DynamoDB refused.
+    /// Those for which the database refused a call, or was unavailable in every turn. If the last write got no answer,
+    /// the client may be deleted.
     pub failed: usize,
     /// Whether the run checked every due client. If not, the next run continues: a deleted client is no longer listed.
     pub complete: bool,
 }
 
-/// What the run did with a client.
+/// A client that the index lists as due.
+struct Due {
+    id: Id,
+    idle: Idle,
+    /// The turns that it has had. The database was unavailable in each.
+    turns: u32,
+    /// The fault of the latest turn.
+    fault: Option<Fault>,
+    /// Whether a write may have deleted it. Then it keeps its place within the limit.
+    is_ambiguous: bool,
+}
+
+/// What the run found out about a client.
 enum ClientOutcome {
     Swept,
     Protected,
     Granted,
     Changed,
-    Unreadable,
-    Failed(Fault),
 }
 
 impl From<Fault> for Diagnostic {
@@ -87,7 +114,8 @@ impl<S: Store + IdleClients, G: Grants> Sweep<S, G> {
     /// Runs once, whatever the event, and logs the report.
     ///
     /// # Errors
-    /// [`Fault`] if the database fails. If it only refuses to delete some clients, the run first continues with the others.
+    /// The [`Fault`] of the index if the database does not give it. Otherwise, the first fault of a client that failed.
+    /// The run has then continued with the other clients.
     pub async fn call(&self, LambdaEvent { context, .. }: LambdaEvent<IgnoredAny>) -> Result<Report, Fault> {
         let started = Instant::now();
         let invocation = Invocation::new(&context, (self.clock)(), RESPONSE_MARGIN);
@@ -106,93 +134,280 @@ impl<S: Store + IdleClients, G: Grants> Sweep<S, G> {
         result.map(|()| report)
     }
 
-    /// Reads every partition of the index. The id of the invocation chooses the first partition. Clients that are
-    /// protected or have a grant stay due. They must not be the first in every run.
+    /// Gives every listed client a turn, and then gives further turns to those for which the database was unavailable.
     async fn run(&self, invocation: &Invocation, report: &mut Report) -> Result<(), Fault> {
-        let Invocation { request_id, now, deadline, .. } = invocation;
-        let time = deadline.duration_since(Instant::now());
+        let time = invocation.deadline.duration_since(Instant::now());
         let last_start = Instant::now() + time.saturating_sub(CLIENT_MARGIN).max(time / 2);
+        let mut run = Run::new(self, invocation, last_start, report);
+        let mut listed = pin!(self.listed(invocation));
+        let mut wait = Wait::FIRST;
+        loop {
+            run.give_turns(&mut listed).await;
+            if run.waiting.is_empty() || run.is_at_limit() || !wait.ends_before(last_start) {
+                break;
+            }
+            wait.pass(mem::take(&mut run.progress)).await;
+            run.give_further_turns().await;
+        }
+        if run.waiting.is_empty() && run.index_fault.is_none() {
+            match listed.next().await {
+                None => run.report.complete = true,
+                Some(Ok(_) | Err(Fault::Unreadable(_))) => {}
+                Some(Err(fault)) => run.index_fault = Some(fault),
+            }
+        }
+        run.end()
+    }
+
+    /// The clients that are due. An entry that is unreadable is a fault. At any other fault the stream ends.
+    ///
+    /// Reads every partition of the index. The id of the
+    /// invocation chooses the first partition. Clients that are protected or have a grant stay due. They must not be the
+    /// first in every run.
+    fn listed(&self, invocation: &Invocation) -> impl Stream<Item = Result<Due, Fault>> {
+        let Invocation { request_id, now, deadline, .. } = invocation;
         let mut partitions = IdlePartition::all();
         let hash = BuildHasherDefault::<DefaultHasher>::new().hash_one(request_id);
         let first = usize::try_from(hash).unwrap_or_default() % partitions.len();
         partitions.rotate_left(first);
-        let mut result = Ok(());
-        for partition in partitions {
+        let mut partitions = partitions.into_iter();
+        let start = partitions.next().map(|partition| (partition, None));
+        let pages = stream::try_unfold((partitions, start), move |(mut partitions, position)| async move {
+            let Some((partition, after)) = position else { return Ok(None) };
             let since = self.settings.policy.due_since(partition.used, *now);
-            let mut after = None;
-            loop {
-                let page = before(*deadline, self.store.idle_clients(partition, since, after)).await?;
-                for (client, idle) in page.clients {
-                    if report.swept >= self.settings.limit
-                        || report.failed >= MAX_FAILURES
-                        || Instant::now() >= last_start
-                    {
-                        return result;
-                    }
-                    // A run takes time, and each record must have the time of its own deletion.
-                    let invocation = Invocation { now: (self.clock)(), ..invocation.clone() };
-                    let outcome = self.sweep(&client, idle, &invocation).await?;
-                    report.count(&outcome);
-                    if let ClientOutcome::Failed(fault) = outcome {
-                        result = result.and(Err(fault));
-                    }
-                }
-                after = page.next;
-                if after.is_none() {
-                    break;
-                }
-            }
-        }
-        report.complete = true;
-        result
+            let page = self.page(partition, since, after, *deadline).await?;
+            let due = |(id, idle)| Ok(Due { id, idle, turns: 0, fault: None, is_ambiguous: false });
+            let unreadable = page.unreadable.into_iter().map(|unreadable| Err(Fault::from(unreadable)));
+            let entries: Vec<_> = page.clients.into_iter().map(due).chain(unreadable).collect();
+            let next = match page.next {
+                Some(after) => Some((partition, Some(after))),
+                None => partitions.next().map(|partition| (partition, None)),
+            };
+            Ok::<_, Fault>(Some((entries, (partitions, next))))
+        });
+        pages.map_ok(stream::iter).try_flatten()
     }
 
-    /// Deletes a listed client, or decides whether it would be deleted.
-    async fn sweep(&self, client: &Id, idle: Idle, invocation: &Invocation) -> Result<ClientOutcome, Fault> {
+    /// Reads a page of the index. If the database is unavailable, tries again while there is time.
+    async fn page(
+        &self,
+        partition: IdlePartition,
+        since: SystemTime,
+        after: Option<S::Cursor>,
+        deadline: Instant,
+    ) -> Result<IdlePage<S::Cursor>, Fault> {
+        let (mut wait, mut turns) = (Wait::FIRST, 1);
+        loop {
+            let result = before(deadline, self.store.idle_clients(partition, since, after.clone())).await;
+            let is_temporary = matches!(result, Err(Fault::Unavailable(_)));
+            if !is_temporary || turns >= MAX_TURNS || !wait.ends_before(deadline) {
+                return result;
+            }
+            wait.pass(false).await;
+            turns += 1;
+        }
+    }
+
+    /// Gives a due client a turn.
+    async fn turn(&self, mut due: Due, invocation: &Invocation) -> (Due, Result<ClientOutcome, Fault>) {
+        due.turns += 1;
+        // A run takes time, and each record must have the time of its own deletion.
+        let invocation = Invocation { now: (self.clock)(), ..invocation.clone() };
+        let result = self.sweep(&mut due, &invocation).await;
+        (due, result)
+    }
+
+    /// Deletes a due client, or decides whether it would be deleted.
+    async fn sweep(&self, due: &mut Due, invocation: &Invocation) -> Result<ClientOutcome, Fault> {
+        if due.is_ambiguous {
+            if self.is_swept(due, invocation).await? {
+                return Ok(ClientOutcome::Swept);
+            }
+            due.is_ambiguous = false;
+            if due.turns > MAX_TURNS
+                && let Some(fault) = due.fault.take()
+            {
+                return Err(fault);
+            }
+        }
         if let Some(grants) = &self.grants
-            && before(invocation.deadline, grants.is_any_live(client, invocation.now)).await?
+            && before(invocation.deadline, grants.is_any_live(&due.id, invocation.now)).await?
         {
             return Ok(ClientOutcome::Granted);
         }
-        let request = Request { target: client.clone(), idle, policy: self.settings.policy };
+        let request = self.request(due);
         let result = if self.settings.deletes {
-            deletion::delete(&self.store, request, invocation).await.result
+            let (outcome, calls) = CallStatistics::collect(deletion::delete(&self.store, request, invocation)).await;
+            let is_unavailable = matches!(outcome.result, Err(NotDeleted::WriteFailed(Fault::Unavailable(_))));
+            due.is_ambiguous = is_unavailable && calls.ambiguous > 0;
+            outcome.result
         } else {
             deletion::dry_run(&self.store, request, invocation).await.result
         };
         match result {
-            Ok(()) => {
-                let since = humantime::format_rfc3339_seconds(idle.since);
-                let message = if self.settings.deletes { "swept a client" } else { "would sweep a client" };
-                tracing::info!(client_id = client.as_str(), used = idle.used, idle_since = %since, "{message}");
-                Ok(ClientOutcome::Swept)
-            }
+            Ok(()) => Ok(ClientOutcome::Swept),
             Err(NotDeleted::Refused(Refusal::Protected)) => Ok(ClientOutcome::Protected),
             Err(NotDeleted::Refused(_)) => Ok(ClientOutcome::Changed),
-            Err(NotDeleted::ReadFailed(Fault::Unreadable(unreadable))) => {
-                tracing::error!("{unreadable}");
-                Ok(ClientOutcome::Unreadable)
-            }
-            Err(NotDeleted::WriteFailed(fault @ Fault::Unexpected(_))) => {
-                tracing::error!(client_id = client.as_str(), "an idle client cannot be deleted: {fault}");
-                Ok(ClientOutcome::Failed(fault))
-            }
             Err(NotDeleted::ReadFailed(fault) | NotDeleted::WriteFailed(fault)) => Err(fault),
         }
     }
+
+    /// Whether this run deleted the client.
+    async fn is_swept(&self, due: &Due, invocation: &Invocation) -> Result<bool, Fault> {
+        let look = deletion::dry_run(&self.store, self.request(due), invocation).await;
+        match (look.snapshot.deletion(&due.id), look.result) {
+            (Some(deletion), _) => Ok(deletion.is_of(&invocation.request_id)),
+            (None, Err(NotDeleted::ReadFailed(fault))) => Err(fault),
+            (None, _) => Ok(false),
+        }
+    }
+
+    fn request(&self, due: &Due) -> Request {
+        Request { target: due.id.clone(), idle: due.idle, policy: self.settings.policy }
+    }
 }
 
-impl Report {
-    fn count(&mut self, outcome: &ClientOutcome) {
-        self.due += 1;
+/// A run, and how far it has come.
+struct Run<'r, S, G> {
+    sweep: &'r Sweep<S, G>,
+    invocation: &'r Invocation,
+    /// No turn starts after this time.
+    last_start: Instant,
+    report: &'r mut Report,
+    /// The clients that get another turn.
+    waiting: Vec<Due>,
+    /// The number of clients that failed and may be deleted. They keep their places within the limit.
+    unknown: usize,
+    /// Whether the run found out about a client since the last wait.
+    progress: bool,
+    index_fault: Option<Fault>,
+    /// The fault of the first client that failed.
+    first_fault: Option<Fault>,
+}
+
+impl<'r, S: Store + IdleClients, G: Grants> Run<'r, S, G> {
+    fn new(sweep: &'r Sweep<S, G>, invocation: &'r Invocation, last_start: Instant, report: &'r mut Report) -> Self {
+        let (waiting, unknown, progress, index_fault, first_fault) = (Vec::new(), 0, false, None, None);
+        Self { sweep, invocation, last_start, report, waiting, unknown, progress, index_fault, first_fault }
+    }
+
+    /// Gives the clients a turn each, several at the same time, as long as turns may start. Waits for the turns under
+    /// way.
+    async fn give_turns(&mut self, clients: &mut (impl Stream<Item = Result<Due, Fault>> + Unpin)) {
+        let (sweep, invocation) = (self.sweep, self.invocation);
+        let mut turns = FuturesUnordered::new();
+        loop {
+            let may_start = self.may_start(turns.len());
+            tokio::select! {
+                biased;
+                Some((due, result)) = turns.next() => self.turn_ended(due, result),
+                // The index may take longer than there is time to start a turn.
+                Ok(Some(next)) = timeout_at(self.last_start, clients.next()), if may_start => match next {
+                    Ok(due) => turns.push(sweep.turn(due, invocation)),
+                    Err(fault) => self.not_listed(fault),
+                },
+                else => return,
+            }
+        }
+    }
+
+    /// Gives the waiting clients another turn. Those that may be deleted already are the first: they have their places.
+    async fn give_further_turns(&mut self) {
+        let mut waiting = mem::take(&mut self.waiting);
+        waiting.sort_by_key(|due| !due.is_ambiguous);
+        let mut waiting = waiting.into_iter();
+        self.give_turns(&mut stream::iter(waiting.by_ref().map(Ok))).await;
+        self.waiting.extend(waiting);
+    }
+
+    /// Whether another turn may start while this many are under way. Each of them may delete a client.
+    fn may_start(&self, under_way: usize) -> bool {
+        let settings::Sweep { limit, concurrency, .. } = self.sweep.settings;
+        let ambiguous = self.waiting.iter().filter(|due| due.is_ambiguous).count();
+        under_way < concurrency
+            && self.report.swept + self.unknown + ambiguous + under_way < limit
+            && self.waiting.len() + under_way < MAX_WAITING
+            && Instant::now() < self.last_start
+    }
+
+    fn is_at_limit(&self) -> bool {
+        self.report.swept + self.unknown >= self.sweep.settings.limit
+    }
+
+    /// Counts an entry of the index that is unreadable, or ends the index.
+    fn not_listed(&mut self, fault: Fault) {
+        match fault {
+            Fault::Unreadable(unreadable) => self.unreadable(&unreadable),
+            fault => self.index_fault = Some(fault),
+        }
+    }
+
+    /// Counts the client, or lets it wait for another turn.
+    fn turn_ended(&mut self, due: Due, result: Result<ClientOutcome, Fault>) {
+        // After the last turn there is one more, if only to see whether the write took effect.
+        let has_turns = due.turns < MAX_TURNS || due.is_ambiguous && due.turns == MAX_TURNS;
+        match result {
+            Err(fault @ Fault::Unavailable(_)) if has_turns => {
+                self.waiting.push(Due { fault: Some(fault), ..due });
+                return;
+            }
+            Err(Fault::Unreadable(unreadable)) => self.unreadable(&unreadable),
+            Err(fault) => self.failed(&due, fault),
+            Ok(outcome) => self.checked(&due, outcome),
+        }
+        self.progress = true;
+    }
+
+    fn checked(&mut self, due: &Due, outcome: ClientOutcome) {
+        self.report.due += 1;
         *match outcome {
-            ClientOutcome::Swept => &mut self.swept,
-            ClientOutcome::Protected => &mut self.protected,
-            ClientOutcome::Granted => &mut self.granted,
-            ClientOutcome::Changed => &mut self.changed,
-            ClientOutcome::Unreadable => &mut self.unreadable,
-            ClientOutcome::Failed(_) => &mut self.failed,
+            ClientOutcome::Swept => &mut self.report.swept,
+            ClientOutcome::Protected => &mut self.report.protected,
+            ClientOutcome::Granted => &mut self.report.granted,
+            ClientOutcome::Changed => &mut self.report.changed,
         } += 1;
+        if matches!(outcome, ClientOutcome::Swept) {
+            let since = humantime::format_rfc3339_seconds(due.idle.since);
+            let message = if self.report.deletes { "swept a client" } else { "would sweep a client" };
+            tracing::info!(client_id = due.id.as_str(), used = due.idle.used, idle_since = %since, "{message}");
+        }
+    }
+
+    fn unreadable(&mut self, unreadable: &impl Display) {
+        self.report.due += 1;
+        self.report.unreadable += 1;
+        if self.report.unreadable <= MAX_NAMED {
+            tracing::error!("{unreadable}");
+        }
+    }
+
+    fn failed(&mut self, due: &Due, fault: Fault) {
+        self.report.due += 1;
+        self.report.failed += 1;
+        self.unknown += usize::from(due.is_ambiguous);
+        if self.report.failed <= MAX_NAMED {
+            tracing::error!(client_id = due.id.as_str(), "an idle client cannot be swept: {fault}");
+        }
+        self.first_fault.get_or_insert(fault);
+    }
+
+    /// Ends the run. Clients that still wait have failed, because the time is over. At the limit they only stay due, as
+    /// the clients do that had no turn.
+    fn end(mut self) -> Result<(), Fault> {
+        let waiting = mem::take(&mut self.waiting);
+        if !self.is_at_limit() {
+            for mut due in waiting {
+                if let Some(fault) = due.fault.take() {
+                    self.failed(&due, fault);
+                }
+            }
+        }
+        let Report { failed, unreadable, .. } = *self.report;
+        let not_named = failed.saturating_sub(MAX_NAMED) + unreadable.saturating_sub(MAX_NAMED);
+        if not_named > 0 {
+            tracing::error!(clients = not_named, "the log does not name all idle clients that cannot be swept");
+        }
+        self.index_fault.or(self.first_fault).map_or(Ok(()), Err)
     }
 }
 

@@ -61,7 +61,7 @@ pub trait ClientStatuses: Send + Sync {
 /// The index of idle clients.
 pub trait IdleClients: Send + Sync {
     /// Where the next page of the index starts.
-    type Cursor: Send;
+    type Cursor: Clone + Send;
 
     /// One page of the clients in `partition` that have been idle since `since` or longer, the longest first. The index
     /// lags behind the table, so a write must assert what the index says:

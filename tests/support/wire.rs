@@ -78,7 +78,11 @@ struct State {
     calls: Vec<String>,
     last_body: String,
     faults: HashMap<String, VecDeque<Fault>>,
+    rules: Vec<(String, Rule)>,
 }
+
+/// Gives the fault of an attempt with this body, if there is one.
+type Rule = Box<dyn FnMut(&str) -> Option<Fault> + Send>;
 
 /// An HTTP client for the SDK. Clones share the plan and the calls.
 #[derive(Clone)]
@@ -103,6 +107,17 @@ impl Wire {
         self.state.lock().unwrap().faults.entry(operation.to_owned()).or_default().push_back(fault);
     }
 
+    /// Plans the faults of all further attempts of the operation: the rule gets the body of each. It comes after what
+    /// [`plan`](Self::plan) planned.
+    pub fn always(&self, operation: &str, rule: impl FnMut(&str) -> Option<Fault> + Send + 'static) {
+        self.state.lock().unwrap().rules.push((operation.to_owned(), Box::new(rule)));
+    }
+
+    /// Ends the rules of [`always`](Self::always).
+    pub fn repair(&self) {
+        self.state.lock().unwrap().rules.clear();
+    }
+
     /// The operations that were called since the last `take_calls`. Each attempt counts.
     pub fn take_calls(&self) -> Vec<String> {
         mem::take(&mut self.state.lock().unwrap().calls)
@@ -116,10 +131,13 @@ impl Wire {
     fn next(&self, request: &HttpRequest) -> Option<Fault> {
         let target = request.headers().get("x-amz-target").unwrap_or_default();
         let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+        let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
         let mut state = self.state.lock().unwrap();
-        let fault = state.faults.get_mut(&operation).and_then(VecDeque::pop_front);
+        let planned = state.faults.get_mut(&operation).and_then(VecDeque::pop_front);
+        let mut rules = state.rules.iter_mut().filter(|(of, _)| *of == operation);
+        let fault = planned.or_else(|| rules.find_map(|(_, rule)| rule(&body)));
         state.calls.push(operation);
-        state.last_body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
+        state.last_body = body;
         fault
     }
 }

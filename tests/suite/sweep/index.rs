@@ -28,7 +28,7 @@ use std::{collections::BTreeMap, time::Duration};
 use tokio::time::Instant;
 
 /// An endless sequence of ids of clients in this shard of the index.
-fn ids_in(shard: char) -> impl Iterator<Item = String> {
+pub fn ids_in(shard: char) -> impl Iterator<Item = String> {
     (0..).map(|n| format!("client-{n}")).filter(move |client_id| Digest::of(client_id).to_hex().starts_with(shard))
 }
 
@@ -40,6 +40,17 @@ async fn first_partition(fixture: &Fixture, context: Context) -> usize {
     let partition = query["ExpressionAttributeValues"][":partition"]["S"].as_str().unwrap();
     let (used, shard) = partition.split_once('#').unwrap();
     usize::from_str_radix(shard, 16).unwrap() + if used == "used" { 16 } else { 0 }
+}
+
+/// A run that reads this partition first.
+pub async fn run_from(partition: usize) -> Context {
+    let fixture = Fixture::empty().await;
+    loop {
+        let context = run_of(HOUR);
+        if first_partition(&fixture, context.clone()).await == partition {
+            return context;
+        }
+    }
 }
 
 #[tokio::test]

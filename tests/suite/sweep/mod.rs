@@ -1,8 +1,10 @@
 //! The sweep: which clients it deletes, which it keeps, and what a run costs. The clock does not move.
 
 mod changes;
+mod concurrency;
 mod deletion;
 mod due;
+mod faults;
 mod index;
 mod log;
 mod run;
@@ -39,7 +41,7 @@ const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 /// The default policy.
 const POLICY: IdlePolicy = IdlePolicy { unused: DAY, used: Duration::from_hours(90 * 24) };
-const DELETES: settings::Sweep = settings::Sweep { deletes: true, policy: POLICY, limit: 1000 };
+const DELETES: settings::Sweep = settings::Sweep { deletes: true, policy: POLICY, limit: 1000, concurrency: 8 };
 const OBSERVES: settings::Sweep = settings::Sweep { deletes: false, ..DELETES };
 const TOKEN: &str = "registration-token-of-a-test";
 
@@ -203,6 +205,30 @@ async fn issue_until(fixture: &Fixture, client_id: &str, grant_id: &str, end: Op
     let put = fixture.sdk.put_item().table_name("grants");
     let put = put.item("client_id", s(client_id)).item("grant_id", s(grant_id));
     end.into_iter().fold(put, |put, end| put.item("expires_at", end)).send().await.unwrap();
+}
+
+/// The grants table, through the wire.
+async fn grants_through_the_wire(fixture: &Fixture) -> GrantsTable {
+    fixture.create_grants_table().await;
+    let config = fixture.sdk.config().to_builder().http_client(fixture.wire.clone());
+    GrantsTable::open(config, "grants", "expires_at").await.unwrap()
+}
+
+/// Whether the call with this body names the client.
+fn names(body: &str, client_id: &str) -> bool {
+    body.contains(&format!("\"client#{client_id}\"")) || body.contains(&format!("\"{client_id}\""))
+}
+
+/// The ids of the clients that the log names with this text, in order.
+fn named(log: &Captured, text: &str) -> Vec<String> {
+    let lines = log.lines().into_iter().filter(|line| line["message"].as_str().is_some_and(|it| it.contains(text)));
+    lines.map(|line| line["client_id"].as_str().unwrap().to_owned()).collect()
+}
+
+/// The ids of the clients that are tombstones.
+async fn tombstones(fixture: &Fixture) -> Vec<String> {
+    let items = items(fixture).await.into_iter().filter(|(_, item)| item.contains_key("tombstone"));
+    items.map(|(key, _)| key.trim_start_matches("client#").to_owned()).collect()
 }
 
 /// The record of the only run.

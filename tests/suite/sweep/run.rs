@@ -1,13 +1,12 @@
-//! How a run ends: at its limit, at its deadline, or with a fault.
+//! How a run ends: at its limit, or at its deadline.
 
-use super::{
-    DELETES, HOUR, OBSERVES, SECOND, create_all, due, index, record, report, run, run_in, run_of, s, set, sweep,
-    table_with,
-};
-use crate::support::{Fixture, log::Captured, wire};
+use super::{DELETES, OBSERVES, SECOND, due, record, report, run, run_in, run_of, sweep, table_with};
+use crate::support::{log::Captured, wire};
 use deregister::{functions::sweep::Report, settings, store::Fault};
-use serde_json::json;
 use std::time::Duration;
+
+/// The time of a run. No turn starts in its second half.
+const TIME: Duration = Duration::from_secs(6);
 
 #[tokio::test]
 async fn a_run_deletes_at_most_its_limit_and_the_next_continues() {
@@ -29,15 +28,27 @@ async fn a_run_whose_last_client_reaches_the_limit_is_complete() {
     assert_eq!(run(&sweep).await, Report { swept: 2, ..report(2) });
 }
 
-/// The first client takes half of the time. The deadline is on the runtime's clock, which does not stop.
+/// The first clients take half of the time. The deadline is on the runtime's clock, which does not stop.
 #[tokio::test]
-async fn a_run_that_is_out_of_time_reports_and_the_next_continues() {
-    const TIME: Duration = Duration::from_secs(6);
-    let fixture = table_with([("1", due()), ("2", due()), ("3", due())]).await;
-    fixture.wire.plan("UpdateItem", wire::Fault::meanwhile(tokio::time::sleep(TIME / 2)));
-    let result = run_in(run_of(TIME), &sweep(&fixture, DELETES)).await;
-    assert_eq!(result, Ok(Report { swept: 1, complete: false, ..report(1) }));
-    assert_eq!(run(&sweep(&fixture, DELETES)).await, Report { swept: 2, ..report(2) });
+async fn a_run_that_is_out_of_time_finishes_what_is_under_way_and_the_next_continues() {
+    let run_with = async |concurrency| {
+        let fixture = table_with([("1", due()), ("2", due()), ("3", due()), ("4", due())]).await;
+        fixture.wire.always("UpdateItem", |_| Some(wire::Fault::meanwhile(tokio::time::sleep(TIME / 2))));
+        let sweep = sweep(&fixture, settings::Sweep { concurrency, ..DELETES });
+        let result = run_in(run_of(TIME), &sweep).await;
+        assert_eq!(result, Ok(Report { swept: concurrency, complete: false, ..report(concurrency) }));
+        fixture.wire.repair();
+        assert_eq!(run(&sweep).await, Report { swept: 4 - concurrency, ..report(4 - concurrency) });
+    };
+    tokio::join!(run_with(1), run_with(3));
+}
+
+#[tokio::test]
+async fn a_client_that_the_index_lists_too_late_is_left_to_the_next_run() {
+    let fixture = table_with([("a", due())]).await;
+    fixture.wire.plan("Query", wire::Fault::meanwhile(tokio::time::sleep(TIME / 2)));
+    assert_eq!(run_in(run_of(TIME), &sweep(&fixture, DELETES)).await, Ok(Report { complete: false, ..report(0) }));
+    assert!(fixture.lives("a").await);
 }
 
 #[tokio::test]
@@ -51,78 +62,4 @@ async fn a_database_that_does_not_answer_ends_the_run_at_its_deadline() {
         assert_eq!(record(&log)["level"], "ERROR", "{operation}");
         assert!(fixture.lives("a").await);
     }
-}
-
-#[tokio::test]
-async fn a_client_that_cannot_be_read_is_logged_and_the_others_are_deleted() {
-    let fixture = table_with([("1", due()), ("2", due()), ("3", due())]).await;
-    set(&fixture, "2", "kind", s("nonsense")).await;
-    let log = Captured::at("INFO");
-    assert_eq!(run(&sweep(&fixture, DELETES)).await, Report { swept: 2, unreadable: 1, ..report(3) });
-    let errors = log.lines().into_iter().filter(|line| line["level"] == "ERROR");
-    let [error] = errors.collect::<Vec<_>>().try_into().unwrap();
-    assert!(error["message"].as_str().unwrap().starts_with("the item client#2 cannot be read"), "{error}");
-    assert_eq!(record(&log)["level"], "INFO");
-    assert!(fixture.lives("2").await);
-}
-
-#[tokio::test]
-async fn a_fault_ends_the_run_with_an_error_and_a_record_of_what_it_did() {
-    let unexpected: fn(String) -> Fault = Fault::Unexpected;
-    for (operation, passing_calls, attempts, error, fault) in [
-        ("Query", 0, 1, "AccessDeniedException", unexpected),
-        ("BatchGetItem", 1, 1, "AccessDeniedException", unexpected),
-        ("UpdateItem", 1, 4, "ThrottlingException", Fault::Unavailable),
-    ] {
-        let fixture = table_with([("1", due()), ("2", due()), ("3", due())]).await;
-        (0..passing_calls).for_each(|_| fixture.wire.plan(operation, wire::Fault::meanwhile(async {})));
-        (0..attempts).for_each(|_| fixture.wire.plan(operation, wire::Fault::error(400, error)));
-        let log = Captured::at("INFO");
-        let result = run_in(run_of(HOUR), &sweep(&fixture, DELETES)).await;
-        assert_eq!(result, Err(fault(format!("{error}: {}", wire::FAULT_MESSAGE))), "{operation}");
-        let record = record(&log);
-        assert_eq!([&record["level"], &record["complete"]], [&json!("ERROR"), &json!(false)]);
-        assert_eq!(record["message"], "the sweep failed");
-        assert_eq!([&record["due"], &record["swept"]], [passing_calls; 2], "{operation}");
-        assert!(record["reason"].as_str().unwrap().contains(error), "{record}");
-    }
-}
-
-#[tokio::test]
-async fn a_client_whose_deletion_the_database_refuses_is_logged_and_fails_the_run_after_the_others() {
-    let fixture = table_with([("1", due()), ("2", due()), ("3", due())]).await;
-    fixture.wire.plan("UpdateItem", wire::Fault::error(400, "AccessDeniedException"));
-    let log = Captured::at("INFO");
-    let result = run_in(run_of(HOUR), &sweep(&fixture, DELETES)).await;
-    assert!(matches!(result, Err(Fault::Unexpected(_))), "{result:?}");
-    let record = record(&log);
-    assert_eq!([&record["due"], &record["swept"], &record["failed"]], [3, 2, 1]);
-    assert_eq!([&record["level"], &record["complete"]], [&json!("ERROR"), &json!(true)]);
-    let [left] = index(&fixture).await.into_keys().collect::<Vec<_>>().try_into().unwrap();
-    let lines: Vec<_> = log.lines().into_iter().filter(|line| line["client_id"] == left).collect();
-    assert!(lines[0]["message"].as_str().unwrap().contains("AccessDeniedException"), "{lines:?}");
-    assert_eq!(run(&sweep(&fixture, DELETES)).await, Report { swept: 1, ..report(1) });
-}
-
-#[tokio::test]
-async fn after_ten_refused_deletions_the_run_ends() {
-    let fixture = Fixture::empty().await;
-    create_all(&fixture, (0..30).map(|n| (format!("due-{n}"), due()))).await;
-    (0..30).for_each(|_| fixture.wire.plan("UpdateItem", wire::Fault::error(400, "AccessDeniedException")));
-    let log = Captured::at("INFO");
-    run_in(run_of(HOUR), &sweep(&fixture, DELETES)).await.unwrap_err();
-    let record = record(&log);
-    assert_eq!([&record["due"], &record["failed"], &record["complete"]], [&json!(10), &json!(10), &json!(false)]);
-}
-
-#[tokio::test]
-async fn a_throttled_run_continues() {
-    let fixture = table_with([("1", due()), ("2", due())]).await;
-    for operation in ["Query", "BatchGetItem", "UpdateItem"] {
-        fixture.wire.plan(operation, wire::Fault::error(400, "ThrottlingException"));
-    }
-    let log = Captured::at("INFO");
-    assert_eq!(run(&sweep(&fixture, DELETES)).await, Report { swept: 2, ..report(2) });
-    let record = record(&log);
-    assert_eq!([&record["throttles"], &record["retries"]], [3, 3]);
 }

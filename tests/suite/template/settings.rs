@@ -36,7 +36,7 @@ fn a_parameter_of_the_sweep_accepts_what_the_setting_accepts() {
     let template = template();
     let variables = &template["Resources"]["Sweep"]["Properties"]["Environment"]["Variables"];
     let accepts = |name, value: &str| Sweep::read(|other| (other == name).then(|| value.to_owned())).is_ok();
-    for name in ["SWEEP_UNUSED_HOURS", "SWEEP_IDLE_DAYS", "SWEEP_LIMIT"] {
+    for name in ["SWEEP_UNUSED_HOURS", "SWEEP_IDLE_DAYS", "SWEEP_LIMIT", "SWEEP_CONCURRENCY"] {
         let parameter = &template["Parameters"][variables[name]["!Ref"].as_str().unwrap()];
         let (min, max) = (parameter["MinValue"].as_u64().unwrap(), parameter["MaxValue"].as_u64().unwrap());
         let accepted = [min - 1, min, max, max + 1].map(|number| accepts(name, &number.to_string()));
