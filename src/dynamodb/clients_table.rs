@@ -3,7 +3,7 @@
 //! `token` and `dynamic` are reserved words of DynamoDB. Expressions name these attributes by a placeholder with `#`.
 
 use super::{
-    call::{RecordAttempts, fault, record_unprocessed},
+    call::{RecordAttempts, fault, not_built, record_unprocessed},
     item::{self, Item},
     schema::KEY,
 };
@@ -122,8 +122,7 @@ impl Store for ClientsTable {
         authorization: &Authorization<'_>,
         deletion: &Deletion,
     ) -> Result<WriteOutcome, Fault> {
-        let deleted = serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value(deletion)
-            .map_err(|error| Fault::Unexpected(error.to_string()))?;
+        let deleted = serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value(deletion).map_err(not_built)?;
         let expires_at = epoch_seconds::of(deletion.at).saturating_add(self.retention.as_secs());
         let update = self
             .sdk
@@ -178,7 +177,7 @@ fn read_of(keys: &BTreeSet<Key>) -> Result<KeysAndAttributes, Fault> {
         .projection_expression("pk, client, deleted, service, #token, expires_at, idle, idle_since")
         .expression_attribute_names("#token", "token")
         .build()
-        .map_err(|error| Fault::Unexpected(error.to_string()))
+        .map_err(not_built)
 }
 
 /// The update, on condition that the client is live, is not protected, and meets each precondition.

@@ -3,7 +3,7 @@
 use crate::{
     dynamodb::{
         ClientsTable,
-        call::fault,
+        call::{fault, not_built},
         item::{self, Item},
         schema,
     },
@@ -145,7 +145,7 @@ impl ClientsTable {
 
     /// Writes a new item. If the key is taken, returns the record under it.
     async fn put_new(&self, item: serde_dynamo::Result<Item>) -> Result<Option<Record>, Fault> {
-        let item = item.map_err(|error| Fault::Unexpected(error.to_string()))?;
+        let item = item.map_err(not_built)?;
         let put = self
             .sdk()
             .put_item()

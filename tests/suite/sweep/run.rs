@@ -69,17 +69,18 @@ async fn a_client_that_cannot_be_read_is_logged_and_the_others_are_deleted() {
 #[tokio::test]
 async fn a_fault_ends_the_run_with_an_error_and_a_record_of_what_it_did() {
     let unexpected: fn(String) -> Fault = Fault::Unexpected;
-    for (operation, passing_calls, attempts, error, fault) in [
-        ("Query", 0, 1, "AccessDeniedException", unexpected),
-        ("BatchGetItem", 1, 1, "AccessDeniedException", unexpected),
-        ("UpdateItem", 1, 4, "ThrottlingException", Fault::Unavailable),
+    let denied = "the role or user may not make this call";
+    for (operation, passing_calls, attempts, error, words, fault) in [
+        ("Query", 0, 1, "AccessDeniedException", denied, unexpected),
+        ("BatchGetItem", 1, 1, "AccessDeniedException", denied, unexpected),
+        ("UpdateItem", 1, 4, "ThrottlingException", "DynamoDB throttles the call", Fault::Unavailable),
     ] {
         let fixture = table_with([("1", due()), ("2", due()), ("3", due())]).await;
         (0..passing_calls).for_each(|_| fixture.wire.plan(operation, wire::Fault::meanwhile(async {})));
         (0..attempts).for_each(|_| fixture.wire.plan(operation, wire::Fault::error(400, error)));
         let log = Captured::at("INFO");
         let result = run_in(run_of(HOUR), &sweep(&fixture, DELETES)).await;
-        assert_eq!(result, Err(fault(format!("{error}: {}", wire::FAULT_MESSAGE))), "{operation}");
+        assert_eq!(result, Err(fault(format!("{error} in {operation}: {words}"))), "{operation}");
         let record = record(&log);
         assert_eq!([&record["level"], &record["complete"]], [&json!("ERROR"), &json!(false)]);
         assert_eq!(record["message"], "the sweep failed");
