@@ -111,6 +111,12 @@ pub enum NoConnection {
         /// The values that are accepted.
         must_be: &'static str,
     },
+    /// AWS has no FIPS or dual-stack variant of another endpoint.
+    #[error(
+        "FIPS or dual-stack endpoints are switched on, and {0} is not an endpoint of AWS: unset the endpoint, or \
+         AWS_USE_FIPS_ENDPOINT and AWS_USE_DUALSTACK_ENDPOINT"
+    )]
+    OtherEndpoint(String),
     /// No source has a Region.
     #[error("there is no AWS Region: set AWS_REGION, or region in the AWS profile")]
     NoRegion,

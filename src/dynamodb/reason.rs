@@ -13,13 +13,14 @@ use std::{any::type_name, error::Error, io, iter};
 pub(super) fn of_call<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<E>) -> String {
     let operation = operation::<E>();
     let reason = match error {
-        SdkError::ServiceError(refused) => {
-            return match code(refused.err()) {
-                Some(code) => of_code(code)
-                    .map_or_else(|| format!("{code} in {operation}"), |why| format!("{code} in {operation}: {why}")),
-                None => format!("no error code in {operation}, status {}", refused.raw().status().as_u16()),
-            };
-        }
+        SdkError::ServiceError(refused) => match code(refused.err()) {
+            Some(code) => {
+                let meaning = of_code(code).map(|meaning| format!(": {meaning}")).unwrap_or_default();
+                return format!("{code} in {operation}{meaning}");
+            }
+            None if refused.raw().status().is_success() => "the answer cannot be read",
+            None => return format!("no error code in {operation}, status {}", refused.raw().status().as_u16()),
+        },
         SdkError::ConstructionFailure(_) => "the request cannot be built",
         SdkError::TimeoutError(_) => "no answer in time",
         SdkError::ResponseError(_) => of_chain(error).unwrap_or("the answer cannot be read"),
@@ -27,7 +28,7 @@ pub(super) fn of_call<E: ProvideErrorMetadata + Error + 'static>(error: &SdkErro
         SdkError::DispatchFailure(failure) if failure.is_io() => {
             of_chain(error).unwrap_or("the connection was broken, or the server does not speak HTTP")
         }
-        _ => of_chain(error).unwrap_or("the request cannot be signed or sent"),
+        _ => of_chain(error).unwrap_or("the SDK finds no endpoint or no signature for this configuration"),
     };
     format!("{operation}: {reason}")
 }
@@ -40,7 +41,8 @@ fn operation<E>() -> &'static str {
 
 /// DynamoDB's error code. `None` if the answer has none, or one that does not look like a code.
 pub(super) fn code<E: ProvideErrorMetadata>(error: &E) -> Option<&str> {
-    let is_code = |code: &&str| code.len() <= 64 && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    // Letters only: a digest in the place of a code has digits.
+    let is_code = |code: &&str| code.len() <= 64 && code.bytes().all(|byte| byte.is_ascii_alphabetic());
     error.code().filter(is_code)
 }
 
@@ -48,7 +50,9 @@ pub(super) fn code<E: ProvideErrorMetadata>(error: &E) -> Option<&str> {
 fn of_code(code: &str) -> Option<&'static str> {
     Some(match code {
         "AccessDeniedException" => "the role or user may not make this call",
-        "ResourceNotFoundException" => "the table or its index does not exist in this account and Region",
+        "ResourceNotFoundException" => {
+            "there is no such table or index in this account and Region: check the name, or create the table"
+        }
         "UnrecognizedClientException" | "InvalidClientTokenId" => "AWS does not know the access key or session token",
         "InvalidSignatureException" | "SignatureDoesNotMatch" => {
             "the secret access key, the Region or the clock of this machine is wrong"
@@ -78,10 +82,10 @@ pub(super) fn of_credentials(error: &CredentialsError) -> &'static str {
         CredentialsError::CredentialsNotLoaded(_) => "no source has credentials",
         CredentialsError::ProviderTimedOut(_) => "the source of the credentials did not answer in time",
         CredentialsError::InvalidConfiguration(_) => "the source of the credentials is configured wrongly",
-        CredentialsError::ProviderError(_) => {
-            error.source().and_then(of_chain).unwrap_or("the source of the credentials failed")
-        }
-        _ => "the source of the credentials gave an answer that cannot be used",
+        _ => error
+            .source()
+            .and_then(of_chain)
+            .unwrap_or("the source of the credentials refuses, or its answer is unusable"),
     }
 }
 

@@ -26,7 +26,7 @@ use aws_types::{
     os_shim_internal::{Env, Fs},
     service_config::ServiceConfigKey,
 };
-use std::{collections::HashMap, iter, time::Duration};
+use std::{collections::HashMap, time::Duration};
 use tokio::time::timeout;
 
 /// The time limit for the first credentials. The SDK has the same limit for later ones.
@@ -58,12 +58,16 @@ pub(super) async fn read(variables: &Variables, http: SharedHttpClient) -> Resul
         .retry_config(RetryConfig::standard());
     let sdk = Box::pin(loader.load()).await;
     let endpoint = endpoint(&sdk);
-    if endpoint.as_deref().is_some_and(|endpoint| !(ENDPOINT.accepts)(endpoint)) {
+    if endpoint.as_deref().is_some_and(|endpoint| !ENDPOINT.accepts(endpoint)) {
         return Err(wrong(&profiles, "endpoint_url", ENDPOINT.must_be));
+    }
+    let is_variant = sdk.use_fips() == Some(true) || sdk.use_dual_stack() == Some(true);
+    if let Some(endpoint) = endpoint.clone().filter(|_| is_variant) {
+        return Err(NoConnection::OtherEndpoint(endpoint));
     }
     let region = sdk.region().map(ToString::to_string).filter(|region| !region.is_empty());
     let region = region.ok_or(NoConnection::NoRegion)?;
-    if !(HOST_LABEL.accepts)(&region) {
+    if !HOST_LABEL.accepts(&region) {
         return Err(wrong(&profiles, "region", HOST_LABEL.must_be));
     }
     let mut config = Builder::from(&sdk);
@@ -81,22 +85,20 @@ fn non_empty(variables: &Variables) -> Env {
 
 /// The selected profile, and those that it takes credentials from. Empty if there is no such profile.
 fn chain(profiles: &ProfileSet) -> Vec<&Profile> {
-    let mut names = Vec::new();
-    let next = |profile: &&'_ Profile| profiles.get_profile(profile.get("source_profile")?);
-    iter::successors(profiles.get_profile(profiles.selected_profile()), next)
-        .take_while(|profile| {
-            let is_new = !names.contains(&profile.name());
-            names.push(profile.name());
-            is_new
-        })
-        .collect()
+    let mut chain: Vec<&Profile> = Vec::new();
+    let mut next = profiles.get_profile(profiles.selected_profile());
+    while let Some(profile) = next.filter(|next| chain.iter().all(|seen| seen.name() != next.name())) {
+        chain.push(profile);
+        next = profile.get("source_profile").and_then(|name| profiles.get_profile(name));
+    }
+    chain
 }
 
 /// Checks what the SDK uses while it fetches credentials.
 fn check(chain: &[&Profile], profiles: &ProfileSet, env: &Env) -> Result<(), NoConnection> {
     for profile in chain {
         for property in ["aws_access_key_id", "aws_secret_access_key", "aws_session_token"] {
-            if profile.get(property).is_some_and(|value| !value.is_empty() && !(CREDENTIAL.accepts)(value)) {
+            if profile.get(property).is_some_and(|value| !value.is_empty() && !CREDENTIAL.accepts(value)) {
                 let (profile, must_be) = (profile.name().to_owned(), CREDENTIAL.must_be);
                 return Err(NoConnection::WrongProfile { profile, property, must_be });
             }
@@ -105,7 +107,7 @@ fn check(chain: &[&Profile], profiles: &ProfileSet, env: &Env) -> Result<(), NoC
     let uses_sts = env.get("AWS_ROLE_ARN").is_ok() || chain.iter().any(|profile| profile.get("role_arn").is_some());
     let sts = EnvConfigValue::new().env("AWS_ENDPOINT_URL").profile("endpoint_url").service_id("STS");
     let sts = sts.load(env, Some(profiles));
-    if uses_sts && sts.is_some_and(|(endpoint, _)| !(ENDPOINT.accepts)(&endpoint)) {
+    if uses_sts && sts.is_some_and(|(endpoint, _)| !ENDPOINT.accepts(&endpoint)) {
         return Err(wrong(profiles, "endpoint_url", ENDPOINT.must_be));
     }
     Ok(())
@@ -148,12 +150,9 @@ fn no_credentials(error: &CredentialsError, chain: &[&Profile]) -> NoConnection 
 
 /// Whether the SDK can sign a request with these credentials. It panics if it cannot.
 fn is_usable(credentials: &Credentials) -> bool {
-    let account = credentials.account_id().map(|account| account.as_str());
-    [Some(credentials.access_key_id()), Some(credentials.secret_access_key()), credentials.session_token()]
-        .into_iter()
-        .flatten()
-        .all(CREDENTIAL.accepts)
-        && account.is_none_or(HOST_LABEL.accepts)
+    let parts = [Some(credentials.access_key_id()), Some(credentials.secret_access_key()), credentials.session_token()];
+    parts.into_iter().flatten().all(|part| CREDENTIAL.accepts(part))
+        && credentials.account_id().is_none_or(|account| HOST_LABEL.accepts(account.as_str()))
 }
 
 /// Checks all credentials of a provider.

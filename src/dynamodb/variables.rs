@@ -5,10 +5,17 @@ use crate::settings::{Variables, WrongSetting};
 use http::Uri;
 use url::Url;
 
-/// What a value must be: whether it is, and the words for it.
+/// What a value must be.
 pub(super) struct Rule {
-    pub(super) accepts: fn(&str) -> bool,
+    accepts: fn(&str) -> bool,
+    /// The values that are accepted, in words.
     pub(super) must_be: &'static str,
+}
+
+impl Rule {
+    pub(super) fn accepts(&self, value: &str) -> bool {
+        (self.accepts)(value)
+    }
 }
 
 /// The most general rule. The values are paths, names, or parts of header fields.
@@ -45,7 +52,7 @@ pub fn check(variables: &Variables) -> Result<(), WrongSetting> {
         let Some(rule) = rule(name) else { continue };
         // An empty value counts as unset.
         let is_unset = value.is_empty() && name != CUSTOM_PARTITION;
-        if !is_unset && !value.to_str().is_some_and(rule.accepts) {
+        if !is_unset && !value.to_str().is_some_and(|value| rule.accepts(value)) {
             return Err(WrongSetting::without_value(name, rule.must_be));
         }
     }

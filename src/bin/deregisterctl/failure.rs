@@ -19,8 +19,8 @@ pub enum Failure {
     Connection(#[from] NoConnection),
     #[error(transparent)]
     Database(#[from] Fault),
-    #[error("{fault} (table {table}, {place})")]
-    DatabaseAt { fault: Fault, table: String, place: Place },
+    #[error("{fault} ({tables}, {place})")]
+    DatabaseAt { fault: Fault, tables: String, place: Place },
     #[error("the table {0} exists already, and nothing was added to it")]
     TableTaken(String),
     #[error("the service {0} exists already")]
@@ -78,10 +78,10 @@ pub enum Failure {
 
 impl Failure {
     /// Says where the database is, if it failed.
-    pub fn at(self, table: &str, place: Place) -> Self {
+    pub fn at(self, tables: String, place: Place) -> Self {
         match self {
             Self::Database(fault @ (Fault::Unavailable(_) | Fault::Unexpected(_))) => {
-                Self::DatabaseAt { fault, table: table.to_owned(), place }
+                Self::DatabaseAt { fault, tables, place }
             }
             other => other,
         }

@@ -65,7 +65,10 @@ async fn run(Options { json, table, command }: Options) -> Result<(), Failure> {
     let grants = command.grants().map(|_| Grants::read(&variables, &database)).transpose()?;
     let user = variables.get("USER")?.map(ToOwned::to_owned);
     let Connection { config, place } = connection::configure(&database, &variables).await?;
-    let (table, retention) = (database.table.clone(), database.retention);
+    let tables = match &grants {
+        Some(Grants { table: Some(grants), .. }) => format!("tables {} and {grants}", database.table),
+        _ => format!("table {}", database.table),
+    };
     let result = async {
         let grants = match grants {
             Some(Grants { table: Some(table), expires_at }) => {
@@ -73,10 +76,10 @@ async fn run(Options { json, table, command }: Options) -> Result<(), Failure> {
             }
             _ => None,
         };
-        let store = ClientsTable::new(config, database.table, retention);
+        let store = ClientsTable::new(config, database.table, database.retention);
         Tool { store, grants, now, randomness: getrandom::fill, user, json }.run(command).await
     };
-    result.await.map_err(|failure| failure.at(&table, place))
+    result.await.map_err(|failure| failure.at(tables, place))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place where the tool gets its clock")]
