@@ -3,7 +3,7 @@
 //! On Lambda, the environment holds everything that the client needs, and DynamoDB's certificates are issued under
 //! Amazon's own roots. So the SDK's other sources and the machine's certificates are not read there. This saves most of
 //! the time that a start can save (`docs/adr/0006-a-lean-client.md`). Elsewhere, and if a variable needs another
-//! source, the SDK's own sources are used.
+//! source, the SDK's own sources are used. Everything that the SDK reads is checked before.
 
 use super::{https, reason, sources, variables};
 use crate::settings::{Database, Variables, WrongSetting};
