@@ -17,9 +17,9 @@ demo:
 test:
     cargo test
 
-# The tests of the operator's tool
+# The tests of the operator's tool, and of the start of every program
 test-ctl:
-    cargo test --features cli --bin deregisterctl --test ctl
+    cargo test --features cli,background --bin deregisterctl --test ctl --test start
 
 # The tests of the store, the endpoints, races and restorations against moto, a second emulator of DynamoDB
 test-moto: (venv "moto" "tests/moto/requirements.txt")

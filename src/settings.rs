@@ -2,7 +2,49 @@
 //! only programs that use it.
 
 use crate::model::{IdlePolicy, Realm};
-use std::time::Duration;
+use std::{
+    collections::BTreeMap,
+    ffi::{OsStr, OsString},
+    time::Duration,
+};
+
+/// The environment variables of a process. A program reads them once, at its start.
+///
+/// It has no `Debug`, because some values are secrets.
+#[derive(Clone, Default)]
+pub struct Variables(BTreeMap<OsString, OsString>);
+
+impl<N: Into<OsString>, V: Into<OsString>> FromIterator<(N, V)> for Variables {
+    /// If a name is repeated, its first value counts, as for the C library.
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(variables: I) -> Self {
+        let mut first = BTreeMap::new();
+        for (name, value) in variables {
+            first.entry(name.into()).or_insert_with(|| value.into());
+        }
+        Self(first)
+    }
+}
+
+impl Variables {
+    /// The value of a variable. `None` if the variable is unset or empty.
+    ///
+    /// # Errors
+    /// [`WrongSetting`] if the value is not Unicode text. It names the variable, and not the value.
+    pub fn get(&self, name: &str) -> Result<Option<&str>, WrongSetting> {
+        let Some(value) = self.0.get(OsStr::new(name)).filter(|value| !value.is_empty()) else { return Ok(None) };
+        value.to_str().map(Some).ok_or_else(|| WrongSetting::without_value(name, "Unicode text"))
+    }
+
+    /// Replaces a variable: an option of the command line stands above the environment.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.0.insert(name.into(), value.into());
+    }
+
+    /// All variables, with empty ones.
+    pub fn iter(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        self.0.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()))
+    }
+}
 
 /// A setting: its name in the environment, its default, and its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,25 +59,31 @@ pub struct Setting {
     pub meaning: &'static str,
 }
 
-/// A setting with a value that is not accepted.
+/// A setting, or another environment variable, with a value that is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{name} must be {must_be}, and is {value:?}")]
+#[error("{name} must be {must_be}, and is {}", .value.as_ref().map_or("not".to_owned(), |value| format!("{value:?}")))]
 pub struct WrongSetting {
-    name: &'static str,
+    name: String,
     must_be: &'static str,
-    value: String,
+    /// `None`: the value is not text, or may be a secret.
+    value: Option<String>,
+}
+
+impl WrongSetting {
+    /// A variable with a value that the message must not quote.
+    #[must_use]
+    pub fn without_value(name: &str, must_be: &'static str) -> Self {
+        Self { name: name.to_owned(), must_be, value: None }
+    }
 }
 
 impl Setting {
-    /// Reads the setting. `variable` gives the value of an environment variable.
-    fn read<T>(
-        self,
-        variable: impl Fn(&str) -> Option<String>,
-        parse: impl FnOnce(&str) -> Option<T>,
-    ) -> Result<T, WrongSetting> {
-        let set = variable(self.name).filter(|value| !value.is_empty());
-        let value = set.as_deref().unwrap_or(self.default);
-        parse(value).ok_or_else(|| WrongSetting { name: self.name, must_be: self.must_be, value: value.to_owned() })
+    /// Reads the setting.
+    fn read<T>(self, variables: &Variables, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, WrongSetting> {
+        let value = variables.get(self.name)?.unwrap_or(self.default);
+        let wrong =
+            || WrongSetting { name: self.name.to_owned(), must_be: self.must_be, value: Some(value.to_owned()) };
+        parse(value).ok_or_else(wrong)
     }
 }
 
@@ -90,17 +138,17 @@ impl Database {
     pub const TABLE: [Setting; 5] =
         [CLIENTS_TABLE, RETENTION_DAYS, DATABASE_ATTEMPTS, DATABASE_ATTEMPT_TIMEOUT_MS, DATABASE_CALL_TIMEOUT_MS];
 
-    /// Reads the settings. `variable` gives the value of an environment variable; an empty value counts as unset.
+    /// Reads the settings. An empty value counts as unset.
     ///
     /// # Errors
     /// The first [`WrongSetting`].
-    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, WrongSetting> {
+    pub fn read(variables: &Variables) -> Result<Self, WrongSetting> {
         Ok(Self {
-            table: CLIENTS_TABLE.read(&variable, |name| is_table_name(name).then(|| name.to_owned()))?,
-            retention: RETENTION_DAYS.read(&variable, |days| number(days, 0, 36_500).map(of_days))?,
-            attempts: DATABASE_ATTEMPTS.read(&variable, |attempts| number(attempts, 1, 10)?.try_into().ok())?,
-            attempt_timeout: DATABASE_ATTEMPT_TIMEOUT_MS.read(&variable, |ms| milliseconds(ms, 1, 60_000))?,
-            call_timeout: DATABASE_CALL_TIMEOUT_MS.read(&variable, |ms| milliseconds(ms, 1, 60_000))?,
+            table: CLIENTS_TABLE.read(variables, |name| is_table_name(name).then(|| name.to_owned()))?,
+            retention: RETENTION_DAYS.read(variables, |days| number(days, 0, 36_500).map(of_days))?,
+            attempts: DATABASE_ATTEMPTS.read(variables, |attempts| number(attempts, 1, 10)?.try_into().ok())?,
+            attempt_timeout: DATABASE_ATTEMPT_TIMEOUT_MS.read(variables, |ms| milliseconds(ms, 1, 60_000))?,
+            call_timeout: DATABASE_CALL_TIMEOUT_MS.read(variables, |ms| milliseconds(ms, 1, 60_000))?,
         })
     }
 }
@@ -147,16 +195,16 @@ impl Endpoints {
     /// The settings of this struct.
     pub const TABLE: [Setting; 4] = [REALM, BASE_PATH, REGISTRATION_PATH, OPENING_TIMEOUT_MS];
 
-    /// Reads the settings. `variable` gives the value of an environment variable; an empty value counts as unset.
+    /// Reads the settings. An empty value counts as unset.
     ///
     /// # Errors
     /// The first [`WrongSetting`].
-    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, WrongSetting> {
+    pub fn read(variables: &Variables) -> Result<Self, WrongSetting> {
         Ok(Self {
-            realm: REALM.read(&variable, Realm::new)?,
-            base_path: BASE_PATH.read(&variable, |path| (path.is_empty() || is_path(path)).then(|| path.to_owned()))?,
-            registration_path: REGISTRATION_PATH.read(&variable, |path| is_path(path).then(|| path.to_owned()))?,
-            opening_timeout: OPENING_TIMEOUT_MS.read(&variable, |ms| milliseconds(ms, 0, 9_000))?,
+            realm: REALM.read(variables, Realm::new)?,
+            base_path: BASE_PATH.read(variables, |path| (path.is_empty() || is_path(path)).then(|| path.to_owned()))?,
+            registration_path: REGISTRATION_PATH.read(variables, |path| is_path(path).then(|| path.to_owned()))?,
+            opening_timeout: OPENING_TIMEOUT_MS.read(variables, |ms| milliseconds(ms, 0, 9_000))?,
         })
     }
 }
@@ -187,17 +235,22 @@ impl Grants {
     /// The settings of this struct.
     pub const TABLE: [Setting; 2] = [GRANTS_TABLE, GRANTS_EXPIRE_AT];
 
-    /// Reads the settings. `variable` gives the value of an environment variable; an empty value counts as unset.
+    /// Reads the settings. An empty value counts as unset. The grants table must not be the clients table: the cascade
+    /// removes what is in it.
     ///
     /// # Errors
     /// The first [`WrongSetting`].
-    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, WrongSetting> {
+    pub fn read(variables: &Variables, clients: &Database) -> Result<Self, WrongSetting> {
         let is_name = |name: &str| name.is_empty() || is_table_name(name);
-        let table = GRANTS_TABLE.read(&variable, |name| is_name(name).then(|| name.to_owned()))?;
+        let table = GRANTS_TABLE.read(variables, |name| is_name(name).then(|| name.to_owned()))?;
+        if table == clients.table {
+            let (name, must_be) = (GRANTS_TABLE.name.to_owned(), "another table than CLIENTS_TABLE");
+            return Err(WrongSetting { name, must_be, value: Some(table) });
+        }
         let is_attribute = |name: &str| (1..=255).contains(&name.len());
         Ok(Self {
             table: Some(table).filter(|name| !name.is_empty()),
-            expires_at: GRANTS_EXPIRE_AT.read(&variable, |name| is_attribute(name).then(|| name.to_owned()))?,
+            expires_at: GRANTS_EXPIRE_AT.read(variables, |name| is_attribute(name).then(|| name.to_owned()))?,
         })
     }
 }
@@ -251,19 +304,19 @@ impl Sweep {
     pub const TABLE: [Setting; 5] =
         [SWEEP_DELETES, SWEEP_UNUSED_HOURS, SWEEP_IDLE_DAYS, SWEEP_LIMIT, SWEEP_CONCURRENCY];
 
-    /// Reads the settings. `variable` gives the value of an environment variable; an empty value counts as unset.
+    /// Reads the settings. An empty value counts as unset.
     ///
     /// # Errors
     /// The first [`WrongSetting`].
-    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, WrongSetting> {
+    pub fn read(variables: &Variables) -> Result<Self, WrongSetting> {
         Ok(Self {
-            deletes: SWEEP_DELETES.read(&variable, |word| word.parse().ok())?,
+            deletes: SWEEP_DELETES.read(variables, |word| word.parse().ok())?,
             policy: IdlePolicy {
-                unused: SWEEP_UNUSED_HOURS.read(&variable, |hours| number(hours, 1, 8760).map(Duration::from_hours))?,
-                used: SWEEP_IDLE_DAYS.read(&variable, |days| number(days, 1, 3650).map(of_days))?,
+                unused: SWEEP_UNUSED_HOURS.read(variables, |hours| number(hours, 1, 8760).map(Duration::from_hours))?,
+                used: SWEEP_IDLE_DAYS.read(variables, |days| number(days, 1, 3650).map(of_days))?,
             },
-            limit: SWEEP_LIMIT.read(&variable, |clients| number(clients, 1, 100_000)?.try_into().ok())?,
-            concurrency: SWEEP_CONCURRENCY.read(&variable, |clients| number(clients, 1, 64)?.try_into().ok())?,
+            limit: SWEEP_LIMIT.read(variables, |clients| number(clients, 1, 100_000)?.try_into().ok())?,
+            concurrency: SWEEP_CONCURRENCY.read(variables, |clients| number(clients, 1, 64)?.try_into().ok())?,
         })
     }
 }

@@ -26,7 +26,7 @@ use deregister::{
     http::event::{Event, EventResponse},
     model::{Deletion, Id},
     rule::Authorization,
-    settings::Endpoints,
+    settings::{Endpoints, Variables},
     snapshot::{Key, Record, Snapshot},
     store::{Fault, Store, WriteOutcome},
 };
@@ -453,7 +453,7 @@ fn context(n: usize) -> Context {
 
 /// The function over this store.
 fn function<S: Store>(store: S) -> Result<Delete<S>> {
-    let endpoints = Endpoints::read(|_| None)?;
+    let endpoints = Endpoints::read(&Variables::default())?;
     Ok(Delete::new(store, endpoints, now, functions::Environment::default()))
 }
 

@@ -35,8 +35,8 @@ pub(crate) async fn serve(listener: TcpListener, function: Delete<ClientsTable>)
     let router = Router::new().fallback(move |ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request| {
         let function = Arc::clone(&function);
         async move {
-            answer(&function, peer, request).await.unwrap_or_else(|error| {
-                let mut response = Response::new(Body::from(error.to_string()));
+            answer(&function, peer, request).await.unwrap_or_else(|_| {
+                let mut response = Response::new(Body::from("The request or its answer cannot be converted."));
                 *response.status_mut() = StatusCode::BAD_GATEWAY;
                 response
             })

@@ -19,9 +19,9 @@ use aws_sdk_dynamodb::{
 use background::{Background, Sweep, Trigger};
 use clap::{Parser, ValueEnum};
 use deregister::{
-    dynamodb::{ClientsTable, admin::Creation, https},
+    dynamodb::{ClientsTable, admin::Creation, connection, https},
     functions::{Delete, Environment},
-    settings::{self, Database, Endpoints},
+    settings::{self, Database, Endpoints, Variables},
     telemetry,
 };
 use lambda_http::Error;
@@ -90,6 +90,18 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: &Options) -> Result<ExitCode, Error> {
+    let variables: Variables = std::env::vars_os().collect();
+    // The SDK reads some variables by itself.
+    connection::check(&variables)?;
+    let settings = Database::read(&variables)?;
+    let endpoints = Endpoints::read(&variables)?;
+    let sweep_settings = settings::Sweep::read(&variables)?;
+    if settings.table == background::GRANTS {
+        return Err(
+            "CLIENTS_TABLE must be another table than \"grants\", which the local run has for the grants".into()
+        );
+    }
+
     let (database_listener, database_url) = listen("database", options.database_port, "--database-port").await?;
     let (front_listener, front_url) = listen("HTTP front", options.port, "--port").await?;
 
@@ -100,10 +112,6 @@ async fn run(options: &Options) -> Result<ExitCode, Error> {
     };
     tokio::spawn(dynoxide::server::serve_on(database_listener, database.clone()));
 
-    let variable = |name: &str| std::env::var(name).ok();
-    let settings = Database::read(variable)?;
-    let endpoints = Endpoints::read(variable)?;
-    let sweep_settings = settings::Sweep::read(variable)?;
     let config = config(&database_url)?;
     let client = Client::from_conf(config.clone().build());
     let store = ClientsTable::new(config.clone(), settings.table, settings.retention);
@@ -120,7 +128,7 @@ async fn run(options: &Options) -> Result<ExitCode, Error> {
         let grants = background::open_grants(&database, config.clone(), true).await?;
         let trigger = Trigger::new(database.clone(), store.clone(), grants.clone())?;
         // The idle sample clients are due by the default settings.
-        let sweep = sweep(Some(grants.clone()), settings::Sweep::read(|_| None)?);
+        let sweep = sweep(Some(grants.clone()), settings::Sweep::read(&Variables::default())?);
         as_promised = transcript::play(&front_url, &store, Background { grants, trigger, sweep }, now()).await?;
         // The transcript has deleted some samples. Write them again, so that they can be used.
         for table in [store.name(), background::GRANTS] {
@@ -142,7 +150,7 @@ async fn run(options: &Options) -> Result<ExitCode, Error> {
         println!("serving the table {} until Ctrl-C", store.name());
         if options.grants || options.sweep.is_some() {
             // Only the log shows what these two do.
-            telemetry::install(variable("AWS_LAMBDA_LOG_LEVEL").as_deref(), now);
+            telemetry::install(variables.get("AWS_LAMBDA_LOG_LEVEL")?, now);
         }
         trigger.map(|trigger| tokio::spawn(trigger.run()));
         if let Some(mode) = options.sweep {

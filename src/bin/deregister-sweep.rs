@@ -2,24 +2,24 @@
 
 mod bootstrap;
 
-use bootstrap::{Start, now, variable};
+use bootstrap::{Start, Stopped, now};
 use deregister::{
     dynamodb::{ClientsTable, GrantsTable, connection},
     functions::{Environment, Sweep},
-    settings::{self, Database, Grants},
+    settings::{self, Database, Grants, Variables},
 };
-use lambda_runtime::{Error, service_fn};
+use lambda_runtime::service_fn;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     bootstrap::run(serve)
 }
 
-async fn serve(start: Start) -> Result<(), Error> {
-    let database = Database::read(variable)?;
-    let Grants { table, expires_at } = Grants::read(variable)?;
-    let settings = settings::Sweep::read(variable)?;
-    let config = connection::configure(&database, variable).await?;
+async fn serve(start: Start, variables: Variables) -> Result<(), Stopped> {
+    let database = Database::read(&variables)?;
+    let Grants { table, expires_at } = Grants::read(&variables, &database)?;
+    let settings = settings::Sweep::read(&variables)?;
+    let config = connection::configure(&database, &variables).await?.config;
     let grants = match table {
         Some(table) => Some(GrantsTable::open(config.clone(), table, expires_at).await?),
         None => None,
@@ -27,5 +27,5 @@ async fn serve(start: Start) -> Result<(), Error> {
     let clients = ClientsTable::new(config, database.table, database.retention);
     let environment = Environment::started_in(start.elapsed());
     let function = Sweep { store: clients, grants, settings, clock: now, environment };
-    lambda_runtime::run(service_fn(|event| function.call(event))).await
+    Ok(lambda_runtime::run(service_fn(|event| function.call(event))).await?)
 }

@@ -2,23 +2,23 @@
 
 mod bootstrap;
 
-use bootstrap::{Start, now, variable};
+use bootstrap::{Start, Stopped, now};
 use deregister::{
     dynamodb::{ClientsTable, connection},
     functions::{Delete, Environment},
-    settings::{Database, Endpoints},
+    settings::{Database, Endpoints, Variables},
 };
-use lambda_runtime::{Error, service_fn};
+use lambda_runtime::service_fn;
 use std::{process::ExitCode, sync::Arc};
 
 fn main() -> ExitCode {
     bootstrap::run(serve)
 }
 
-async fn serve(start: Start) -> Result<(), Error> {
-    let database = Database::read(variable)?;
-    let endpoints = Endpoints::read(variable)?;
-    let config = connection::configure(&database, variable).await?;
+async fn serve(start: Start, variables: Variables) -> Result<(), Stopped> {
+    let database = Database::read(&variables)?;
+    let endpoints = Endpoints::read(&variables)?;
+    let config = connection::configure(&database, &variables).await?.config;
     let clients = ClientsTable::new(config, database.table, database.retention);
     clients.open(endpoints.opening_timeout).await;
     let function = Arc::new(Delete::new(clients, endpoints, now, Environment::started_in(start.elapsed())));
@@ -27,5 +27,5 @@ async fn serve(start: Start) -> Result<(), Error> {
         // Boxed, because the SDK's futures are large and the runtime nests them.
         Box::pin(async move { function.call(event).await })
     });
-    lambda_runtime::run_concurrent(handler).await
+    Ok(lambda_runtime::run_concurrent(handler).await?)
 }

@@ -1,5 +1,6 @@
 //! Records the attempts of a DynamoDB call in its statistics, and converts its error to a fault.
 
+use super::reason;
 use crate::store::{CallStatistics, Fault};
 use aws_sdk_dynamodb::{
     config::{
@@ -12,7 +13,7 @@ use aws_sdk_dynamodb::{
         query::QueryError, update_item::UpdateItemError,
     },
 };
-use std::{error::Error, iter};
+use std::error::Error;
 
 /// The error codes of DynamoDB for throttling.
 const THROTTLES: [&str; 3] = ["ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException"];
@@ -73,19 +74,16 @@ impl Intercept for RecordAttempts {
     }
 }
 
-/// Whether DynamoDB refused a call for what it asks. An item that would be too large is one reason.
-pub(super) fn is_validation<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
-    error.as_service_error().and_then(ProvideErrorMetadata::code) == Some("ValidationException")
-}
-
 /// Converts an error of the SDK to a fault, which says whether the same call may succeed later. Its text is for the
-/// log: it contains codes and messages, never items.
+/// log: it names the operation, and DynamoDB's error code or the kind of the failure.
 pub(super) fn fault<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<E>) -> Fault {
+    let mut text = reason::of_call(error);
+    if is_validation(error) {
+        text += ": the table does not have the expected form, or an item would be too large";
+    }
     match error {
         SdkError::ServiceError(refused) => {
-            let code = refused.err().code().unwrap_or("no error code");
-            let message = refused.err().message().unwrap_or("no message");
-            let text = format!("{code}: {message}");
+            let code = reason::code(refused.err()).unwrap_or_default();
             let status = refused.raw().status();
             // A success that cannot be read is not a refusal: the call may have taken effect.
             if status.is_success()
@@ -99,13 +97,18 @@ pub(super) fn fault<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<
                 Fault::Unexpected(text)
             }
         }
-        SdkError::ConstructionFailure(_) => Fault::Unexpected(causes(error)),
-        _ => Fault::Unavailable(causes(error)),
+        SdkError::ConstructionFailure(_) => Fault::Unexpected(text),
+        _ => Fault::Unavailable(text),
     }
 }
 
-/// The error and its causes, in one line.
-fn causes(error: &dyn Error) -> String {
-    let messages = iter::successors(Some(error), |&error| error.source()).map(ToString::to_string);
-    messages.collect::<Vec<_>>().join(": ")
+/// Whether DynamoDB does not accept the call as it is: for a write, perhaps because the item would be too large. The
+/// same call fails again.
+pub(super) fn is_validation<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+    error.as_service_error().and_then(ProvideErrorMetadata::code) == Some("ValidationException")
+}
+
+/// The fault if a request cannot be built. The error is dropped, because its text may hold values.
+pub(super) fn not_built<E>(_: E) -> Fault {
+    Fault::Unexpected("the request cannot be built".to_owned())
 }

@@ -4,7 +4,7 @@
 
 use super::{
     abridged::Abridged,
-    call::{RecordAttempts, fault, is_validation, record_unprocessed},
+    call::{RecordAttempts, fault, is_validation, not_built, record_unprocessed},
     item::{self, Item},
     schema::{KEY, TOKEN},
 };
@@ -206,7 +206,7 @@ fn read_of(keys: &BTreeSet<Key>, projection: Option<&'static str>) -> Result<Key
         .set_projection_expression(projection.map(ToOwned::to_owned))
         .set_expression_attribute_names(projection.map(|_| HashMap::from([("#token".to_owned(), TOKEN.to_owned())])))
         .build()
-        .map_err(|error| Fault::Unexpected(error.to_string()))
+        .map_err(not_built)
 }
 
 /// The update, on condition that the client is live, is not protected, has the kind and the version that were read, and

@@ -3,16 +3,15 @@
 //! On Lambda, the environment holds everything that the client needs, and DynamoDB's certificates are issued under
 //! Amazon's own roots. So the SDK's other sources and the machine's certificates are not read there. This saves most of
 //! the time that a start can save (`docs/adr/0006-a-lean-client.md`). Elsewhere, and if a variable needs another
-//! source, the SDK's own sources are used.
+//! source, the SDK's own sources are used. Everything that the SDK reads is checked before.
 
-use super::https;
-use crate::settings::Database;
+use super::{https, reason, sources, variables};
+use crate::settings::{Database, Variables, WrongSetting};
 use aws_config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_dynamodb::{
     Config,
     config::{self, Credentials, retry::ReconnectMode},
 };
-use aws_types::{SdkConfig, service_config::ServiceConfigKey};
 use rustls::{
     RootCertStore,
     pki_types::{
@@ -20,7 +19,9 @@ use rustls::{
         pem::{self, PemObject},
     },
 };
-use std::time::Duration;
+use std::{fmt, time::Duration};
+
+pub use variables::check;
 
 /// The longest wait before the second attempt of a call. The SDK's default is a second. Most callers do not wait longer
 /// than that for the whole answer.
@@ -37,9 +38,39 @@ const AMAZON_ROOTS: [&[u8]; 5] = [
     include_bytes!("roots/SFSRootCAG2.cer"),
 ];
 
-/// Why the HTTPS client cannot be made.
-#[derive(Debug, thiserror::Error)]
-pub enum NoHttps {
+/// A configuration for the SDK's client, and where it leads.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// The configuration.
+    pub config: config::Builder,
+    /// Where the database is.
+    pub place: Place,
+}
+
+/// Where a database is: the Region, and the endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    pub(super) region: String,
+    /// The endpoint that replaces AWS's own.
+    pub(super) endpoint: Option<String>,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { region, endpoint } = self;
+        match endpoint {
+            Some(endpoint) => write!(f, "Region {region}, endpoint {endpoint}"),
+            None => write!(f, "Region {region}, AWS's own endpoint"),
+        }
+    }
+}
+
+/// Why the client of the SDK cannot be configured: what is missing or wrong in the environment, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoConnection {
+    /// A variable that the SDK reads has a wrong value.
+    #[error(transparent)]
+    Variable(#[from] WrongSetting),
     /// The environment names a certificate file that cannot be read.
     #[error("{variable} names {path}, which cannot be read: {why}")]
     Unreadable {
@@ -48,7 +79,7 @@ pub enum NoHttps {
         /// The file.
         path: String,
         /// What is wrong with the file.
-        why: pem::Error,
+        why: &'static str,
     },
     /// The environment names a certificate file without a certificate that can be a root.
     #[error("{variable} names {path}, which holds no usable certificate")]
@@ -59,22 +90,68 @@ pub enum NoHttps {
         path: String,
     },
     /// TLS cannot be configured.
-    #[error(transparent)]
-    Tls(#[from] rustls::Error),
+    #[error("TLS cannot be configured")]
+    Tls,
+    /// The files of AWS profiles do not have the form of such files.
+    #[error(
+        "the AWS profiles cannot be read: ~/.aws/config, ~/.aws/credentials, or a file that AWS_CONFIG_FILE or \
+         AWS_SHARED_CREDENTIALS_FILE names, has a line that is neither a [section] nor a property"
+    )]
+    UnreadableProfiles,
+    /// `AWS_PROFILE` names a profile that does not exist.
+    #[error("there is no AWS profile {0:?}: check AWS_PROFILE with aws configure list-profiles, or unset it")]
+    UnknownProfile(String),
+    /// A property of a profile has a wrong value.
+    #[error("{property} of the AWS profile {profile:?} must be {must_be}, and is not")]
+    WrongProfile {
+        /// The profile.
+        profile: String,
+        /// The property.
+        property: &'static str,
+        /// The values that are accepted.
+        must_be: &'static str,
+    },
+    /// AWS has no FIPS or dual-stack variant of another endpoint.
+    #[error(
+        "FIPS or dual-stack endpoints are switched on, and {0} is not an endpoint of AWS: unset the endpoint, or \
+         AWS_USE_FIPS_ENDPOINT and AWS_USE_DUALSTACK_ENDPOINT"
+    )]
+    OtherEndpoint(String),
+    /// No source has a Region.
+    #[error("there is no AWS Region: set AWS_REGION, or region in the AWS profile")]
+    NoRegion,
+    /// No source has credentials.
+    #[error(
+        "there are no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE to a profile \
+         with credentials"
+    )]
+    NoCredentials,
+    /// The credentials of the profile need the AWS CLI.
+    #[error(
+        "the AWS profile {0:?} gets its credentials by a sign-in or a command, which this program cannot do: run \
+         eval \"$(aws configure export-credentials --format env)\", and set AWS_REGION"
+    )]
+    SignIn(String),
+    /// A source should have credentials, and does not give them.
+    #[error("the AWS credentials cannot be fetched: {0}; check them with aws sts get-caller-identity")]
+    Credentials(&'static str),
+    /// A source gives credentials that cannot be used.
+    #[error("the AWS credentials must be {must_be}, and are not")]
+    WrongCredentials {
+        /// The values that are accepted.
+        must_be: &'static str,
+    },
 }
 
-/// The configuration for the endpoint, Region and credentials that the usual AWS environment names. `variable` gives
-/// the value of an environment variable. An empty value counts as unset.
+/// The configuration for the endpoint, Region and credentials that the usual AWS environment names. An empty variable
+/// counts as unset.
 ///
 /// # Errors
-/// [`NoHttps`] if `AWS_CA_BUNDLE` or `SSL_CERT_FILE` names a file without a usable certificate.
-pub async fn configure(
-    settings: &Database,
-    variable: impl Fn(&str) -> Option<String>,
-) -> Result<config::Builder, NoHttps> {
-    let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
-    let of_lambda = of_lambda(variable);
-    let http = https::client(trusted(of_lambda.is_some(), variable)?)?;
+/// [`NoConnection`], if something that a call needs is missing or wrong.
+pub async fn configure(settings: &Database, variables: &Variables) -> Result<Connection, NoConnection> {
+    check(variables)?;
+    let of_lambda = of_lambda(variables)?;
+    let http = https::client(trusted(of_lambda.is_some(), variables)?).map_err(|_| NoConnection::Tls)?;
     let retries = RetryConfig::standard()
         .with_max_attempts(settings.attempts)
         .with_initial_backoff(FIRST_BACKOFF)
@@ -85,90 +162,75 @@ pub async fn configure(
         .operation_attempt_timeout(settings.attempt_timeout)
         .operation_timeout(settings.call_timeout)
         .build();
-    let config = if let Some(config) = of_lambda {
-        config
-    } else {
-        // These retries are for the calls that fetch credentials. Without them, the SDK reads AWS_MAX_ATTEMPTS and
-        // AWS_RETRY_MODE, and panics on a wrong or empty value.
-        let sources = aws_config::defaults(BehaviorVersion::v2026_01_12())
-            .http_client(http.clone())
-            .retry_config(RetryConfig::standard());
-        let sources = Box::pin(sources.load()).await;
-        let mut config = config::Builder::from(&sources);
-        if configured_endpoint(&sources, "AWS_ENDPOINT_URL").is_some_and(|endpoint| endpoint.is_empty()) {
-            config.set_endpoint_url(endpoint(variable).or_else(|| profile_endpoint(&sources)));
-        }
-        config
+    let Connection { config, place } = match of_lambda {
+        Some(connection) => connection,
+        None => sources::read(variables, http.clone()).await?,
     };
-    Ok(config.http_client(http).retry_config(retries).timeout_config(timeouts))
+    Ok(Connection { config: config.http_client(http).retry_config(retries).timeout_config(timeouts), place })
 }
 
 /// The configuration from Lambda's environment. `None` if this is not Lambda, or if the SDK must read other sources
 /// too.
-fn of_lambda(variable: impl Fn(&str) -> Option<String>) -> Option<config::Builder> {
+fn of_lambda(variables: &Variables) -> Result<Option<Connection>, WrongSetting> {
     const NEEDS_OTHER_SOURCES: [&str; 4] =
         ["AWS_PROFILE", "AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"];
-    variable("AWS_LAMBDA_RUNTIME_API")?;
-    if NEEDS_OTHER_SOURCES.into_iter().any(|name| variable(name).is_some()) {
-        return None;
+    if variables.get("AWS_LAMBDA_RUNTIME_API")?.is_none() {
+        return Ok(None);
     }
-    let credentials = Credentials::new(
-        variable("AWS_ACCESS_KEY_ID")?,
-        variable("AWS_SECRET_ACCESS_KEY")?,
-        variable("AWS_SESSION_TOKEN"),
-        None,
-        "Lambda",
-    );
+    for name in NEEDS_OTHER_SOURCES {
+        if variables.get(name)?.is_some() {
+            return Ok(None);
+        }
+    }
+    let id_and_secret = variables.get("AWS_ACCESS_KEY_ID")?.zip(variables.get("AWS_SECRET_ACCESS_KEY")?);
+    let Some((region, (id, secret))) = variables.get("AWS_REGION")?.zip(id_and_secret) else { return Ok(None) };
+    let session = variables.get("AWS_SESSION_TOKEN")?.map(ToOwned::to_owned);
     let mut config = Config::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
-        .region(Region::new(variable("AWS_REGION")?))
-        .credentials_provider(credentials);
-    config.set_endpoint_url(endpoint(variable));
-    Some(config)
+        .region(Region::new(region.to_owned()))
+        .credentials_provider(Credentials::new(id, secret, session, None, "Lambda"));
+    let endpoint = endpoint(variables)?;
+    config.set_endpoint_url(endpoint.clone());
+    Ok(Some(Connection { config, place: Place { region: region.to_owned(), endpoint } }))
 }
 
-/// The endpoint that replaces AWS's own.
-fn endpoint(variable: impl Fn(&str) -> Option<String>) -> Option<String> {
-    variable("AWS_ENDPOINT_URL_DYNAMODB").or_else(|| variable("AWS_ENDPOINT_URL"))
-}
-
-/// The endpoint of the profile. The SDK reads an empty environment variable as an endpoint, and then ignores the
-/// profile. So ask it again, with the name of a variable that does not exist.
-fn profile_endpoint(sources: &SdkConfig) -> Option<String> {
-    configured_endpoint(sources, "DEREGISTER_HAS_NO_SUCH_VARIABLE").filter(|endpoint| !endpoint.is_empty())
-}
-
-/// The endpoint that the SDK reads from the environment variable of this name, or the service's own, or the profile.
-fn configured_endpoint(sources: &SdkConfig, variable: &str) -> Option<String> {
-    let key = ServiceConfigKey::builder().service_id("dynamodb").env(variable).profile("endpoint_url").build().ok()?;
-    sources.service_config()?.load_config(key)
+/// The endpoint that the environment names in place of AWS's own.
+fn endpoint(variables: &Variables) -> Result<Option<String>, WrongSetting> {
+    let own = variables.get("AWS_ENDPOINT_URL_DYNAMODB")?;
+    Ok(own.or(variables.get("AWS_ENDPOINT_URL")?).map(ToOwned::to_owned))
 }
 
 /// The trusted roots: Amazon's, and those of the file that the environment names. Without such a file, the machine's
 /// roots are trusted too if the server may have a certificate under another root: outside Lambda, at another endpoint,
 /// and in partitions with other authorities.
-fn trusted(on_lambda: bool, variable: impl Fn(&str) -> Option<String>) -> Result<RootCertStore, NoHttps> {
+fn trusted(on_lambda: bool, variables: &Variables) -> Result<RootCertStore, NoConnection> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(AMAZON_ROOTS.map(CertificateDer::from));
     for name in ["AWS_CA_BUNDLE", "SSL_CERT_FILE"] {
-        if let Some(path) = variable(name) {
-            return add_file(&mut roots, name, path).map(|()| roots);
+        if let Some(path) = variables.get(name)? {
+            return add_file(&mut roots, name, path.to_owned()).map(|()| roots);
         }
     }
-    let has_other_roots = |region: String| region.starts_with("cn-") || region.contains("-iso");
+    let has_other_roots = |region: &str| region.starts_with("cn-") || region.contains("-iso");
     let plain = |endpoint: String| endpoint.starts_with("http://");
-    if !on_lambda || variable("AWS_REGION").is_none_or(has_other_roots) || !endpoint(variable).is_none_or(plain) {
+    let region = variables.get("AWS_REGION")?;
+    if !on_lambda || region.is_none_or(has_other_roots) || !endpoint(variables)?.is_none_or(plain) {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     }
     Ok(roots)
 }
 
 /// Adds the certificates of a file. Those that cannot be roots are ignored.
-fn add_file(roots: &mut RootCertStore, variable: &'static str, path: String) -> Result<(), NoHttps> {
+fn add_file(roots: &mut RootCertStore, variable: &'static str, path: String) -> Result<(), NoConnection> {
     let read = CertificateDer::pem_file_iter(&path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     match read.map(|certificates| roots.add_parsable_certificates(certificates)) {
-        Ok((0, _)) => Err(NoHttps::NoCertificate { variable, path }),
+        Ok((0, _)) => Err(NoConnection::NoCertificate { variable, path }),
         Ok(_) => Ok(()),
-        Err(why) => Err(NoHttps::Unreadable { variable, path, why }),
+        // The other errors quote lines of the file.
+        Err(pem::Error::Io(error)) => {
+            let why = reason::of_io(&error).unwrap_or("the operating system does not read it");
+            Err(NoConnection::Unreadable { variable, path, why })
+        }
+        Err(_) => Err(NoConnection::Unreadable { variable, path, why: "it does not have the form of a PEM file" }),
     }
 }

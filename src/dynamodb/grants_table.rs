@@ -2,7 +2,7 @@
 //! server. Its partition key must be the client id. Nothing else is assumed.
 
 use super::{
-    call::{RecordAttempts, fault, record_unprocessed},
+    call::{RecordAttempts, fault, not_built, record_unprocessed},
     item::Item,
 };
 use crate::{
@@ -50,7 +50,12 @@ impl GrantsTable {
     ) -> Result<Self, Fault> {
         let sdk = Client::from_conf(config.interceptor(RecordAttempts).build());
         let name = name.into();
-        let described = sdk.describe_table().table_name(&name).send().await.map_err(|error| fault(&error))?;
+        let described = sdk.describe_table().table_name(&name).send().await;
+        let described = described.map_err(|error| match fault(&error) {
+            Fault::Unavailable(why) => Fault::Unavailable(format!("{why}, for the grants table {name}")),
+            Fault::Unexpected(why) => Fault::Unexpected(format!("{why}, for the grants table {name}")),
+            unreadable @ Fault::Unreadable(_) => unreadable,
+        })?;
         let keys = described.table.as_ref().and_then(keys).ok_or_else(|| {
             Fault::Unexpected(format!("the partition key of the table {name} must be a string, the client id"))
         })?;
@@ -185,6 +190,6 @@ fn keys(table: &TableDescription) -> Option<Vec<String>> {
 
 fn removal(key: Item) -> Result<WriteRequest, Fault> {
     let delete = DeleteRequest::builder().set_key(Some(key)).build();
-    let delete = delete.map_err(|error| Fault::Unexpected(error.to_string()))?;
+    let delete = delete.map_err(not_built)?;
     Ok(WriteRequest::builder().delete_request(delete).build())
 }

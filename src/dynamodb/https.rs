@@ -11,12 +11,25 @@ use aws_smithy_runtime_api::client::{
 use aws_smithy_types::body::SdkBody;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector as TcpConnector},
+    client::legacy::{
+        Client,
+        connect::{
+            HttpConnector as TcpConnector,
+            dns::{GaiAddrs, GaiResolver, Name},
+        },
+    },
     rt::{TokioExecutor, TokioTimer},
 };
 use rustls::{ClientConfig, RootCertStore, client::Resumption, crypto::ring};
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 use tokio::time::timeout;
+use tower_service::Service;
 
 /// The time-out for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -34,7 +47,7 @@ pub fn client(roots: RootCertStore) -> Result<SharedHttpClient, rustls::Error> {
     // The client connects to one server, DynamoDB, and perhaps to servers that give credentials.
     tls.resumption = Resumption::in_memory_sessions(8);
 
-    let mut tcp = TcpConnector::new();
+    let mut tcp = TcpConnector::new_with_resolver(Resolver(GaiResolver::new()));
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
@@ -47,7 +60,7 @@ pub fn client(roots: RootCertStore) -> Result<SharedHttpClient, rustls::Error> {
 /// A pool of connections. Clones share it.
 #[derive(Clone)]
 struct Https {
-    client: Client<HttpsConnector<TcpConnector>, SdkBody>,
+    client: Client<HttpsConnector<TcpConnector<Resolver>>, SdkBody>,
     /// The time-out for the first byte of an answer.
     read_timeout: Option<Duration>,
 }
@@ -79,5 +92,29 @@ impl HttpConnector for Https {
             HttpResponse::try_from(response.map(SdkBody::from_body_1_x))
                 .map_err(|error| ConnectorError::other(error.into(), None))
         })
+    }
+}
+
+/// The resolver of the operating system. Its errors have a type of their own, which the reason for a failure needs.
+#[derive(Debug, Clone)]
+struct Resolver(GaiResolver);
+
+/// The name of a host cannot be resolved.
+#[derive(Debug, thiserror::Error)]
+#[error("the name of the host cannot be resolved")]
+pub(super) struct UnknownHost;
+
+impl Service<Name> for Resolver {
+    type Response = GaiAddrs;
+    type Error = UnknownHost;
+    type Future = Pin<Box<dyn Future<Output = Result<GaiAddrs, UnknownHost>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), UnknownHost>> {
+        self.0.poll_ready(context).map_err(|_| UnknownHost)
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let addresses = self.0.call(name);
+        Box::pin(async { addresses.await.map_err(|_| UnknownHost) })
     }
 }

@@ -1,6 +1,6 @@
 //! The adapter: the port of [`store`](crate::store) on DynamoDB. No other module imports the AWS SDK.
 //!
-//! | on the path of every deletion | [`ClientsTable`]: `load`, `write_tombstone`; [`connection`], [`https`], [`item`], `call` |
+//! | on the path of every deletion | [`ClientsTable`]: `load`, `write_tombstone`; [`connection`] with `variables` and `sources`, [`https`], [`item`], `call` with `reason` |
 //! |---|---|
 //! | for the background functions | [`GrantsTable`], the index of idle clients, the client status |
 //! | for authorization servers in Rust | the client status, [`ClientsTable::note_use`] |
@@ -17,7 +17,10 @@ pub mod https;
 mod idle_index;
 pub mod item;
 mod members;
+mod reason;
 pub mod schema;
+mod sources;
+mod variables;
 
 pub use clients_table::ClientsTable;
 pub use grants_table::GrantsTable;

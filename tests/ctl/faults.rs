@@ -6,8 +6,10 @@ use crate::{
     support::{Fixture, basic, json as body},
     write_proxy::Write,
 };
-use std::io;
-use tokio::net::TcpSocket;
+use axum::Router;
+use lambda_http::http::StatusCode;
+use std::{future::IntoFuture, io};
+use tokio::net::{TcpListener, TcpSocket};
 
 #[tokio::test]
 async fn an_unreachable_database_is_reported_in_one_sentence() {
@@ -20,6 +22,43 @@ async fn an_unreachable_database_is_reported_in_one_sentence() {
         let run = fixture.ctl(line).with_env("DATABASE_ATTEMPTS", "1");
         let ran = run.with_env("AWS_ENDPOINT_URL_DYNAMODB", &endpoint).run().await;
         assert!(ran.refused().starts_with("the database is unavailable"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_fault_names_table_region_and_endpoint() {
+    let fixture = Fixture::empty().await;
+    let place = format!("Region eu-central-1, endpoint {})", fixture.endpoint);
+    for (line, table, operation) in [
+        ("client show me --table nowhere", "table nowhere", "GetItem"),
+        ("--json client list --app app --table nowhere", "table nowhere", "Scan"),
+        ("service create 1 --table nowhere", "table nowhere", "PutItem"),
+        ("client protect me --table nowhere", "table nowhere", "UpdateItem"),
+        ("client restore me --grants-table nowhere", "tables clients and nowhere", "DescribeTable"),
+    ] {
+        let sentence = fixture.ctl(line).run().await.refused();
+        let reason = format!("ResourceNotFoundException in {operation}: there is no such table or index");
+        assert!(sentence.starts_with(&format!("the database call failed: {reason}")), "{line}: {sentence}");
+        assert!(sentence.ends_with(&format!("({table}, {place}")), "{line}: {sentence}");
+    }
+}
+
+#[tokio::test]
+async fn the_text_of_an_error_of_the_database_is_not_printed() {
+    let fixture = Fixture::empty().await;
+    let answer = async || {
+        let message = "Failed to parse 'SECRET' of client#me";
+        (StatusCode::BAD_REQUEST, format!(r#"{{"__type":"ValidationException","message":"{message}"}}"#))
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(axum::serve(listener, Router::new().fallback(answer)).into_future());
+    for line in ["client show me", "client create --app app --id me", "client delete me --yes", "table create"] {
+        let ran = fixture.ctl(line).with_env("AWS_ENDPOINT_URL_DYNAMODB", &endpoint).run().await;
+        assert_eq!(ran.code, Some(1), "{line}");
+        assert!(ran.stderr.contains("ValidationException in "), "{line}: {}", ran.stderr);
+        let printed = ran.stdout + &ran.stderr;
+        assert!(!printed.contains("SECRET") && !printed.contains("client#me"), "{line}: {printed}");
     }
 }
 

@@ -34,6 +34,17 @@ async fn the_variables_for_the_retries_of_the_sdk_are_not_read() {
     }
 }
 
+/// The name of the operator is from this variable.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_user_name_that_is_not_unicode_is_refused() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+    let fixture = Fixture::empty().await;
+    let mut run = fixture.ctl("client show me");
+    run.command.env("USER", OsStr::from_bytes(b"j\xffne"));
+    assert_eq!(run.run().await.refused(), "USER must be Unicode text, and is not");
+}
+
 #[tokio::test]
 async fn a_wrong_setting_is_refused_in_one_sentence() {
     let fixture = Fixture::empty().await;

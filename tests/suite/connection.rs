@@ -4,7 +4,7 @@ use crate::support::{Fixture, basic, endpoints, event, invocation, now, sample, 
 use deregister::{
     dynamodb::{ClientsTable, connection},
     functions::{Delete, Environment},
-    settings::Database,
+    settings::{Database, Variables},
     snapshot::Key,
     store::{Fault, Store},
 };
@@ -20,7 +20,7 @@ use std::{
 use tokio::{io::AsyncReadExt, net::TcpListener};
 
 /// Lambda's environment with some more variables.
-fn environment(more: &[(&'static str, &str)]) -> impl Fn(&str) -> Option<String> + use<> {
+fn environment(more: &[(&str, &str)]) -> Variables {
     let of_lambda = [
         ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001"),
         ("AWS_REGION", "eu-central-1"),
@@ -28,18 +28,17 @@ fn environment(more: &[(&'static str, &str)]) -> impl Fn(&str) -> Option<String>
         ("AWS_SECRET_ACCESS_KEY", "secret"),
         ("AWS_SESSION_TOKEN", "session"),
     ];
-    let all: Vec<_> = more.iter().chain(&of_lambda).map(|&(name, value)| (name, value.to_owned())).collect();
-    move |asked| all.iter().find(|(name, _)| *name == asked).map(|(_, value)| value.clone())
+    more.iter().chain(&of_lambda).copied().collect()
 }
 
 fn settings() -> Database {
-    Database::read(|_| None).unwrap()
+    Database::read(&Variables::default()).unwrap()
 }
 
 /// The clients table, as Lambda's environment with these variables leads to it.
-async fn table_in(variables: &[(&'static str, &str)]) -> ClientsTable {
-    let config = connection::configure(&settings(), environment(variables)).await.unwrap();
-    ClientsTable::new(config, "clients", Duration::ZERO)
+async fn table_in(variables: &[(&str, &str)]) -> ClientsTable {
+    let connection = connection::configure(&settings(), &environment(variables)).await.unwrap();
+    ClientsTable::new(connection.config, "clients", Duration::ZERO)
 }
 
 /// The sample data behind TLS, and the clients table with the server's certificate in the file that this variable
@@ -143,7 +142,8 @@ async fn the_start_fails_and_names_the_certificate_file_without_a_usable_certifi
         ("AWS_CA_BUNDLE", "/nonexistent.pem", "cannot be read"),
         ("SSL_CERT_FILE", empty.to_str().unwrap(), "no usable certificate"),
     ] {
-        let error = connection::configure(&settings(), environment(&[(variable, path)])).await.unwrap_err().to_string();
+        let error =
+            connection::configure(&settings(), &environment(&[(variable, path)])).await.unwrap_err().to_string();
         assert!(error.starts_with(&format!("{variable} names {path}, ")) && error.contains(why), "{error}");
     }
 }

@@ -42,7 +42,8 @@ const MAY_IMPORT: [(&str, &[&str]); 14] = [
 ];
 
 /// The crates of the SDK, which only the adapter imports.
-const SDK: [&str; 5] = ["aws_config", "aws_sdk_", "aws_smithy_", "aws_types", "serde_dynamo"];
+const SDK: [&str; 7] =
+    ["aws_config", "aws_credential_types", "aws_runtime", "aws_sdk_", "aws_smithy_", "aws_types", "serde_dynamo"];
 
 #[test]
 fn imports_point_downwards_only() {

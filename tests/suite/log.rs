@@ -1,14 +1,19 @@
 //! The log: one record a request, with the exact reason of a refusal, which the answer does not have.
 
 use crate::support::{
-    Fixture, basic, bearer, endpoints, event, invocation,
+    Fixture, RETENTION, basic, bearer, endpoints, event, invocation,
     log::Captured,
     now,
     sample::{APPLICATION, OWNER, SERVICE, SERVICE_TOKEN, TARGET},
     wire::Fault,
 };
 use aws_sdk_dynamodb::types::AttributeValue;
-use deregister::functions::{Delete, Environment};
+use deregister::{
+    dynamodb::ClientsTable,
+    functions::{Delete, Environment},
+    model::Digest,
+};
+use lambda_http::LambdaEvent;
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, time::Duration};
 
@@ -68,6 +73,31 @@ async fn a_refusal_is_one_record_with_its_reason_at_info() {
     assert_eq!((&record["level"], &record["outcome"]), (&json!("INFO"), &json!("refused")));
     assert_eq!(record["reason"], "wrong_secret");
     assert_eq!(record["database_calls"], 1);
+}
+
+/// The SDK puts the whole request into the text of its error. Here the client id is a token by mistake.
+#[tokio::test]
+async fn a_fault_shows_no_request() {
+    let fixture = Fixture::empty().await;
+    let config = fixture.sdk.config().to_builder().endpoint_url("127.0.0.1:8000");
+    let clients = ClientsTable::new(config, &fixture.table, RETENTION);
+    let function = Delete::new(clients, endpoints(), now, Environment::default());
+    let (misplaced, token) = ("misplaced-Xw8kQ3vN6zR1tY4u", "other-Kq7sJ2hG9fD4aP0m");
+    let log = Captured::at("INFO");
+    for (method, path) in
+        [("DELETE", format!("/register/{misplaced}")), ("POST", format!("/api/{misplaced}/client/registration/delete"))]
+    {
+        let body = json!({ "clientId": misplaced, "token": token }).to_string();
+        let event =
+            serde_json::from_str(&event(method, &path, "", &[("authorization", &bearer(token))], &body)).unwrap();
+        let answer = Box::pin(function.call(LambdaEvent::new(event, invocation()))).await.unwrap().response;
+        assert_eq!(answer.status(), 503);
+    }
+    let text = log.text();
+    assert!(text.contains("BatchGetItem: the SDK finds no endpoint"), "{text}");
+    for hidden in [misplaced, token, &Digest::of(misplaced).to_hex(), &Digest::of(token).to_hex()] {
+        assert!(!text.contains(hidden), "{text}");
+    }
 }
 
 #[tokio::test]

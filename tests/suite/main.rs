@@ -26,8 +26,10 @@ mod races;
 mod restore;
 mod rules;
 mod secrets;
+mod sources;
 mod store;
 #[path = "../support/mod.rs"]
 mod support;
 mod sweep;
 mod template;
+mod variables;

@@ -13,7 +13,10 @@ use aws_sdk_dynamodb::{
     config::{BehaviorVersion, Builder, Config, Credentials, Region},
     error::DisplayErrorContext,
 };
-use deregister::{dynamodb::connection, settings::Database as Settings};
+use deregister::{
+    dynamodb::connection,
+    settings::{Database as Settings, Variables},
+};
 use std::{
     env,
     hash::{BuildHasher, RandomState},
@@ -63,8 +66,8 @@ async fn reach(endpoint: &str) -> Builder {
     if endpoint.starts_with("http://") {
         return emulator(endpoint);
     }
-    let settings = Settings::read(|_| None).unwrap();
-    connection::configure(&settings, |name| env::var(name).ok()).await.unwrap()
+    let settings = Settings::read(&Variables::default()).unwrap();
+    connection::configure(&settings, &env::vars_os().collect()).await.unwrap().config
 }
 
 fn emulator(endpoint: &str) -> Builder {

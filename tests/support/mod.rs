@@ -34,7 +34,7 @@ use deregister::{
     http::event::{Event, Origin},
     model::Id,
     rule::{Authorization, Precondition},
-    settings::Endpoints,
+    settings::{Endpoints, Variables},
     snapshot::{Key, Record},
 };
 use lambda_http::{Body, LambdaEvent, Request, Response, lambda_runtime::Context};
@@ -57,7 +57,7 @@ pub const RETENTION: Duration = Duration::from_hours(30 * 24);
 
 /// The default settings of the endpoints.
 pub fn endpoints() -> Endpoints {
-    Endpoints::read(|_| None).unwrap()
+    Endpoints::read(&Variables::default()).unwrap()
 }
 
 /// The function behind the endpoints, over a table of its own.

@@ -1,8 +1,14 @@
-//! Starts a function on AWS Lambda: its log, its runtime and its clock.
+//! Starts a function on AWS Lambda: its variables, its log, its runtime and its clock.
 
-use deregister::telemetry;
-use lambda_runtime::Error;
+use deregister::{
+    dynamodb::connection::NoConnection,
+    settings::{Variables, WrongSetting},
+    store::Fault,
+    telemetry,
+};
+use http::Uri;
 use std::{
+    io,
     process::ExitCode,
     time::{Duration, SystemTime},
 };
@@ -19,26 +25,71 @@ impl Start {
     }
 }
 
+/// Why a function stopped. The sentence is for the log.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Stopped {
+    #[error(transparent)]
+    Setting(#[from] WrongSetting),
+    #[error(transparent)]
+    Connection(#[from] NoConnection),
+    #[error(transparent)]
+    Database(#[from] Fault),
+    #[error("{0} must be {1}, and is empty")]
+    Empty(&'static str, &'static str),
+    #[error("the operating system refuses the asynchronous runtime: {0}")]
+    Runtime(io::ErrorKind),
+    /// The text of the error is dropped, because it may hold a part of an event.
+    #[error("Lambda's runtime interface cannot be reached, or gives an unexpected answer")]
+    Lambda,
+}
+
+impl From<lambda_runtime::Error> for Stopped {
+    fn from(_: lambda_runtime::Error) -> Self {
+        Self::Lambda
+    }
+}
+
 /// Runs a function until Lambda ends it. If it stops, logs why.
-pub(crate) fn run<F: Future<Output = Result<(), Error>>>(function: impl FnOnce(Start) -> F) -> ExitCode {
+pub(crate) fn run<F: Future<Output = Result<(), Stopped>>>(function: impl FnOnce(Start, Variables) -> F) -> ExitCode {
     let start = Start(Instant::now());
-    telemetry::install(variable("AWS_LAMBDA_LOG_LEVEL").as_deref(), now);
-    let result = match Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(function(start)),
-        Err(error) => Err(error.into()),
-    };
+    let variables: Variables = std::env::vars_os().collect();
+    // A level that is not text stops the function as soon as there is a log.
+    telemetry::install(variables.get("AWS_LAMBDA_LOG_LEVEL").ok().flatten(), now);
+    let result = check(&variables).and_then(|()| match Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(function(start, variables)),
+        Err(error) => Err(Stopped::Runtime(error.kind())),
+    });
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("the function stopped: {error}");
+        Err(why) => {
+            tracing::error!("the function stopped: {why}");
             ExitCode::FAILURE
         }
     }
 }
 
-/// The value of an environment variable. An empty value counts as unset.
-pub(crate) fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
+/// Checks the variables that Lambda's runtime library reads: it panics if one is missing or wrong.
+fn check(variables: &Variables) -> Result<(), Stopped> {
+    const MUST_BE: &str = "as AWS Lambda sets it for this program";
+    let has_host = |value: &str| value.parse().is_ok_and(|uri: Uri| uri.authority().is_some());
+    let is_number = |value: &str| value.parse::<i32>().is_ok();
+    for name in [
+        "AWS_LAMBDA_RUNTIME_API",
+        "AWS_LAMBDA_FUNCTION_NAME",
+        "AWS_LAMBDA_FUNCTION_VERSION",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+    ] {
+        let value = variables.get(name)?.ok_or(Stopped::Empty(name, MUST_BE))?;
+        let is_wrong = match name {
+            "AWS_LAMBDA_RUNTIME_API" => !has_host(value),
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE" => !is_number(value),
+            _ => false,
+        };
+        if is_wrong {
+            return Err(WrongSetting::without_value(name, MUST_BE).into());
+        }
+    }
+    Ok(())
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place where the functions get their clock")]

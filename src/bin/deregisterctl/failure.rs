@@ -1,6 +1,11 @@
 //! Why a command failed. Each message is one sentence: the condition and, if there is something to do, what to do.
 
-use deregister::{dynamodb::connection::NoHttps, model::Id, settings::WrongSetting, store::Fault};
+use deregister::{
+    dynamodb::connection::{NoConnection, Place},
+    model::Id,
+    settings::WrongSetting,
+    store::Fault,
+};
 use std::{io, path::PathBuf, process::ExitCode};
 
 /// The shortest secret that the tool accepts from its input, in bytes: 128 bits.
@@ -11,9 +16,11 @@ pub enum Failure {
     #[error(transparent)]
     Setting(#[from] WrongSetting),
     #[error(transparent)]
-    Certificates(#[from] NoHttps),
+    Connection(#[from] NoConnection),
     #[error(transparent)]
     Database(#[from] Fault),
+    #[error("{fault} ({tables}, {place})")]
+    DatabaseAt { fault: Fault, tables: String, place: Place },
     #[error("the table {0} exists already, and nothing was added to it")]
     TableTaken(String),
     #[error("the service {0} exists already")]
@@ -46,8 +53,8 @@ pub enum Failure {
     UnreadableSecret(io::Error),
     #[error("{0} cannot be read: {1}")]
     UnreadableFile(PathBuf, io::Error),
-    #[error("{0} is not client metadata as RFC 7591 defines it: {1}")]
-    WrongMetadata(PathBuf, serde_json::Error),
+    #[error("{file} is not client metadata as RFC 7591 defines it: line {line}, column {column}")]
+    WrongMetadata { file: PathBuf, line: usize, column: usize },
     #[error("{file} is not {list}: line {line}, column {column}")]
     WrongList { file: PathBuf, list: &'static str, line: usize, column: usize },
     #[error("clients skipped: {0}")]
@@ -70,6 +77,16 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Says where the database is, if it failed.
+    pub fn at(self, tables: String, place: Place) -> Self {
+        match self {
+            Self::Database(fault @ (Fault::Unavailable(_) | Fault::Unexpected(_))) => {
+                Self::DatabaseAt { fault, tables, place }
+            }
+            other => other,
+        }
+    }
+
     /// The exit code for this failure.
     pub fn exit_code(&self) -> ExitCode {
         match self {

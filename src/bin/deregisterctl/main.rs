@@ -20,8 +20,11 @@ mod vendor_list;
 
 use clap::{CommandFactory, Parser};
 use deregister::{
-    dynamodb::{ClientsTable, GrantsTable, connection},
-    settings::{Database, Grants},
+    dynamodb::{
+        ClientsTable, GrantsTable,
+        connection::{self, Connection},
+    },
+    settings::{Database, Grants, Variables},
 };
 use failure::Failure;
 use options::{Command, Options};
@@ -50,26 +53,33 @@ async fn run(Options { json, table, command }: Options) -> Result<(), Failure> {
         clap_complete::generate(shell, &mut Options::command(), "deregisterctl", &mut script);
         return io::stdout().write_all(&script).map_err(Failure::Unprintable);
     }
-    let environment = |name: &str| std::env::var(name).ok();
+    let mut variables: Variables = std::env::vars_os().collect();
     // An option replaces the variable of the environment.
-    let database = Database::read(|name| match name {
-        "CLIENTS_TABLE" => table.clone().or_else(|| environment(name)),
-        _ => environment(name),
-    })?;
-    let config = connection::configure(&database, environment).await?;
-    let mut grants = None;
-    if let Some(options) = command.grants() {
-        let Grants { table, expires_at } = Grants::read(|name| match name {
-            "GRANTS_TABLE" => options.grants_table.clone().or_else(|| environment(name)),
-            _ => environment(name),
-        })?;
-        if let Some(table) = table {
-            grants = Some(GrantsTable::open(config.clone(), table, expires_at).await?);
-        }
+    if let Some(table) = table {
+        variables.set("CLIENTS_TABLE", &table);
     }
-    let store = ClientsTable::new(config, database.table, database.retention);
-    let user = environment("USER").filter(|name| !name.is_empty());
-    Tool { store, grants, now, randomness: getrandom::fill, user, json }.run(command).await
+    if let Some(table) = command.grants().and_then(|options| options.grants_table.as_deref()) {
+        variables.set("GRANTS_TABLE", table);
+    }
+    let database = Database::read(&variables)?;
+    let grants = command.grants().map(|_| Grants::read(&variables, &database)).transpose()?;
+    let user = variables.get("USER")?.map(ToOwned::to_owned);
+    let Connection { config, place } = connection::configure(&database, &variables).await?;
+    let tables = match &grants {
+        Some(Grants { table: Some(grants), .. }) => format!("tables {} and {grants}", database.table),
+        _ => format!("table {}", database.table),
+    };
+    let result = async {
+        let grants = match grants {
+            Some(Grants { table: Some(table), expires_at }) => {
+                Some(GrantsTable::open(config.clone(), table, expires_at).await?)
+            }
+            _ => None,
+        };
+        let store = ClientsTable::new(config, database.table, database.retention);
+        Tool { store, grants, now, randomness: getrandom::fill, user, json }.run(command).await
+    };
+    result.await.map_err(|failure| failure.at(tables, place))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place where the tool gets its clock")]

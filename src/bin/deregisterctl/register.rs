@@ -11,8 +11,7 @@ use crate::{
 };
 use deregister::model::{Client, Id, Idle, Kind, Metadata, OAuthClient};
 use futures::stream;
-use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::{fs, path::Path};
 
 impl Tool {
@@ -56,7 +55,8 @@ impl Tool {
 fn read_metadata(file: &Path) -> Result<Metadata, Failure> {
     let text = fs::read(file).map_err(|error| Failure::UnreadableFile(file.to_owned(), error))?;
     // Read as an object first: serde accepts an array of values for a struct.
-    serde_json::from_slice(&text)
-        .and_then(|object| Metadata::deserialize(Value::Object(object)))
-        .map_err(|error| Failure::WrongMetadata(file.to_owned(), error))
+    serde_json::from_slice::<Map<String, Value>>(&text)
+        .and_then(|_| serde_json::from_slice(&text))
+        // The text of the error is left out: it may quote a value.
+        .map_err(|error| Failure::WrongMetadata { file: file.to_owned(), line: error.line(), column: error.column() })
 }

@@ -2,7 +2,11 @@
 
 use super::Creation;
 use crate::{
-    dynamodb::{ClientsTable, call::fault, schema},
+    dynamodb::{
+        ClientsTable,
+        call::{fault, not_built},
+        schema,
+    },
     store::Fault,
 };
 use aws_sdk_dynamodb::{
@@ -34,7 +38,7 @@ impl ClientsTable {
     /// # Errors
     /// [`Fault`] if the database fails.
     pub async fn create_table(&self) -> Result<Creation, Fault> {
-        let definition = schema::definition(self.name()).map_err(|error| Fault::Unexpected(error.to_string()))?;
+        let definition = schema::definition(self.name()).map_err(not_built)?;
         let created = self
             .sdk()
             .create_table()
@@ -64,7 +68,7 @@ impl ClientsTable {
     /// # Errors
     /// [`Fault`] if the database fails. The time to live may already be enabled then.
     pub async fn repair_table(&self) -> Result<Repairs, Fault> {
-        let definition = schema::definition(self.name()).map_err(|error| Fault::Unexpected(error.to_string()))?;
+        let definition = schema::definition(self.name()).map_err(not_built)?;
         let found = self.wait_until_active().await?;
         if found.key_schema != definition.key_schema {
             return Ok(Repairs::default());
@@ -102,12 +106,12 @@ impl ClientsTable {
             .update_table()
             .table_name(self.name())
             .set_attribute_definitions(attributes)
-            .set_global_secondary_index_updates(Some(creations.map_err(|error| Fault::Unexpected(error.to_string()))?));
+            .set_global_secondary_index_updates(Some(creations.map_err(not_built)?));
         update.send().await.map(drop).map_err(|error| fault(&error))
     }
 
     async fn enable_time_to_live(&self) -> Result<(), Fault> {
-        let time_to_live = schema::time_to_live().map_err(|error| Fault::Unexpected(error.to_string()))?;
+        let time_to_live = schema::time_to_live().map_err(not_built)?;
         let update = self.sdk().update_time_to_live().table_name(self.name()).time_to_live_specification(time_to_live);
         update.send().await.map(drop).map_err(|error| fault(&error))
     }

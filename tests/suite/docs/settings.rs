@@ -1,20 +1,25 @@
 //! `docs/settings.md` lists every setting. A wrong setting is named.
 
 use super::{rows, section};
-use deregister::settings::{Database, Endpoints, Grants, Setting, Sweep, WrongSetting};
+use deregister::settings::{Database, Endpoints, Grants, Setting, Sweep, Variables, WrongSetting};
 
 const PAGE: &str = include_str!("../../../docs/settings.md");
 
 /// Reads one struct of settings.
-type Read = fn(&dyn Fn(&str) -> Option<String>) -> Result<(), WrongSetting>;
+type Read = fn(&Variables) -> Result<(), WrongSetting>;
 
 /// The structs of settings: the heading on the page, the table in the code, and how to read the struct.
 const STRUCTS: [(&str, &[Setting], Read); 4] = [
-    ("## Database", &Database::TABLE, |variable| Database::read(variable).map(drop)),
-    ("## Endpoints", &Endpoints::TABLE, |variable| Endpoints::read(variable).map(drop)),
-    ("## Grants", &Grants::TABLE, |variable| Grants::read(variable).map(drop)),
-    ("## Sweep", &Sweep::TABLE, |variable| Sweep::read(variable).map(drop)),
+    ("## Database", &Database::TABLE, |variables| Database::read(variables).map(drop)),
+    ("## Endpoints", &Endpoints::TABLE, |variables| Endpoints::read(variables).map(drop)),
+    ("## Grants", &Grants::TABLE, |variables| Grants::read(variables, &database()).map(drop)),
+    ("## Sweep", &Sweep::TABLE, |variables| Sweep::read(variables).map(drop)),
 ];
+
+/// The settings of the database without variables.
+fn database() -> Database {
+    Database::read(&Variables::default()).unwrap()
+}
 
 #[test]
 fn the_page_lists_every_setting_with_its_default_and_meaning() {
@@ -32,22 +37,23 @@ fn the_page_lists_every_setting_with_its_default_and_meaning() {
 #[test]
 fn every_default_is_accepted() {
     for (heading, _, read) in STRUCTS {
-        assert_eq!(read(&|_| None), Ok(()), "{heading}");
+        assert_eq!(read(&Variables::default()), Ok(()), "{heading}");
     }
 }
 
 #[test]
 fn an_empty_setting_counts_as_unset() {
-    let empty = |_: &str| Some(String::new());
-    assert_eq!(Database::read(empty), Database::read(|_| None));
-    assert_eq!(Endpoints::read(empty), Endpoints::read(|_| None));
-    assert_eq!(Grants::read(empty), Grants::read(|_| None));
-    assert_eq!(Sweep::read(empty), Sweep::read(|_| None));
+    let all = STRUCTS.iter().flat_map(|(_, table, _)| table.iter());
+    let (empty, unset): (Variables, _) = (all.map(|setting| (setting.name, "")).collect(), Variables::default());
+    assert_eq!(Database::read(&empty), Database::read(&unset));
+    assert_eq!(Endpoints::read(&empty), Endpoints::read(&unset));
+    assert_eq!(Grants::read(&empty, &database()), Grants::read(&unset, &database()));
+    assert_eq!(Sweep::read(&empty), Sweep::read(&unset));
 }
 
 #[test]
 fn a_wrong_setting_is_an_error_with_its_name_what_it_must_be_and_what_it_is() {
-    let wrong = Database::read(|name| (name == "RETENTION_DAYS").then(|| "a month".to_owned())).unwrap_err();
+    let wrong = Database::read(&Variables::from_iter([("RETENTION_DAYS", "a month")])).unwrap_err();
     let sentence = "RETENTION_DAYS must be a whole number of days from 0 to 36500, and is \"a month\"";
     assert_eq!(wrong.to_string(), sentence);
 
@@ -58,8 +64,38 @@ fn a_wrong_setting_is_an_error_with_its_name_what_it_must_be_and_what_it_is() {
                 "REALM" => "\"".to_owned(),
                 _ => "*".to_owned(),
             };
-            let wrong = read(&|asked| (asked == *name).then(|| value.clone())).unwrap_err();
+            let wrong = read(&Variables::from_iter([(*name, &value)])).unwrap_err();
             assert_eq!(wrong.to_string(), format!("{name} must be {must_be}, and is {value:?}"));
         }
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_setting_that_is_not_unicode_is_an_error_with_its_name() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+    for (_, table, read) in STRUCTS {
+        for Setting { name, .. } in table {
+            let wrong = read(&Variables::from_iter([(name, OsStr::from_bytes(b"t\xff"))])).unwrap_err();
+            assert_eq!(wrong.to_string(), format!("{name} must be Unicode text, and is not"));
+        }
+    }
+}
+
+#[test]
+fn the_grants_table_cannot_be_the_clients_table() {
+    for (clients, grants) in [("", "clients"), ("both", "both")] {
+        let variables = Variables::from_iter([("CLIENTS_TABLE", clients), ("GRANTS_TABLE", grants)]);
+        let wrong = Grants::read(&variables, &Database::read(&variables).unwrap()).unwrap_err();
+        let sentence = format!("GRANTS_TABLE must be another table than CLIENTS_TABLE, and is {grants:?}");
+        assert_eq!(wrong.to_string(), sentence);
+    }
+    let variables = Variables::from_iter([("CLIENTS_TABLE", "Both"), ("GRANTS_TABLE", "both")]);
+    assert!(Grants::read(&variables, &Database::read(&variables).unwrap()).is_ok(), "names of tables have case");
+}
+
+#[test]
+fn of_a_repeated_variable_the_first_value_counts() {
+    let variables = Variables::from_iter([("CLIENTS_TABLE", "first"), ("CLIENTS_TABLE", "second")]);
+    assert_eq!(Database::read(&variables).unwrap().table, "first");
 }

@@ -13,7 +13,7 @@ use aws_sdk_dynamodb::config::retry::RetryPartition;
 use deregister::{
     dynamodb::{ClientsTable, connection},
     functions::{Delete, Environment},
-    settings::{Database, Endpoints},
+    settings::{Database, Endpoints, Variables},
 };
 use lambda_http::{Body, Context, LambdaEvent, Response};
 use serde_json::{Value, json};
@@ -38,11 +38,9 @@ impl Site {
              AWS_SECRET_ACCESS_KEY={key} AWS_SESSION_TOKEN={session} AWS_ENDPOINT_URL_DYNAMODB={url} \
              CLIENTS_TABLE={table} {variables}"
         );
-        let variable = |name: &str| {
-            environment.split(' ').find_map(|variable| Some(variable.strip_prefix(name)?.strip_prefix('=')?.to_owned()))
-        };
-        let (database, endpoints) = (Database::read(variable).unwrap(), Endpoints::read(variable).unwrap());
-        let config = connection::configure(&database, variable).await.unwrap();
+        let variables: Variables = environment.split(' ').filter_map(|variable| variable.split_once('=')).collect();
+        let (database, endpoints) = (Database::read(&variables).unwrap(), Endpoints::read(&variables).unwrap());
+        let config = connection::configure(&database, &variables).await.unwrap().config;
         let wire = Wire::over(config.clone().build().http_client().unwrap());
         // A quota of retries of its own: a case must not use up the quota of the others.
         let config = config.retry_partition(RetryPartition::new(url)).http_client(wire.clone());

@@ -3,7 +3,7 @@
 use super::{anything, cases, is_quotable};
 use deregister::{
     model::{AllowList, EntityTags, Realm, Version, VersionConditions},
-    settings::{Database, Endpoints, Grants, Setting, Sweep, WrongSetting},
+    settings::{Database, Endpoints, Grants, Setting, Sweep, Variables, WrongSetting},
 };
 use proptest::{collection::vec, option, prelude::*};
 use std::{
@@ -62,12 +62,11 @@ fn values(table: &[Setting], set: &[Option<String>]) -> HashMap<&'static str, St
 fn read<T, const N: usize>(
     table: [Setting; N],
     set: &[Option<String>],
-    read: impl Fn(&dyn Fn(&str) -> Option<String>) -> Result<T, WrongSetting>,
+    read: impl Fn(&Variables) -> Result<T, WrongSetting>,
 ) -> Result<Option<T>, TestCaseError> {
     let values = values(&table, set);
-    let names: Vec<_> = table.iter().map(|setting| setting.name).collect();
-    let variable = |name: &str| set[names.iter().position(|known| *known == name).unwrap()].clone();
-    match (read(&variable), table.iter().find(|setting| !is_accepted(setting, &values[setting.name]))) {
+    let named = table.iter().zip(set).filter_map(|(setting, value)| Some((setting.name, value.as_ref()?)));
+    match (read(&named.collect()), table.iter().find(|setting| !is_accepted(setting, &values[setting.name]))) {
         (Ok(settings), None) => Ok(Some(settings)),
         (Err(error), Some(Setting { name, must_be, .. })) => {
             prop_assert!(error.to_string().starts_with(&format!("{name} must be {must_be}, ")), "{error}");
@@ -83,7 +82,8 @@ proptest! {
 
     #[test]
     fn settings_are_read_as_their_tables_say(set in vec(setting(), 5)) {
-        if let Some(settings) = read(Database::TABLE, &set, |variable| Database::read(variable))? {
+        let clients = Database::read(&Variables::default()).unwrap();
+        if let Some(settings) = read(Database::TABLE, &set, Database::read)? {
             let values = values(&Database::TABLE, &set);
             prop_assert_eq!(&settings.table, &values["CLIENTS_TABLE"]);
             prop_assert_eq!(Ok(settings.retention.as_secs() / 86_400), values["RETENTION_DAYS"].parse());
@@ -92,19 +92,19 @@ proptest! {
             let names = ["DATABASE_ATTEMPT_TIMEOUT_MS", "DATABASE_CALL_TIMEOUT_MS"];
             prop_assert_eq!(milliseconds, names.map(|name| values[name].parse().unwrap()));
         }
-        if let Some(settings) = read(Endpoints::TABLE, &set, |variable| Endpoints::read(variable))? {
+        if let Some(settings) = read(Endpoints::TABLE, &set, Endpoints::read)? {
             let values = values(&Endpoints::TABLE, &set);
             prop_assert_eq!(Some(settings.realm), Realm::new(&values["REALM"]));
             prop_assert_eq!(&settings.base_path, &values["BASE_PATH"]);
             prop_assert_eq!(&settings.registration_path, &values["REGISTRATION_PATH"]);
             prop_assert_eq!(Ok(settings.opening_timeout.as_millis()), values["OPENING_TIMEOUT_MS"].parse());
         }
-        if let Some(settings) = read(Grants::TABLE, &set, |variable| Grants::read(variable))? {
+        if let Some(settings) = read(Grants::TABLE, &set, |variables| Grants::read(variables, &clients))? {
             let values = values(&Grants::TABLE, &set);
             prop_assert_eq!(settings.table.unwrap_or_default(), values["GRANTS_TABLE"].as_str());
             prop_assert_eq!(&settings.expires_at, &values["GRANTS_EXPIRE_AT"]);
         }
-        if let Some(settings) = read(Sweep::TABLE, &set, |variable| Sweep::read(variable))? {
+        if let Some(settings) = read(Sweep::TABLE, &set, Sweep::read)? {
             let values = values(&Sweep::TABLE, &set);
             prop_assert_eq!(settings.deletes.to_string(), values["SWEEP_DELETES"].as_str());
             prop_assert_eq!(Ok(settings.policy.unused.as_secs() / 3_600), values["SWEEP_UNUSED_HOURS"].parse());

@@ -13,7 +13,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use deregister::{
     functions::sweep::Report,
     model::{Idle, IdlePolicy},
-    settings,
+    settings::{self, Database, Variables},
 };
 use std::collections::BTreeMap;
 
@@ -120,9 +120,10 @@ async fn a_grant_whose_end_cannot_be_read_is_live() {
 
 #[test]
 fn by_default_the_sweep_does_not_delete_and_has_no_grants_table() {
-    let settings::Sweep { deletes, policy, .. } = settings::Sweep::read(|_| None).unwrap();
+    let settings::Sweep { deletes, policy, .. } = settings::Sweep::read(&Variables::default()).unwrap();
     assert_eq!((deletes, policy), (false, POLICY));
-    assert_eq!(settings::Grants::read(|_| None).unwrap().table, None);
+    let clients = Database::read(&Variables::default()).unwrap();
+    assert_eq!(settings::Grants::read(&Variables::default(), &clients).unwrap().table, None);
 }
 
 #[tokio::test]

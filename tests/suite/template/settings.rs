@@ -1,7 +1,7 @@
 //! The functions' settings, and the parameters that set them.
 
 use super::template;
-use deregister::settings::{Database, Endpoints, Grants, Setting, Sweep};
+use deregister::settings::{Database, Endpoints, Grants, Setting, Sweep, Variables};
 use serde_json::json;
 use std::collections::BTreeSet;
 
@@ -35,7 +35,7 @@ fn each_function_has_the_settings_that_it_uses_with_their_defaults() {
 fn a_parameter_of_the_sweep_accepts_what_the_setting_accepts() {
     let template = template();
     let variables = &template["Resources"]["Sweep"]["Properties"]["Environment"]["Variables"];
-    let accepts = |name, value: &str| Sweep::read(|other| (other == name).then(|| value.to_owned())).is_ok();
+    let accepts = |name, value: &str| Sweep::read(&Variables::from_iter([(name, value)])).is_ok();
     for name in ["SWEEP_UNUSED_HOURS", "SWEEP_IDLE_DAYS", "SWEEP_LIMIT", "SWEEP_CONCURRENCY"] {
         let parameter = &template["Parameters"][variables[name]["!Ref"].as_str().unwrap()];
         let (min, max) = (parameter["MinValue"].as_u64().unwrap(), parameter["MaxValue"].as_u64().unwrap());
