@@ -7,7 +7,7 @@ use crate::{
 use deregister::{
     functions::{Delete, Environment},
     http::event::Event,
-    settings::Endpoints,
+    settings::{Endpoints, Variables},
     telemetry,
 };
 use lambda_http::{LambdaEvent, lambda_runtime::Context};
@@ -33,7 +33,7 @@ const MAX_LINE_BYTES: usize = 2048;
 
 /// Invokes the function over this table with an event, and checks the answer. `None`: the bytes are not JSON.
 pub fn invoke(table: &Table, event: &[u8]) -> Option<Answer> {
-    invoke_with(&Endpoints::read(|_| None).expect("the defaults"), table, event)
+    invoke_with(&Endpoints::read(&Variables::default()).expect("the defaults"), table, event)
 }
 
 /// Like [`invoke`], with these settings.

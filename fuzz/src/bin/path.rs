@@ -5,7 +5,7 @@
 
 use deregister::{
     model::{Kind, Service, TokenScope},
-    settings::Endpoints,
+    settings::{Endpoints, Variables},
     snapshot::{Key, Record},
 };
 use fuzz::{
@@ -22,14 +22,10 @@ fuzz_target!(|bytes: &[u8]| {
     let (path, stage) = (lines.next().unwrap_or_default(), lines.next());
     let mut setting = |default| lines.next().filter(|line| !line.is_empty()).unwrap_or(default);
     let (base_path, registration_path) = (setting(""), setting("/register"));
-    let variable = |name: &str| match name {
-        "BASE_PATH" => Some(base_path.to_owned()),
-        "REGISTRATION_PATH" => Some(registration_path.to_owned()),
-        _ => None,
-    };
+    let variables = Variables::from_iter([("BASE_PATH", base_path), ("REGISTRATION_PATH", registration_path)]);
     let is_accepted =
         (base_path.is_empty() || reference::is_prefix(base_path)) && reference::is_prefix(registration_path);
-    let endpoints = Endpoints::read(variable);
+    let endpoints = Endpoints::read(&variables);
     assert_eq!(endpoints.is_ok(), is_accepted, "{endpoints:?}");
     let Ok(endpoints) = endpoints else { return };
     for is_decoded in [false, true] {

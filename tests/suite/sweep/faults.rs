@@ -6,11 +6,7 @@ use super::{
     issue, key, named, names, record, report, restore, run, run_in, run_of, s, set, sweep, table_with, take_calls,
     tombstones,
 };
-use crate::support::{
-    Fixture,
-    log::Captured,
-    wire::{self, FAULT_MESSAGE},
-};
+use crate::support::{Fixture, log::Captured, wire};
 use aws_sdk_dynamodb::types::AttributeValue;
 use deregister::{functions::sweep::Report, settings, store::Fault};
 use serde_json::json;
@@ -75,7 +71,7 @@ async fn a_client_in_a_lasting_conflict_fails_after_its_turns_and_the_others_are
     fixture.wire.always("UpdateItem", of_client("stuck", usize::MAX, (400, "TransactionConflictException")));
     let log = Captured::at("INFO");
     let result = run_in(run_of(HOUR), &sweep(&fixture, DELETES)).await;
-    assert_eq!(result, Err(Fault::Unavailable(format!("TransactionConflictException: {FAULT_MESSAGE}"))));
+    assert_eq!(result, Err(Fault::Unavailable("TransactionConflictException in UpdateItem".to_owned())));
     let record = record(&log);
     assert_eq!([&record["due"], &record["swept"], &record["failed"]], [51, 50, 1]);
     assert_eq!([&record["level"], &record["complete"]], [&json!("ERROR"), &json!(true)]);
@@ -208,7 +204,10 @@ async fn the_run_fails_with_the_first_fault() {
     fixture.wire.plan("UpdateItem", wire::Fault::error(400, "AccessDeniedException"));
     let sweep = sweep(&fixture, settings::Sweep { concurrency: 1, ..DELETES });
     let fault = run_in(run_of(HOUR), &sweep).await;
-    assert_eq!(fault, Err(Fault::Unexpected(format!("ResourceNotFoundException: {FAULT_MESSAGE}"))));
+    assert!(
+        matches!(&fault, Err(Fault::Unexpected(text)) if text.starts_with("ResourceNotFoundException")),
+        "{fault:?}"
+    );
 }
 
 #[tokio::test]
@@ -358,7 +357,7 @@ async fn a_write_of_the_last_turn_that_did_not_take_effect_fails_with_its_own_fa
     let fixture = table_with([("a", due())]).await;
     fixture.wire.always("UpdateItem", |_| Some(wire::Fault::error(500, "InternalServerError")));
     let result = run_in(run_of(HOUR), &sweep(&fixture, DELETES)).await;
-    assert_eq!(result, Err(Fault::Unavailable(format!("InternalServerError: {FAULT_MESSAGE}"))));
+    assert_eq!(result, Err(Fault::Unavailable("InternalServerError in UpdateItem: DynamoDB has a fault".to_owned())));
     // Each turn after the first looks whether the write before it took effect. The last does nothing else.
     let calls = take_calls(&fixture);
     assert_eq!([calls["BatchGetItem"], calls["UpdateItem"]], [2 * TURNS, TURNS * ATTEMPTS]);
