@@ -57,6 +57,10 @@ bench *options:
 bench-background *options:
     cargo bench --bench background --target-dir target/bench -- {{options}}
 
+# Random traces of the model of the protocol, run step by step on the function; PROPTEST_RNG_SEED repeats them
+traces count="5000":
+    TRACES={{count}} cargo test --test suite protocol::traces::random -- --nocapture
+
 # Coverage-guided fuzzing: each of the six targets for this many seconds; needs a C++ compiler
 fuzz seconds="100":
     fuzz/run {{seconds}}
