@@ -28,8 +28,9 @@ impl Route {
     /// Reads the path. It may begin with the API's stage and the base path. They are removed first: behind an HTTP API,
     /// they could also be the beginning of a client id.
     pub(crate) fn of<'p>(path: &'p str, origin: &Origin, prefixes: Prefixes<'_>) -> Option<Self> {
-        let after_stage = |path: &'p str| after(path.strip_prefix('/')?, origin.stage.as_deref()?);
-        let after_base = |path| after(path, prefixes.base);
+        let stage = origin.stage.as_deref().filter(|stage| !stage.is_empty());
+        let after_stage = |path: &'p str| path.strip_prefix('/')?.strip_prefix(stage?);
+        let after_base = |path: &'p str| path.strip_prefix(prefixes.base);
         [
             after_stage(path).and_then(after_base),
             after_base(path).and_then(after_stage),
@@ -60,17 +61,11 @@ impl Route {
                 Some(Self::Authlete { service: id(service) })
             }
             _ => {
-                let client = after(path, registration)?.strip_prefix('/')?;
+                let client = path.strip_prefix(registration)?.strip_prefix('/')?;
                 // A decoded slash may be part of the id. An encoded one is `%2F`.
                 let is_id = sender.decodes_path() || !client.contains('/');
                 is_id.then(|| Self::Registration { client: id(client) })
             }
         }
     }
-}
-
-/// The rest of a path after a prefix of whole segments. `None` if the path does not begin with the prefix, or the prefix
-/// is empty.
-fn after<'p>(path: &'p str, prefix: &str) -> Option<&'p str> {
-    path.strip_prefix(prefix).filter(|rest| !prefix.is_empty() && rest.starts_with('/'))
 }

@@ -85,10 +85,25 @@ fn payload_1_does_not_complete_payload_2() {
     let read = reading(&event.to_string());
     assert_eq!((&read["method"], &read["source_ip"]), (&json!("GET"), &Value::Null));
 
+    for http in ["null", "5", "\"DELETE\"", "[]"] {
+        let read = reading(&event.to_string().replace("\"http\":{}", &format!("\"http\":{http}")));
+        assert_eq!((&read["method"], &read["source_ip"]), (&json!("DELETE"), &json!("1.1.1.1")), "{http}");
+    }
+
     let event = json!({ "multiValueHeaders": {}, "headers": { "authorization": "two" } });
     assert_eq!(reading(&event.to_string())["authorization"], json!([]));
     let event = json!({ "multiValueHeaders": null, "headers": { "authorization": "two" } });
     assert_eq!(reading(&event.to_string())["authorization"], json!(["two"]));
+}
+
+#[test]
+fn only_the_fields_that_an_endpoint_reads_are_kept() {
+    let fields = ["Authorization", "CONTENT-TYPE", "if-match", "If-None-Match", "cookie", "host", "x-forwarded-for"];
+    let fields: serde_json::Map<_, _> = fields.into_iter().map(|name| (name.to_owned(), json!("a"))).collect();
+    let (request, _) = support::request(&json!({ "headers": fields }).to_string());
+    let mut kept: Vec<_> = request.headers().keys().map(|name| name.as_str()).collect();
+    kept.sort_unstable();
+    assert_eq!(kept, ["authorization", "content-type", "if-match", "if-none-match"]);
 }
 
 #[tokio::test]

@@ -255,6 +255,17 @@ async fn the_stage_and_the_base_path_are_removed_before_an_id_is_read() {
 }
 
 #[tokio::test]
+async fn an_empty_stage_is_not_a_prefix() {
+    let fixture = Fixture::anywhere_with_samples().await;
+    for stage in [json!(""), json!(null)] {
+        let mut event = request("DELETE", &format!("//register/{}", RFC_CLIENT.0), &bearer(RFC_CLIENT.1))
+            .payload_2(Sender::HttpApi);
+        event["requestContext"]["stage"] = stage;
+        assert_eq!(fixture.invoke(&event.to_string()).await.status(), 404, "{event}");
+    }
+}
+
+#[tokio::test]
 async fn the_registration_path_is_the_prefix_of_its_endpoint_alone() {
     for registration_path in ["/reg", "/oauth2/register", "/connect/register", "/api", "/config", "/registers"] {
         for from in DECODING.into_iter().chain(ENCODED) {
