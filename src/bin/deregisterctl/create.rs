@@ -11,6 +11,7 @@ use crate::{
 use deregister::{
     dynamodb::admin::Creation,
     model::{AccessToken, AllowList, ApiClient, Client, Digest, Id, Kind, Service, StoredSecret, TokenScope},
+    store::Fault,
 };
 use secrecy::{ExposeSecret, SecretString};
 use std::io::{self, BufRead};
@@ -109,10 +110,12 @@ impl Tool {
                 None => Id::new(random(self.randomness)?),
             };
             let Some(id) = id else { continue };
-            match self.store.create_client(&id, client).await? {
-                Creation::Done => return Ok(id),
-                Creation::Taken if given.is_some() => return Err(Failure::ClientTaken(id)),
-                Creation::Taken => {}
+            match self.store.create_client(&id, client).await {
+                Ok(Creation::Done) => return Ok(id),
+                Ok(Creation::Taken) if given.is_some() => return Err(Failure::ClientTaken(id)),
+                Ok(Creation::Taken) => {}
+                Err(fault @ Fault::Unavailable(_)) => return Err(Failure::MayExist(id, fault)),
+                Err(fault) => return Err(fault.into()),
             }
         }
     }
