@@ -6,6 +6,6 @@ mod list;
 mod table;
 
 pub use clients::Creation;
-pub use deletions::{Deletions, RestoreOutcome};
+pub use deletions::{Deletions, RestoreOutcome, Restored};
 pub use list::Page;
 pub use table::Repairs;

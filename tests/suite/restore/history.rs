@@ -11,7 +11,7 @@ use deregister::{
     dynamodb::admin::{Deletions, RestoreOutcome},
     model::Deletion,
     snapshot::{Key, Record},
-    store::{Store, WriteOutcome},
+    store::WriteOutcome,
 };
 use std::collections::HashSet;
 
