@@ -39,6 +39,9 @@ const ATTRIBUTES: [&str; 8] = [KEY, CLIENT, TOMBSTONE, DELETED, EXPIRES_AT, HIST
 /// The most attributes that one expression removes. An expression has at most 4 KB.
 const MAX_REMOVED: usize = 400;
 
+/// The largest item that a deletion and a restoration always keep whole: 4 KB less than the largest. The longest record
+/// of a deletion by an endpoint needs less.
+pub(super) const NEARLY_FULL: usize = 396 * 1024;
 /// The longest value that the last level keeps: that of the longest id.
 const MAX_KEPT: usize = 2048;
 

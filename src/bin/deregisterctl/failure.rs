@@ -52,6 +52,8 @@ pub enum Failure {
     WrongMetadata(PathBuf, serde_json::Error),
     #[error("{file} is not {list}: line {line}, column {column}")]
     WrongList { file: PathBuf, list: &'static str, line: usize, column: usize },
+    #[error("items with findings: {0}")]
+    Findings(usize),
     #[error("clients skipped: {0}")]
     Skipped(usize),
     /// Ctrl-C, and what to do next.
