@@ -12,6 +12,7 @@ use deregister::{
         item::{self, Item},
     },
     model::{Digest, Idle},
+    snapshot::Record,
 };
 use serde_json::{Value, json};
 
@@ -135,6 +136,9 @@ fn a_member_that_decides_refuses_and_one_that_describes_is_ignored() {
         ),
     ] {
         assert_finds("client#a", &json!({ "client": client }), expected);
+        let is_unreadable =
+            matches!(item::read(item("client#a", &json!({ "client": client }))), Record::Unreadable(..));
+        assert_eq!(is_unreadable, expected.iter().any(|finding| finding.starts_with("refused ")), "{client}");
     }
 }
 

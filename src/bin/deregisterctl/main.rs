@@ -10,6 +10,7 @@ mod grants;
 mod import;
 mod list;
 mod options;
+mod path_warning;
 mod pump;
 mod register;
 mod report;
