@@ -64,6 +64,8 @@ async fn every_command_has_help() {
         ("deletion list", "--via <CHANNEL>"),
         ("deletion list", "reads the whole table"),
         ("table check", "reads the whole table"),
+        ("table check", "nearly full:"),
+        ("table check", "misplaced:"),
     ] {
         let help = fixture.ctl(&format!("{command} --help")).run().await.done();
         assert!(help.contains(part), "{help}");

@@ -8,13 +8,14 @@ use crate::support::{
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use deregister::{
     dynamodb::{
-        admin::{CheckedItem, Finding},
+        admin::{CheckedItem, Effect, Finding},
         item::{self, Item},
     },
     model::{Digest, Idle},
     snapshot::Record,
 };
 use serde_json::{Value, json};
+use strum::VariantNames;
 
 /// The hexadecimal digest in the key of a token.
 const DIGEST: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
@@ -416,4 +417,12 @@ async fn every_page_of_the_table_is_checked_in_consistent_reads_and_nothing_is_w
     assert_eq!((read, found), (9, vec![CheckedItem::of(&broken)]));
     let calls = fixture.wire.take_calls();
     assert!(calls.len() > 2 && calls.iter().all(|call| call == "Scan"), "{calls:?}");
+}
+
+#[test]
+fn the_page_for_operators_explains_every_effect() {
+    let page = include_str!("../../docs/operations.md");
+    for effect in Effect::VARIANTS {
+        assert!(page.contains(&format!("\n| `{effect}` | ")), "{effect}");
+    }
 }

@@ -32,7 +32,7 @@ pub struct Finding {
 }
 
 /// What follows from a finding. `Into<&str>` gives its name in `snake_case`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "snake_case")]
 pub enum Effect {
     /// What needs the member refuses. An endpoint refuses the item as if it did not exist. A client status is an error.

@@ -36,7 +36,7 @@ pub struct ClientItem {
     pub version: u8,
     /// How often it was restored.
     pub restorations: u8,
-    /// Whether it was used of late, so that no sweep lists it. A restoration counts as a use.
+    /// Whether it was used recently, so that no sweep lists it. A restoration counts as a use.
     pub is_used: bool,
 }
 

@@ -107,7 +107,7 @@ async fn a_client_is_restored_again_and_again() {
     }
 }
 
-/// The room from which the metadata is kept. `docs/operations.md` has the numbers of the first two.
+/// The room from which the metadata is kept. `docs/operations.md` has the numbers.
 #[tokio::test]
 async fn a_tombstone_and_a_restoration_keep_the_metadata_from_a_certain_room_on() {
     let fixture = Fixture::empty().await;
@@ -129,6 +129,10 @@ async fn a_tombstone_and_a_restoration_keep_the_metadata_from_a_certain_room_on(
         }
         println!("via {}: the tombstone needs {} bytes, the restoration {}", record.via, rooms.0, rooms.1);
         assert_eq!(rooms, expected, "{}", record.via);
+    }
+    let page = include_str!("../../../docs/operations.md").split_whitespace().collect::<Vec<_>>().join(" ");
+    for words in ["less than 136 bytes of room", "below 240 bytes", "73 and 177 bytes", "2,144 and 2,248 bytes"] {
+        assert!(page.contains(words), "{words}");
     }
 }
 
@@ -213,6 +217,18 @@ async fn whatever_fills_the_item_goes_first_and_no_right_is_added() {
             );
         }
     }
+}
+
+/// A tombstone without an application cannot be read, and an item has no room for another copy of this one.
+#[tokio::test]
+async fn a_client_whose_application_fills_the_item_can_be_deleted_and_not_restored() {
+    let fixture = Fixture::empty().await;
+    let longest = greatest(&fixture, |id, length| filled("client.app_id", id, length)).await;
+    assert!(put(&fixture, filled("client.app_id", &client_id(0), longest)).await);
+    let written = write_tombstone(&fixture.clients, &client_id(0), &by_a_caller()).await;
+    assert_eq!(written, WriteOutcome::Written);
+    let refused = fixture.clients.restore(&id(&client_id(0)), &restoration(now())).await.unwrap_err();
+    assert!(refused.to_string().ends_with("tombstone.app_id must be a string"), "{refused}");
 }
 
 #[tokio::test]
