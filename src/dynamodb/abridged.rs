@@ -1,8 +1,8 @@
-//! The tombstone of a nearly full item.
+//! Deletions and restorations of nearly full items.
 //!
 //! An item has at most 400 KB. A tombstone holds the client and the record of its deletion, so it is larger than the
-//! client was. If DynamoDB refuses the write, the tombstone keeps less of the client. The record of the deletion says
-//! what is missing. A client that is restored from such a tombstone never has more rights than before.
+//! client was. A restored client has that record in its history. If DynamoDB refuses the write, the item keeps less of
+//! the client. The record of the deletion says what is missing. The restored client never has more rights than before.
 
 use super::{
     ClientsTable,
@@ -38,6 +38,54 @@ const IDENTIFYING: [&str; 4] = ["kind", "app_id", "service_id", "version"];
 const ATTRIBUTES: [&str; 8] = [KEY, CLIENT, TOMBSTONE, DELETED, EXPIRES_AT, HISTORY, IDLE, IDLE_SINCE];
 /// The most attributes that one expression removes. An expression has at most 4 KB.
 const MAX_REMOVED: usize = 400;
+
+/// The largest item that a deletion and a restoration always keep whole: 4 KB less than the largest. The longest record
+/// of a deletion by an endpoint needs less.
+pub(super) const NEARLY_FULL: usize = 396 * 1024;
+/// The longest value that the last level keeps: that of the longest id.
+const MAX_KEPT: usize = 2048;
+
+/// Whether a member of the client is kept.
+type Keeps = fn(&str, &AttributeValue) -> bool;
+
+/// What is kept of an item, less at each level: members of the client, its history, attributes of other programs.
+const LEVELS: [(Keeps, bool, bool); 5] = [
+    (|name, _| name != "metadata", true, true),
+    (decides, false, true),
+    (decides, false, false),
+    (|name, _| IDENTIFYING.contains(&name), false, false),
+    (|name, value| IDENTIFYING.contains(&name) && item::size_of_value(value) <= MAX_KEPT, false, false),
+];
+
+/// Whether a decision may rest on the member. One never rests on a version that is not a number.
+fn decides(name: &str, value: &AttributeValue) -> bool {
+    DECIDING.contains(&name) && (name != "version" || value.is_n())
+}
+
+/// What is kept of an item.
+pub(super) struct Rest {
+    /// The client.
+    pub client: Map,
+    /// Whether its history is kept.
+    pub has_history: bool,
+    /// The attributes of other programs that are removed.
+    pub removed: Vec<String>,
+    /// What is missing: names of members, and `other` for what other programs wrote.
+    pub lacks: BTreeSet<&'static str>,
+}
+
+impl Rest {
+    /// What can be kept of an item with this client, the most first.
+    pub fn of<'i>(client: &'i Map, item: &'i Item) -> impl Iterator<Item = Self> + use<'i> {
+        LEVELS.into_iter().map(|(keeps, has_history, has_others)| {
+            let (kept, dropped): (Map, Map) = client.clone().into_iter().partition(|(name, value)| keeps(name, value));
+            let others = item.iter().filter(|(name, _)| !has_others && !ATTRIBUTES.contains(&name.as_str()));
+            let removed = largest(others);
+            let lacks = dropped.keys().chain(&removed).map(|name| public_name(name)).collect();
+            Self { client: kept, has_history, removed, lacks }
+        })
+    }
+}
 
 /// A tombstone with less than the whole client.
 pub(super) struct Abridged {
@@ -78,18 +126,15 @@ impl Abridged {
     /// The tombstones for this item, the one that keeps the most first.
     fn of(item: &Item) -> Vec<Self> {
         let Some(AttributeValue::M(client)) = item.get(CLIENT) else { return Vec::new() };
-        let foreign = largest(item.iter().filter(|(name, _)| !ATTRIBUTES.contains(&name.as_str())));
-        let history = item.get_key_value(HISTORY).map(|(name, _)| name.clone());
         let mut tombstones: Vec<Self> = Vec::new();
-        for (keeps, removed) in [
-            ((|name| name != "metadata") as fn(&str) -> bool, Vec::new()),
-            (|name| DECIDING.contains(&name), history.clone().into_iter().collect()),
-            (|name| IDENTIFYING.contains(&name), history.into_iter().chain(foreign).collect()),
-        ] {
-            let (kept, dropped): (Map, Map) = client.clone().into_iter().partition(|(name, _)| keeps(name));
-            let lacks: BTreeSet<_> = dropped.keys().chain(&removed).map(|name| public_name(name)).collect();
-            if tombstones.last().is_none_or(|last| last.lacks != lacks) && !lacks.is_empty() {
-                tombstones.push(Self { client: client.clone(), tombstone: kept, removed, lacks });
+        for Rest { client: tombstone, has_history, mut removed, mut lacks } in Rest::of(client, item) {
+            if !has_history && item.contains_key(HISTORY) {
+                removed.push(HISTORY.to_owned());
+                lacks.insert(HISTORY);
+            }
+            let is_same = |last: &Self| (last.tombstone.len(), last.removed.len()) == (tombstone.len(), removed.len());
+            if !lacks.is_empty() && !tombstones.last().is_some_and(is_same) {
+                tombstones.push(Self { client: client.clone(), tombstone, removed, lacks });
             }
         }
         tombstones
@@ -97,17 +142,22 @@ impl Abridged {
 
     /// The update that writes this tombstone.
     pub(super) fn update(&self, update: UpdateItemFluentBuilder) -> UpdateItemFluentBuilder {
-        let mut text = "SET tombstone = :tombstone, deleted = :deleted, expires_at = :expires_at \
-                        REMOVE client, idle, idle_since"
-            .to_owned();
-        let mut update = update.expression_attribute_values(":tombstone", AttributeValue::M(self.tombstone.clone()));
-        for (number, name) in self.removed.iter().enumerate() {
-            let placeholder = format!("#r{number}");
-            text.extend([", ", &placeholder]);
-            update = update.expression_attribute_names(placeholder, name);
-        }
-        update.update_expression(text)
+        let text = "SET tombstone = :tombstone, deleted = :deleted, expires_at = :expires_at \
+                    REMOVE client, idle, idle_since";
+        let update = update.expression_attribute_values(":tombstone", AttributeValue::M(self.tombstone.clone()));
+        remove(update, text, &self.removed)
     }
+}
+
+/// The update with this expression, which ends with its `REMOVE`, and with these attributes removed too.
+pub(super) fn remove(update: UpdateItemFluentBuilder, expression: &str, names: &[String]) -> UpdateItemFluentBuilder {
+    let (mut update, mut expression) = (update, expression.to_owned());
+    for (number, name) in names.iter().enumerate() {
+        let placeholder = format!("#r{number}");
+        expression.extend([", ", &placeholder]);
+        update = update.expression_attribute_names(placeholder, name);
+    }
+    update.update_expression(expression)
 }
 
 /// The name of a member or an attribute in the record of the deletion.

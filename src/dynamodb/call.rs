@@ -9,8 +9,8 @@ use aws_sdk_dynamodb::{
     },
     error::{BoxError, ProvideErrorMetadata, SdkError},
     operation::{
-        batch_get_item::BatchGetItemError, batch_write_item::BatchWriteItemError, get_item::GetItemError,
-        query::QueryError, update_item::UpdateItemError,
+        batch_get_item::BatchGetItemError, batch_write_item::BatchWriteItemError, create_table::CreateTableError,
+        get_item::GetItemError, put_item::PutItemError, query::QueryError, update_item::UpdateItemError,
     },
 };
 use std::error::Error;
@@ -60,7 +60,9 @@ impl Intercept for RecordAttempts {
             let queried = || error.downcast_ref::<QueryError>().and_then(ProvideErrorMetadata::code);
             let removed = || error.downcast_ref::<BatchWriteItemError>().and_then(ProvideErrorMetadata::code);
             let looked_up = || error.downcast_ref::<GetItemError>().and_then(ProvideErrorMetadata::code);
-            read.or_else(written).or_else(queried).or_else(removed).or_else(looked_up)
+            let put = || error.downcast_ref::<PutItemError>().and_then(ProvideErrorMetadata::code);
+            let created = || error.downcast_ref::<CreateTableError>().and_then(ProvideErrorMetadata::code);
+            read.or_else(written).or_else(queried).or_else(removed).or_else(looked_up).or_else(put).or_else(created)
         });
         // Only a 4xx answer with an error code says that DynamoDB did nothing.
         let is_refusal = context.response().is_some_and(|response| response.status().is_client_error());

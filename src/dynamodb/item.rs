@@ -360,7 +360,8 @@ pub(super) fn of_digest(digest: &Digest) -> AttributeValue {
     AttributeValue::B(Blob::new(digest.as_bytes()))
 }
 
-fn of_texts(texts: &[String]) -> AttributeValue {
+/// A list of strings.
+pub(super) fn of_texts(texts: &[String]) -> AttributeValue {
     AttributeValue::L(texts.iter().map(of_text).collect())
 }
 

@@ -37,6 +37,7 @@ async fn every_command_has_help() {
     let fixture = Fixture::empty().await;
     for command in [
         "table create",
+        "table check",
         "service create",
         "token issue",
         "client create",
@@ -62,6 +63,9 @@ async fn every_command_has_help() {
         ("client restore", "--by <NAME>"),
         ("deletion list", "--via <CHANNEL>"),
         ("deletion list", "reads the whole table"),
+        ("table check", "reads the whole table"),
+        ("table check", "nearly full:"),
+        ("table check", "misplaced:"),
     ] {
         let help = fixture.ctl(&format!("{command} --help")).run().await.done();
         assert!(help.contains(part), "{help}");

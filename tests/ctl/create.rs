@@ -84,3 +84,37 @@ async fn the_id_of_a_deleted_client_is_refused() {
     assert!(fixture.ctl("client register --service 1 --id 7").run().await.refused().contains("deleted"));
     assert!(!fixture.lives("7").await);
 }
+
+/// An HTTP API decodes the path, and cuts it at a question mark.
+#[tokio::test]
+async fn an_id_that_no_path_can_name_is_created_with_a_warning() {
+    let fixture = Fixture::empty().await;
+    fixture.object("service create 1").await;
+    let warning = |what: &str, character: &str| {
+        format!(
+            "deregisterctl: warning: behind an HTTP API no path can name the {what}, because its id holds a {character}: \
+             use a REST API or a function URL\n"
+        )
+    };
+    for (line, expected) in [
+        ("client create --app app --id a?b", warning("client a?b", "?")),
+        ("client create --app app --id a/b", warning("client a/b", "/")),
+        ("client create --app app --id a%2Fb", String::new()),
+        ("client create --app a?b --id x?y", warning("application a?b", "?")),
+        ("client create --app a/b", warning("application a/b", "/")),
+        ("client register --service 1 --id https://api.example.com/mcp", String::new()),
+        (
+            "client register --service 1 --id https://api.example.com/?a=b",
+            warning("client https://api.example.com/?a=b", "?"),
+        ),
+        ("client register --service 1 --id s?t --static", warning("client s?t", "?")),
+        ("service create a?b", warning("service a?b", "?")),
+        ("service create a/b", warning("service a/b", "/")),
+    ] {
+        let ran = fixture.ctl(line).run().await;
+        assert_eq!((ran.code, ran.stderr), (Some(0), expected), "{line}");
+        assert!(ran.stdout.starts_with("Created ") || ran.stdout.starts_with("Registered "), "{}", ran.stdout);
+        let again = fixture.ctl(line).run().await;
+        assert!(again.code == Some(0) || !again.stderr.contains("warning"), "{line}: nothing is created");
+    }
+}

@@ -83,7 +83,8 @@ async fn deletions_since_a_time_are_listed_as_show_prints_them() {
     let printed = fixture.ctl("deletion list --service app").run().await.done();
     let (heading, row) = printed.trim_end().split_once('\n').unwrap();
     let columns = ["client id                       ", "deleted at          ", "restorable until    ", "via          "];
-    assert_eq!(heading, [&columns[..], &["source ip      ", "deleted by"]].concat().join("  "));
+    let last = ["source ip      ", "deleted by              ", "lacks"];
+    assert_eq!(heading, [&columns[..], &last].concat().join("  "));
     assert!(row.starts_with("7  ") && row.ends_with(&format!("deregisterctl  {:15}  operator", "")), "{row}");
 }
 
@@ -111,4 +112,40 @@ async fn an_unreadable_item_fails_the_command_after_the_others() {
     let ran = fixture.ctl("--json deletion list --app app").run().await;
     assert_eq!((ran.code, text(&only(&ran.stdout), "client_id")), (Some(1), "good"));
     assert!(ran.stderr.contains("client#broken cannot be read"), "{}", ran.stderr);
+}
+
+#[tokio::test]
+async fn a_record_says_what_a_nearly_full_tombstone_lacks() {
+    let fixture = Fixture::empty().await;
+    fixture.object("service create 1").await;
+    fixture.register_with_room("full", 0).await;
+    fixture.delete("full --yes --by jane", "").await;
+    let lacks = json!(["metadata"]);
+    assert_eq!(fixture.object("client show full").await["lacks"], lacks);
+    assert_eq!(fixture.object("deletion show full").await["lacks"], lacks);
+    for line in ["deletion list --service 1", "client list --service 1 --deleted"] {
+        assert_eq!(fixture.objects(line).await[0]["lacks"], lacks, "{line}");
+        let printed = fixture.ctl(line).run().await.done();
+        assert!(printed.trim_end().ends_with("  operator#jane             metadata"), "{printed}");
+    }
+    for line in ["client show full", "deletion show full"] {
+        let printed = fixture.ctl(line).run().await.done();
+        let lines: Vec<_> = printed.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        assert!(lines.contains(&"lacks metadata".to_owned()), "{printed}");
+    }
+
+    assert_eq!(fixture.object("client restore full").await["lacks"], lacks);
+    assert_eq!(fixture.object("deletion show full").await["history"][0]["lacks"], lacks);
+    let printed = fixture.ctl("deletion show full").run().await.done();
+    assert!(printed.trim_end().ends_with(" by operator without metadata"), "{printed}");
+}
+
+#[tokio::test]
+async fn a_record_of_an_ordinary_deletion_has_no_lacks() {
+    let fixture = Fixture::empty().await;
+    fixture.object("client create --app app --id a").await;
+    fixture.delete("a --yes", "").await;
+    for line in ["client show a", "deletion show a", "client restore a", "deletion show a"] {
+        assert!(!fixture.object(line).await.to_string().contains("lacks"), "{line}");
+    }
 }

@@ -38,6 +38,16 @@ impl Fixture {
         self.direct().create_client(&id(client_id), &client.build()).await.is_ok()
     }
 
+    /// Registers a client of the service `1` whose item has room for so many bytes, or up to nine more.
+    pub async fn register_with_room(&self, client_id: &str, room: usize) {
+        let mut length = 409_600;
+        while !self.register_with_name_length(client_id, length).await {
+            length -= 10;
+        }
+        self.remove_item(&format!("client#{client_id}")).await;
+        assert!(self.register_with_name_length(client_id, length - room).await);
+    }
+
     /// Registers two clients: 7 was never used, and 8 was.
     pub async fn used_and_unused(&self) {
         self.object("service create 1").await;

@@ -2,8 +2,12 @@
 
 use crate::{
     run::{only, text},
-    support::{Fixture, basic},
+    support::{
+        Fixture, basic,
+        build::{api_client, id},
+    },
 };
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::json;
 
 #[tokio::test]
@@ -51,6 +55,42 @@ async fn a_restored_caller_has_its_former_secret() {
     assert_eq!(status(&fixture, credentials).await, 401);
     fixture.object("client restore me").await;
     assert_eq!(status(&fixture, credentials).await, 403);
+}
+
+#[tokio::test]
+async fn a_nearly_full_client_is_restored_and_the_output_says_what_it_lacks() {
+    let fixture = Fixture::empty().await;
+    fixture.object("service create 1").await;
+    // The tombstone has room for everything. The restoration has not.
+    fixture.register_with_room("full", 170).await;
+    fixture.delete("full --yes", "").await;
+    assert!(fixture.object("deletion show full").await["lacks"].is_null());
+    let printed = fixture.ctl("client restore full").run().await.done();
+    let headline =
+        "The client is live again, with its former credentials. Grants that were removed are not restored.\n";
+    assert!(printed.starts_with(headline) && printed.ends_with("  lacks        metadata\n"), "{printed}");
+    assert!(fixture.lives("full").await);
+}
+
+#[tokio::test]
+async fn the_output_says_if_the_credentials_are_missing() {
+    let fixture = Fixture::empty().await;
+    let feature = "x".repeat(400_000);
+    let client = api_client().application("app").secret("secret").feature(&feature).build();
+    fixture.direct().create_client(&id("full"), &client).await.unwrap();
+    let grow = fixture.sdk.update_item().table_name("clients").key("pk", AttributeValue::S("client#full".to_owned()));
+    let mut filler = 9_600_usize;
+    let add = |length| {
+        let features = AttributeValue::L(vec![AttributeValue::S("x".repeat(400_000 + length))]);
+        grow.clone().update_expression("SET client.features = :f").expression_attribute_values(":f", features).send()
+    };
+    while add(filler).await.is_err() {
+        filler -= 10;
+    }
+    fixture.delete("full --yes", "").await;
+    let printed = fixture.ctl("client restore full").run().await.done();
+    assert!(printed.starts_with("The client is live again, without its former credentials.\n"), "{printed}");
+    assert!(printed.ends_with("  lacks        features, ip_allow_list, protected, secrets\n"), "{printed}");
 }
 
 #[tokio::test]

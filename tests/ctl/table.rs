@@ -1,9 +1,14 @@
 //! `table create`
 
-use crate::support::Fixture;
+use crate::support::{Fixture, wire::Fault};
 use aws_sdk_dynamodb::types::TableDescription;
-use deregister::dynamodb::schema::{definition, time_to_live};
+use deregister::dynamodb::{
+    ClientsTable,
+    admin::{Creation, Repairs},
+    schema::{definition, time_to_live},
+};
 use serde_json::json;
+use std::time::Duration;
 
 #[tokio::test]
 async fn an_option_or_a_setting_names_the_table() {
@@ -75,6 +80,40 @@ async fn a_table_with_another_key_is_not_changed() {
 
     assert!(fixture.ctl("table create --table foreign").run().await.refused().contains("exists already"));
     assert_eq!(described().await, before);
+}
+
+/// AWS refuses to enable a time to live that is enabled, and to add an index that is there.
+#[tokio::test]
+async fn a_part_whose_answer_is_lost_counts_as_added_and_a_refused_one_does_not() {
+    let repairs = Repairs { time_to_live: true, index: true };
+    for (operation, refusal) in [("UpdateTimeToLive", "ValidationException"), ("UpdateTable", "ResourceInUseException")]
+    {
+        for is_lost in [true, false] {
+            let fixture = Fixture::empty().await;
+            create_by_hand(&fixture, "neither", "pk", false).await;
+            if is_lost {
+                fixture.wire.plan(operation, Fault::AnswerLost);
+            }
+            fixture.wire.plan(operation, Fault::error(400, refusal));
+            let config = fixture.sdk.config().to_builder().http_client(fixture.wire.clone());
+            let repaired = ClientsTable::new(config, "neither", Duration::ZERO).repair_table().await;
+            if is_lost {
+                assert_eq!(repaired, Ok(repairs), "{operation}");
+            } else {
+                assert!(repaired.is_err_and(|fault| fault.to_string().contains(refusal)), "{operation}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_table_is_created_if_each_answer_is_lost() {
+    let fixture = Fixture::empty().await;
+    fixture.wire.plan("CreateTable", Fault::AnswerLost);
+    fixture.wire.plan("UpdateTimeToLive", Fault::AnswerLost);
+    fixture.wire.plan("UpdateTimeToLive", Fault::error(400, "ValidationException"));
+    let config = fixture.sdk.config().to_builder().http_client(fixture.wire.clone());
+    assert_eq!(ClientsTable::new(config, "new", Duration::ZERO).create_table().await, Ok(Creation::Done));
 }
 
 /// Creates a table with this partition key, without its time to live.

@@ -1,12 +1,13 @@
-//! A proxy in front of the database. It decides what happens to each write: `PutItem` and `UpdateItem`.
+//! A proxy in front of the database. It decides what happens to each write of an item or of a table.
 
 use crate::{run::Ran, support::Fixture};
-use axum::{Router, response::IntoResponse};
+use axum::{Router, body::Body, response::IntoResponse};
+use futures::stream;
 use hyper_util::{client::legacy, rt::TokioExecutor};
 use lambda_http::http::StatusCode;
 use std::{
     future::IntoFuture,
-    io::{BufRead, BufReader, Read},
+    io::{self, BufRead, BufReader, Read},
     process,
     sync::{
         Arc,
@@ -23,22 +24,32 @@ pub enum Write {
     Done,
     /// The write takes effect, and the answer is a failure.
     Ambiguous,
+    /// The write takes effect, and the connection ends within the answer.
+    Cut,
     Refused,
     /// The write takes effect when the semaphore has a permit for it.
     Held(Arc<Semaphore>),
+    /// As `Held`, and also if the tool has given the attempt up. Then `arrived` gets a permit.
+    Late {
+        released: Arc<Semaphore>,
+        arrived: Arc<Semaphore>,
+    },
 }
+
+/// The operations that write.
+const WRITES: [&str; 5] = [".PutItem", ".UpdateItem", ".CreateTable", ".UpdateTable", ".UpdateTimeToLive"];
 
 impl Fixture {
     /// The endpoint of a new proxy. `becomes` gets the number of the write, from 0.
     pub async fn write_proxy(&self, becomes: impl Fn(u32) -> Write + Clone + Send + Sync + 'static) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let client = legacy::Client::builder(TokioExecutor::new()).build_http::<axum::body::Body>();
+        let client = legacy::Client::builder(TokioExecutor::new()).build_http::<Body>();
         let (database, writes) = (self.endpoint.clone(), Arc::new(AtomicU32::new(0)));
         let forward = async move |mut request: axum::extract::Request| {
             *request.uri_mut() = database.parse().unwrap();
             let operation = request.headers()["x-amz-target"].to_str().unwrap();
-            let is_write = operation.ends_with(".PutItem") || operation.ends_with(".UpdateItem");
+            let is_write = WRITES.iter().any(|write| operation.ends_with(write));
             match if is_write { becomes(writes.fetch_add(1, Ordering::Relaxed)) } else { Write::Done } {
                 Write::Held(permits) => {
                     permits.acquire().await.unwrap().forget();
@@ -48,6 +59,19 @@ impl Fixture {
                 Write::Ambiguous => {
                     client.request(request).await.unwrap();
                     StatusCode::INTERNAL_SERVER_ERROR.into_response()
+                }
+                Write::Cut => {
+                    client.request(request).await.unwrap();
+                    Body::from_stream(stream::iter([Err::<&str, _>(io::Error::other("cut"))])).into_response()
+                }
+                Write::Late { released, arrived } => {
+                    let write = async move {
+                        released.acquire().await.unwrap().forget();
+                        let answer = client.request(request).await.unwrap().into_response();
+                        arrived.add_permits(1);
+                        answer
+                    };
+                    tokio::spawn(write).await.unwrap()
                 }
                 Write::Refused => StatusCode::BAD_REQUEST.into_response(),
             }

@@ -11,6 +11,7 @@
 
 mod abuse;
 mod cascade;
+mod check;
 mod client_status;
 mod connection;
 mod docs;

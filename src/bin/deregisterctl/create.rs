@@ -4,6 +4,7 @@ use crate::{
     failure::{Failure, MIN_SECRET_LENGTH},
     generate::{self, Randomness},
     options::{NewApiClient, NewService, NewToken, Scope},
+    path_warning,
     report::{Report, timestamp},
     show::with_version,
     tool::Tool,
@@ -11,6 +12,7 @@ use crate::{
 use deregister::{
     dynamodb::admin::Creation,
     model::{AccessToken, AllowList, ApiClient, Client, Digest, Id, Kind, Service, StoredSecret, TokenScope},
+    store::Fault,
 };
 use secrecy::{ExposeSecret, SecretString};
 use std::io::{self, BufRead};
@@ -45,16 +47,17 @@ impl Tool {
             error_description_omitted: new.omit_error_description,
             error_uri_omitted: new.omit_error_uri,
         };
-        match self.store.create_service(&new.id, &service).await? {
-            Creation::Done => Ok(Report::new("Created a service.")
-                .with("service_id", new.id.as_str())
-                .with("organization_id", service.organization_id)
-                .with("dynamic_registration", service.dynamic_registration)
-                .with("unauthorized_on_client_config", service.unauthorized_on_client_config)
-                .with("error_description_omitted", service.error_description_omitted)
-                .with("error_uri_omitted", service.error_uri_omitted)),
-            Creation::Taken => Err(Failure::ServiceTaken(new.id)),
+        if self.store.create_service(&new.id, &service).await? == Creation::Taken {
+            return Err(Failure::ServiceTaken(new.id));
         }
+        path_warning::of_service(&new.id);
+        Ok(Report::new("Created a service.")
+            .with("service_id", new.id.as_str())
+            .with("organization_id", service.organization_id)
+            .with("dynamic_registration", service.dynamic_registration)
+            .with("unauthorized_on_client_config", service.unauthorized_on_client_config)
+            .with("error_description_omitted", service.error_description_omitted)
+            .with("error_uri_omitted", service.error_uri_omitted))
     }
 
     pub async fn issue_token(&self, new: NewToken) -> Result<Report, Failure> {
@@ -84,7 +87,7 @@ impl Tool {
             generate::api_client_secret(self.randomness)?
         };
         let kind = Kind::Api(ApiClient {
-            app_id: new.app,
+            app_id: new.app.clone(),
             name: new.name,
             features: new.features,
             ip_allow_list: AllowList::new(new.allow_list),
@@ -92,6 +95,9 @@ impl Tool {
         });
         let client = Client { protected: new.protected, ..Client::new(kind) };
         let id = self.create_client(new.id, generate::api_client_id, &client).await?;
+        if !path_warning::of_application(&new.app) {
+            path_warning::of_api_client(&id);
+        }
         let report = Report::new("Created an API client.").with("client_id", id.as_str());
         Ok(if new.secret_from_stdin { report } else { report.secret("client_secret", secret) })
     }
@@ -109,10 +115,12 @@ impl Tool {
                 None => Id::new(random(self.randomness)?),
             };
             let Some(id) = id else { continue };
-            match self.store.create_client(&id, client).await? {
-                Creation::Done => return Ok(id),
-                Creation::Taken if given.is_some() => return Err(Failure::ClientTaken(id)),
-                Creation::Taken => {}
+            match self.store.create_client(&id, client).await {
+                Ok(Creation::Done) => return Ok(id),
+                Ok(Creation::Taken) if given.is_some() => return Err(Failure::ClientTaken(id)),
+                Ok(Creation::Taken) => {}
+                Err(fault @ Fault::Unavailable(_)) => return Err(Failure::MayExist(id, fault)),
+                Err(fault) => return Err(fault.into()),
             }
         }
     }

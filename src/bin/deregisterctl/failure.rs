@@ -27,6 +27,8 @@ pub enum Failure {
     ServiceTaken(Id),
     #[error("a live or deleted client has the id {0}: choose another id")]
     ClientTaken(Id),
+    #[error("{1}; the client {0} may be there all the same: check it with client show")]
+    MayExist(Id, Fault),
     #[error("there is no service {0}: check the id, or create the service first")]
     NoService(Id),
     #[error("there is no client {0}, and no tombstone of one: check the id")]
@@ -57,6 +59,8 @@ pub enum Failure {
     WrongMetadata { file: PathBuf, line: usize, column: usize },
     #[error("{file} is not {list}: line {line}, column {column}")]
     WrongList { file: PathBuf, list: &'static str, line: usize, column: usize },
+    #[error("items with findings: {0}")]
+    Findings(usize),
     #[error("clients skipped: {0}")]
     Skipped(usize),
     /// Ctrl-C, and what to do next.

@@ -4,6 +4,7 @@
 use crate::{
     failure::Failure,
     options::{self, Parent, STDIN},
+    path_warning,
     pump::{CONCURRENCY, Pump},
     report::Report,
     tool::Tool,
@@ -62,6 +63,11 @@ impl Tool {
             Parent { app: None, service: None } => return Err(Failure::NoParent),
         };
         let (input, length) = open(&file, &list)?;
+        let warn = match &list {
+            VendorList::IdentityCloud(app) if path_warning::of_application(app) => |_: &Id| {},
+            VendorList::IdentityCloud(_) => path_warning::of_api_client,
+            VendorList::Authlete(_) => path_warning::of_oauth_client,
+        };
         let pump = Pump {
             concurrency: CONCURRENCY,
             length,
@@ -71,6 +77,9 @@ impl Tool {
         let mut summary = Summary::default();
         let print = |done: Done| {
             summary.add(&done);
+            if let (Some(id), Outcome::Imported | Outcome::AlreadyThere) = (&done.id, &done.outcome) {
+                warn(id);
+            }
             done.report().map_or(Ok(()), |report| self.print(&report))
         };
         let result = pump.run(entries(input, list, file), async |entry| self.import_entry(entry).await, print).await;

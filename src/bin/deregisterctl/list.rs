@@ -23,14 +23,16 @@ use std::{num::NonZeroUsize, time::SystemTime};
 const API_CLIENTS: Columns = &[("client_id", 32), ("version", 7), ("protected", 9), ("features", 24), ("name", 0)];
 const OAUTH_CLIENTS: Columns =
     &[("client_id", 32), ("version", 7), ("protected", 9), ("dynamic", 7), ("last_used_at", 20), ("client_name", 0)];
-const DELETED_CLIENTS: Columns = &[("client_id", 32), ("deleted_at", 20), ("via", 13), ("deleted_by", 0)];
+const DELETED_CLIENTS: Columns =
+    &[("client_id", 32), ("deleted_at", 20), ("via", 13), ("deleted_by", 24), ("lacks", 0)];
 const DELETIONS: Columns = &[
     ("client_id", 32),
     ("deleted_at", 20),
     ("restorable_until", 20),
     ("via", 13),
     ("source_ip", 15),
-    ("deleted_by", 0),
+    ("deleted_by", 24),
+    ("lacks", 0),
 ];
 
 impl Tool {

@@ -1,6 +1,7 @@
 //! The operator's tool: it creates, lists, imports, deletes and restores clients in the table of the function, with the
 //! function's settings.
 
+mod check;
 mod create;
 mod delete;
 mod failure;
@@ -9,6 +10,7 @@ mod grants;
 mod import;
 mod list;
 mod options;
+mod path_warning;
 mod pump;
 mod register;
 mod report;

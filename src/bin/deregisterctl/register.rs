@@ -5,6 +5,7 @@ use crate::{
     failure::Failure,
     generate,
     options::NewOAuthClients,
+    path_warning,
     pump::{CONCURRENCY, Pump},
     report::Report,
     tool::Tool,
@@ -35,7 +36,11 @@ impl Tool {
             advice: "only the clients that were printed are registered",
         };
         let register = async |_| self.register(client.clone(), new.id.clone(), new.protected).await;
-        pump.run(stream::iter((0..new.count).map(Ok)), register, |report| self.print(&report)).await
+        let print = |report| {
+            new.id.iter().for_each(path_warning::of_oauth_client);
+            self.print(&report)
+        };
+        pump.run(stream::iter((0..new.count).map(Ok)), register, print).await
     }
 
     async fn register(&self, mut client: OAuthClient, id: Option<Id>, protected: bool) -> Result<Report, Failure> {

@@ -48,6 +48,12 @@ pub fn show_deleted(id: &Id, deletion: Deletion) -> Report {
         .with("via", deletion.via)
         .with("source_ip", deletion.source_ip)
         .with("request_id", deletion.request_id)
+        .with("lacks", lacking(deletion.lacks))
+}
+
+/// What a tombstone or a restored client lacks, because the item was too full. `None`: nothing.
+pub fn lacking(names: Vec<String>) -> Option<Vec<String>> {
+    Some(names).filter(|names| !names.is_empty())
 }
 
 pub fn show_deletions(id: &Id, Deletions { current, past }: Deletions, now: SystemTime) -> Report {
@@ -112,7 +118,7 @@ pub fn with_version(report: Report, protected: bool, version: Option<Version>) -
 
 /// A past deletion, for programs.
 fn past_deletion_value(PastDeletion { deletion, restored }: PastDeletion) -> Value {
-    json!({
+    let mut value = json!({
         "deleted_at": timestamp(deletion.at),
         "deleted_by": deletion.by,
         "via": deletion.via,
@@ -120,19 +126,25 @@ fn past_deletion_value(PastDeletion { deletion, restored }: PastDeletion) -> Val
         "request_id": deletion.request_id,
         "restored_at": timestamp(restored.at),
         "restored_by": restored.by,
-    })
+    });
+    if let (Some(members), Some(lacks)) = (value.as_object_mut(), lacking(deletion.lacks)) {
+        members.insert("lacks".to_owned(), lacks.into());
+    }
+    value
 }
 
 /// A past deletion, for people.
 fn past_deletion_line(PastDeletion { deletion, restored }: &PastDeletion) -> String {
     let from = deletion.source_ip.as_ref().map(|address| format!(" from {address}")).unwrap_or_default();
+    let without = lacking(deletion.lacks.clone()).map(|names| format!(" without {}", names.join(", ")));
     format!(
-        "deleted {} by {} via {}{from} ({}), restored {} by {}",
+        "deleted {} by {} via {}{from} ({}), restored {} by {}{}",
         timestamp(deletion.at),
         deletion.by,
         deletion.via,
         deletion.request_id,
         timestamp(restored.at),
         restored.by,
+        without.unwrap_or_default(),
     )
 }

@@ -38,6 +38,7 @@ impl Tool {
             Command::Client(Client::Unprotect { id }) => self.set_protected(id, false).await?,
             Command::Deletion(Deletion::Show { id }) => self.show_deletion(id).await?,
             // The others print as they go.
+            Command::Table(Table::Check) => return self.check_table().await,
             Command::Client(Client::Register(new)) => return self.register_clients(new).await,
             Command::Client(Client::List(list)) => return self.list_clients(list).await,
             Command::Client(Client::Track { service }) => return self.track_clients(service).await,

@@ -119,10 +119,12 @@ impl ClientsTable {
             let Some(UpdateItemError::ConditionalCheckFailedException(failed)) = error.as_service_error() else {
                 return Err(fault(&error));
             };
-            // An earlier attempt of this call took effect, and its answer was lost.
-            let found = failed.item.clone().map(item::read);
-            if statistics.ambiguous > 0 && found.as_ref() == Some(&Record::Client(changed.clone())) {
-                return Ok(Some(changed));
+            // An earlier attempt of this call took effect, and its answer was lost. The client may have been used since.
+            if let Some(Record::Client(found)) = failed.item.clone().map(item::read)
+                && statistics.ambiguous > 0
+                && (found.protected, &found.version) == (changed.protected, &changed.version)
+            {
+                return Ok(Some(found));
             }
         }
         Err(Fault::Unavailable("the client changed before each write".to_owned()))

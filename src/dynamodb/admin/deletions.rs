@@ -3,13 +3,14 @@
 use crate::{
     dynamodb::{
         ClientsTable,
+        abridged::{self, Rest},
         call::{fault, is_validation},
         item::{self, Item},
-        members::{Flaws, MAP, Map, Members, TIME},
+        members::{Flaws, MAP, Map, Members, TEXTS, TIME},
         schema,
     },
     model::{Client, Deletion, Id, Idle, PastDeletion, Restoration, epoch_seconds},
-    snapshot::{Flaw, Key, Proof, Unreadable},
+    snapshot::{Flaw, Key, Proof, Record, Unreadable},
     store::Fault,
 };
 use aws_sdk_dynamodb::{
@@ -17,7 +18,7 @@ use aws_sdk_dynamodb::{
     operation::update_item::{UpdateItemError, UpdateItemOutput},
     types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
 };
-use std::time::SystemTime;
+use std::{collections::BTreeSet, time::SystemTime};
 
 /// The most entries in a client's history. An item has a size limit.
 const MAX_HISTORY: usize = 10;
@@ -35,8 +36,8 @@ pub struct Deletions {
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "there is one value at a time, and most often the large variant")]
 pub enum RestoreOutcome {
-    /// The client is live again. This is the restored client.
-    Done(Client),
+    /// The client is live again.
+    Done(Restored),
     /// Nothing was written: there is no client with this id.
     Unknown,
     /// Nothing was written: the client is live.
@@ -47,10 +48,21 @@ pub enum RestoreOutcome {
     Changed,
 }
 
+/// A restored client.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Restored {
+    /// The client.
+    pub client: Client,
+    /// What it lacks of the client that was deleted, because the item was too full: names of members and attributes.
+    /// The entry of its history has them too.
+    pub lacks: Vec<String>,
+}
+
 impl ClientsTable {
     /// Makes a deleted client live again, with its credentials, at its next version, in one write. The record of the
     /// deletion and the record of the restoration become an entry of the client's history. If the time of the
-    /// restoration is too late, it writes nothing.
+    /// restoration is too late, it writes nothing. If the item would be too large, it restores less: without the earlier
+    /// history, without `metadata`, and so on.
     ///
     /// # Errors
     /// [`Fault`] if the database fails, or if the item cannot be read.
@@ -63,57 +75,51 @@ impl ClientsTable {
         if restoration.at >= until {
             return Ok(RestoreOutcome::Expired(until));
         }
-        let restored = Restored::of(&key, item, restoration)?;
-        let mut answer = self.write_restored(id, &restored, &restored.history, restoration).await;
-        if answer.as_ref().is_err_and(is_validation) {
-            // The item would be too large. Keep only the deletion that this restoration ends.
-            let latest = restored.history.last().cloned().into_iter().collect::<Vec<_>>();
-            answer = self.write_restored(id, &restored, &latest, restoration).await;
+        let tombstone = Tombstone::of(&key, item)?;
+        let mut refused = None;
+        for plan in tombstone.plans(restoration) {
+            let Err(error) = self.write_restored(id, &tombstone, &plan, restoration).await else {
+                return Ok(RestoreOutcome::Done(plan.restored));
+            };
+            if let Some(UpdateItemError::ConditionalCheckFailedException(failed)) = error.as_service_error() {
+                let Some(found) = failed.item.clone() else { return Ok(RestoreOutcome::Changed) };
+                let own = plan.restored.if_in(&key, found, &deletion, restoration)?;
+                return Ok(own.map_or(RestoreOutcome::Changed, RestoreOutcome::Done));
+            }
+            refused = Some(fault(&error));
+            // DynamoDB refuses an item that would be too large. The next plan restores less.
+            if !is_validation(&error) {
+                break;
+            }
         }
-        let Err(error) = answer else { return Ok(RestoreOutcome::Done(restored.client)) };
-        let Some(UpdateItemError::ConditionalCheckFailedException(failed)) = error.as_service_error() else {
-            return Err(fault(&error));
-        };
-        let found = failed.item.clone().map(|item| Deletions::read(&key, item)).transpose()?;
-        // An earlier attempt of this call took effect, and its answer was lost.
-        let is_own = |past: &PastDeletion| {
-            past.deletion == deletion
-                && past.restored.by == restoration.by
-                && epoch_seconds::of(past.restored.at) == epoch_seconds::of(restoration.at)
-        };
-        Ok(match found {
-            Some(Deletions { past, .. }) if past.iter().any(is_own) => RestoreOutcome::Done(restored.client),
-            _ => RestoreOutcome::Changed,
-        })
+        Err(refused.unwrap_or_else(|| Fault::Unexpected("the tombstone has no client".to_owned())))
     }
 
-    /// Writes a restored client with this history, if the tombstone is as it was read.
+    /// Writes a restored client, if the tombstone is as it was read.
     async fn write_restored(
         &self,
         id: &Id,
-        restored: &Restored,
-        history: &[AttributeValue],
+        tombstone: &Tombstone,
+        plan: &Plan,
         restoration: &Restoration,
     ) -> Result<UpdateItemOutput, SdkError<UpdateItemError>> {
-        let idle = restored.client.idle;
-        let update = self
-            .sdk()
-            .update_item()
-            .table_name(self.name())
-            .key(schema::KEY, item::key(&Key::Client(id.clone())))
-            .update_expression(if idle.is_some() {
-                "SET client = :client, history = :history, idle = :idle, idle_since = :idle_since \
-                 REMOVE tombstone, deleted, expires_at"
-            } else {
-                "SET client = :client, history = :history REMOVE tombstone, deleted, expires_at"
-            })
+        let idle = plan.restored.client.idle;
+        let text = if idle.is_some() {
+            "SET client = :client, history = :history, idle = :idle, idle_since = :idle_since \
+             REMOVE tombstone, deleted, expires_at"
+        } else {
+            "SET client = :client, history = :history REMOVE tombstone, deleted, expires_at"
+        };
+        let update =
+            self.sdk().update_item().table_name(self.name()).key(schema::KEY, item::key(&Key::Client(id.clone())));
+        let update = abridged::remove(update, text, &plan.removed)
             .condition_expression(
                 "attribute_not_exists(client) AND tombstone = :tombstone AND deleted = :deleted AND expires_at > :now",
             )
-            .expression_attribute_values(":client", AttributeValue::M(restored.live.clone()))
-            .expression_attribute_values(":history", AttributeValue::L(history.to_vec()))
-            .expression_attribute_values(":tombstone", AttributeValue::M(restored.tombstone.clone()))
-            .expression_attribute_values(":deleted", AttributeValue::M(restored.deleted.clone()))
+            .expression_attribute_values(":client", AttributeValue::M(plan.client.clone()))
+            .expression_attribute_values(":history", AttributeValue::L(plan.history.clone()))
+            .expression_attribute_values(":tombstone", AttributeValue::M(tombstone.client.clone()))
+            .expression_attribute_values(":deleted", AttributeValue::M(tombstone.deleted.clone()))
             .expression_attribute_values(":now", item::of_time(restoration.at))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         let idle = idle.map(|idle| item::of_idle(id, idle)).into_iter().flatten();
@@ -156,55 +162,119 @@ impl Deletions {
     }
 }
 
-/// What a restoration makes of an item.
-struct Restored {
-    /// The restored client, in the model's type.
-    client: Client,
-    /// The same with all its members.
-    live: Map,
-    /// The client's history, with the restored deletion as its last entry.
-    history: Vec<AttributeValue>,
-    /// The tombstone as it was read.
-    tombstone: Map,
-    /// The record of the deletion as it was read.
-    deleted: Map,
-}
-
 impl Restored {
-    fn of(key: &Key, item: Item, restoration: &Restoration) -> Result<Self, Unreadable> {
-        let mut flaws = Flaws::default();
-        let mut item = Members::of_item(item, &mut flaws);
-        let history = item.take(schema::HISTORY);
-        let deleted = item.required(schema::DELETED, &MAP).unwrap_or_default();
-        let tombstone = item.required(schema::TOMBSTONE, &MAP).unwrap_or_default();
-        let client = item::client(&mut item.within(schema::TOMBSTONE, tombstone.clone()), &mut Proof::default());
-        let client = match (client, flaws.deciding.into_iter().next()) {
-            (Some(client), None) => client,
-            (_, flaw) => return Err(unreadable(key, flaw.unwrap_or_else(item::no_record))),
+    /// This restored client, if the restoration made the item: an earlier attempt took effect, and its answer was lost.
+    fn if_in(
+        self,
+        key: &Key,
+        found: Item,
+        deletion: &Deletion,
+        restoration: &Restoration,
+    ) -> Result<Option<Self>, Unreadable> {
+        let record = item::read(found.clone());
+        let is_own = |PastDeletion { deletion: past, restored }: &PastDeletion| {
+            let as_deleted = Deletion { lacks: deletion.lacks.clone(), ..past.clone() };
+            as_deleted == *deletion
+                && restored.by == restoration.by
+                && epoch_seconds::of(restored.at) == epoch_seconds::of(restoration.at)
         };
-        // An attempt of the deletion may still arrive. It must find another version.
-        let version = client.version.next();
-        let mut live = tombstone.clone();
-        live.insert("version".to_owned(), item::number(version.0));
-        // A restoration counts as a use: the sweep must not delete the client again at once.
-        let idle = client.is_dynamic().then(|| Idle::used(restoration.at));
-        let restored_from = deleted.get("request_id").and_then(|id| id.as_s().ok()).cloned();
-        let client = Client { version: version.into(), idle, restored_from, ..client };
-        let history = longer_history(history, deleted.clone(), restoration);
-        Ok(Self { client, live, history, tombstone, deleted })
+        let own = Deletions::read(key, found)?.past.into_iter().find(is_own);
+        Ok(own.map(|own| match record {
+            Record::Client(client) => Self { client, lacks: own.deletion.lacks },
+            _ => self,
+        }))
     }
 }
 
-/// The client's history, with this deletion as its last entry. Older entries are copied unchanged.
-fn longer_history(history: Option<AttributeValue>, mut deleted: Map, restoration: &Restoration) -> Vec<AttributeValue> {
-    let mut history = match history {
-        Some(AttributeValue::L(history)) => history,
-        _ => Vec::new(),
-    };
-    deleted.insert("restored".to_owned(), item::of_restoration(restoration));
-    history.push(AttributeValue::M(deleted));
-    history.drain(..history.len().saturating_sub(MAX_HISTORY));
-    history
+/// A deleted client's item, as it was read.
+struct Tombstone {
+    item: Item,
+    /// The client that was deleted.
+    client: Map,
+    /// The record of the deletion.
+    deleted: Map,
+    /// The history.
+    history: Vec<AttributeValue>,
+    /// What the tombstone lacks.
+    lacks: Vec<String>,
+}
+
+impl Tombstone {
+    fn of(key: &Key, item: Item) -> Result<Self, Unreadable> {
+        let mut flaws = Flaws::default();
+        let mut members = Members::of_item(item.clone(), &mut flaws);
+        let history = match members.take(schema::HISTORY) {
+            Some(AttributeValue::L(history)) => history,
+            _ => Vec::new(),
+        };
+        let client = members.required(schema::TOMBSTONE, &MAP).unwrap_or_default();
+        let is_readable =
+            item::client(&mut members.within(schema::TOMBSTONE, client.clone()), &mut Proof::default()).is_some();
+        let deleted = members.required(schema::DELETED, &MAP).unwrap_or_default();
+        let lacks = members.within(schema::DELETED, deleted.clone()).descriptive("lacks", &TEXTS).unwrap_or_default();
+        match flaws.deciding.into_iter().next() {
+            None if is_readable => Ok(Self { item, client, deleted, history, lacks }),
+            flaw => Err(unreadable(key, flaw.unwrap_or_else(item::no_record))),
+        }
+    }
+
+    /// What a restoration can write, the most first.
+    fn plans(&self, restoration: &Restoration) -> Vec<Plan> {
+        let whole = |has_history| {
+            let (client, removed, lacks) = (self.client.clone(), Vec::new(), BTreeSet::new());
+            Rest { client, has_history, removed, lacks }
+        };
+        let without_history = |rest| Rest { has_history: false, ..rest };
+        let less = Rest::of(&self.client, &self.item).map(without_history);
+        let plans = [whole(true), whole(false)].into_iter().chain(less);
+        let mut plans: Vec<_> = plans.filter_map(|rest| self.plan(rest, restoration)).collect();
+        let size = |plan: &Plan| (plan.client.len(), plan.history.len(), plan.removed.len());
+        plans.dedup_by(|next, last| size(next) == size(last));
+        plans
+    }
+
+    /// A restoration of this much. Older entries of the history are copied unchanged.
+    fn plan(
+        &self,
+        Rest { mut client, has_history, removed, mut lacks }: Rest,
+        restoration: &Restoration,
+    ) -> Option<Plan> {
+        let restored =
+            item::client(&mut Members::of_item(client.clone(), &mut Flaws::default()), &mut Proof::default())?;
+        // An attempt of the deletion may still arrive. It must find another version.
+        let version = restored.version.next();
+        client.insert("version".to_owned(), item::number(version.0));
+        // A restoration counts as a use: the sweep must not delete the client again at once.
+        let idle = restored.is_dynamic().then(|| Idle::used(restoration.at));
+        let mut history = if has_history { self.history.clone() } else { Vec::new() };
+        if history.len() < self.history.len() {
+            lacks.insert(schema::HISTORY);
+        }
+        let lacks: BTreeSet<_> = lacks.into_iter().map(ToOwned::to_owned).chain(self.lacks.iter().cloned()).collect();
+        let lacks: Vec<_> = lacks.into_iter().collect();
+        let mut deleted = self.deleted.clone();
+        deleted.insert("restored".to_owned(), item::of_restoration(restoration));
+        if !lacks.is_empty() {
+            deleted.insert("lacks".to_owned(), item::of_texts(&lacks));
+        }
+        let restored_from = deleted.get("request_id").and_then(|id| id.as_s().ok()).cloned();
+        history.push(AttributeValue::M(deleted));
+        history.drain(..history.len().saturating_sub(MAX_HISTORY));
+        let restored = Restored { client: Client { version: version.into(), idle, restored_from, ..restored }, lacks };
+        Some(Plan { restored, client, history, removed })
+    }
+}
+
+/// What a restoration writes.
+struct Plan {
+    /// The restored client, in the model's type.
+    restored: Restored,
+    /// The same with all its members.
+    client: Map,
+    /// The client's history, with the restored deletion as its last entry.
+    history: Vec<AttributeValue>,
+    /// The attributes of other programs that are removed.
+    removed: Vec<String>,
 }
 
 fn unreadable(key: &Key, flaw: Flaw) -> Unreadable {

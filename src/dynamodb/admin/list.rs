@@ -16,7 +16,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use std::time::SystemTime;
 
 /// The most items that a page of a scan reads: few enough that a page takes less than the time-out of a call.
-const PAGE_SIZE: i32 = 500;
+pub(super) const PAGE_SIZE: i32 = 500;
 
 /// One page of a list.
 #[derive(Debug, Clone, PartialEq)]

@@ -91,6 +91,33 @@ async fn a_changed_or_deleted_client_is_skipped() {
 }
 
 #[tokio::test]
+async fn an_imported_id_that_no_path_can_name_is_warned_of() {
+    let fixture = Fixture::empty().await;
+    let list = json!([api_client("a?b", &[]), api_client("a/b", &[]), api_client("ab", &[])]);
+    for count in [(3, 0), (0, 3)] {
+        let ran = import(&fixture, &list).await;
+        assert_eq!((ran.code, parse(&ran.stdout)), (Some(0), summary(count.0, count.1, 0)));
+        let mut lines: Vec<_> = ran.stderr.lines().collect();
+        lines.sort_unstable();
+        assert_eq!(lines.len(), 2, "{}", ran.stderr);
+        assert!(lines[0].contains("the client a/b, because its id holds a /"), "{}", lines[0]);
+        assert!(lines[1].contains("the client a?b, because its id holds a ?"), "{}", lines[1]);
+    }
+    let list = json!([{ "_id": "c?d", "_secret": SECRET }]);
+    let ran = fixture.ctl("--json import --app x/y -").with_stdin(&list.to_string()).run().await;
+    assert_eq!((ran.code, ran.stderr.lines().count()), (Some(0), 1), "{}", ran.stderr);
+    assert!(ran.stderr.contains("the application x/y, because its id holds a /"), "{}", ran.stderr);
+
+    fixture.object("service create 715948317").await;
+    let mut clients = [oauth_client(1, ""), oauth_client(2, "")];
+    clients[0]["clientIdAlias"] = json!("https://api.example.com/mcp");
+    clients[1]["clientIdAlias"] = json!("https://api.example.com/?mcp");
+    let ran = import_oauth(&fixture, &json!({ "clients": clients })).await;
+    assert_eq!((ran.code, ran.stderr.lines().count()), (Some(0), 1), "{}", ran.stderr);
+    assert!(ran.stderr.contains("the client https://api.example.com/?mcp, because its id holds a ?"), "{}", ran.stderr);
+}
+
+#[tokio::test]
 async fn people_see_the_same_report() {
     let fixture = Fixture::empty().await;
     let list = json!([api_client("one", &[]), 7]);

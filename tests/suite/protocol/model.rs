@@ -349,7 +349,7 @@ impl Protocol {
     fn arrive_late(&self, state: &mut State, request: usize) -> Option<()> {
         let reads = state.requests[request].delayed.take()?;
         let attempt = Attempt { delivery: Delivery::AnswerLost, is_after_ambiguous: false };
-        // Nobody waits for its answer.
+        // No request waits for its answer.
         let _ = self.write(state, request, &reads, attempt);
         Some(())
     }

@@ -1,6 +1,6 @@
 //! The item of a restored client.
 
-use super::{delete, deletion, deletions, item, restoration, restore, update};
+use super::{delete, deletion, deletions, done, item, restoration, restore, update};
 use crate::support::{
     Fixture, basic,
     build::{api_client, id},
@@ -10,7 +10,7 @@ use crate::support::{
 };
 use aws_sdk_dynamodb::types::AttributeValue;
 use deregister::{
-    dynamodb::admin::{Deletions, RestoreOutcome},
+    dynamodb::admin::Deletions,
     model::PastDeletion,
     snapshot::{Key, Record},
 };
@@ -28,7 +28,7 @@ async fn is_the_former_client_at_the_next_version_with_a_history() {
     delete(&fixture.direct(), "a", "first").await;
     let outcome = restore(&fixture, "a").await;
 
-    assert_eq!(outcome, RestoreOutcome::Done(client.version(8).restored_from("first").build()));
+    assert_eq!(outcome, done(client.version(8).restored_from("first")));
     assert_eq!(fixture.wire.take_calls(), ["GetItem", "UpdateItem"]);
     let mut restored = item(&fixture, "a").await;
     assert!(restored.remove("history").is_some_and(|history| history.as_l().unwrap().len() == 1));
@@ -58,8 +58,8 @@ async fn is_at_another_version_whatever_stood_there() {
             set.expression_attribute_values(":version", version).send().await.unwrap();
         }
         delete(&fixture.clients, client_id, "first").await;
-        let expected = api_client().version(next).restored_from("first").build();
-        assert_eq!(restore(&fixture, client_id).await, RestoreOutcome::Done(expected), "{client_id}");
+        let expected = done(api_client().version(next).restored_from("first"));
+        assert_eq!(restore(&fixture, client_id).await, expected, "{client_id}");
     }
 }
 
@@ -95,9 +95,6 @@ async fn is_restored_once_even_if_the_answer_is_lost() {
     fixture.create("a", api_client()).await;
     delete(&fixture.clients, "a", "first").await;
     fixture.wire.plan("UpdateItem", Fault::AnswerLost);
-    assert_eq!(
-        restore(&fixture, "a").await,
-        RestoreOutcome::Done(api_client().version(2).restored_from("first").build())
-    );
+    assert_eq!(restore(&fixture, "a").await, done(api_client().version(2).restored_from("first")));
     assert_eq!(deletions(&fixture, "a").await.past.len(), 1);
 }

@@ -1,6 +1,6 @@
 //! The cases in which a client is not restored, and nothing is written.
 
-use super::{SECOND, delete, item, restoration, restore, update};
+use super::{SECOND, delete, done, item, restoration, restore, update};
 use crate::support::{
     Fixture, RETENTION,
     build::{api_client, id},
@@ -23,15 +23,11 @@ async fn a_client_is_restored_until_the_last_second_of_the_retention_and_no_long
     for (client_id, at, expected) in [
         ("at the end", until, RestoreOutcome::Expired(until)),
         ("long after the end", until + 1000 * SECOND, RestoreOutcome::Expired(until)),
-        (
-            "a second before",
-            until - SECOND,
-            RestoreOutcome::Done(client.clone().version(1).restored_from("first").build()),
-        ),
+        ("a second before", until - SECOND, done(client.clone().version(1).restored_from("first"))),
         (
             "in the last second",
             until - Duration::from_millis(1),
-            RestoreOutcome::Done(client.clone().version(1).restored_from("first").build()),
+            done(client.clone().version(1).restored_from("first")),
         ),
     ] {
         fixture.create(client_id, client.clone()).await;

@@ -24,8 +24,10 @@ async fn an_owner_has_its_former_secrets() {
     // No endpoint deletes an owner.
     assert_eq!(delete(&fixture.clients, OWNER.0, "this").await, WriteOutcome::Written);
     assert_eq!(delete_at_configuration(&fixture, OWNER, TARGET).await, 401);
-    let RestoreOutcome::Done(client) = restore(&fixture, OWNER.0).await else { panic!("not restored") };
-    let (Kind::Api(client), Kind::Api(sample)) = (client.kind, sample::owner().kind) else { panic!("no API client") };
+    let RestoreOutcome::Done(restored) = restore(&fixture, OWNER.0).await else { panic!("not restored") };
+    let (Kind::Api(client), Kind::Api(sample)) = (restored.client.kind, sample::owner().kind) else {
+        panic!("no API client")
+    };
     assert_eq!(client.secrets[0], sample.secrets[0]);
     assert_eq!(delete_at_configuration(&fixture, (OWNER.0, "another secret"), TARGET).await, 401);
     assert_eq!(delete_at_configuration(&fixture, OWNER, TARGET).await, 204);

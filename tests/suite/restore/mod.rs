@@ -3,15 +3,21 @@
 mod client;
 mod conditions;
 mod credentials;
+mod full;
 mod history;
 mod race;
 
-use crate::support::{Fixture, authorization, basic, bearer, build::id, now, sample::APPLICATION};
+use crate::support::{
+    Fixture, authorization, basic, bearer,
+    build::{ClientBuilder, id},
+    now,
+    sample::APPLICATION,
+};
 use aws_sdk_dynamodb::{operation::update_item::builders::UpdateItemFluentBuilder, types::AttributeValue};
 use deregister::{
     dynamodb::{
         ClientsTable,
-        admin::{Deletions, RestoreOutcome},
+        admin::{Deletions, RestoreOutcome, Restored},
         item::Item,
     },
     model::{Deletion, Restoration},
@@ -27,6 +33,11 @@ fn restoration(at: SystemTime) -> Restoration {
 
 async fn restore(fixture: &Fixture, client_id: &str) -> RestoreOutcome {
     fixture.clients.restore(&id(client_id), &restoration(now())).await.unwrap()
+}
+
+/// The outcome with this restored client, which lacks nothing.
+fn done(client: ClientBuilder) -> RestoreOutcome {
+    RestoreOutcome::Done(Restored { client: client.build(), lacks: Vec::new() })
 }
 
 fn deletion(request_id: &str) -> Deletion {

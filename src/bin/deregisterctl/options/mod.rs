@@ -59,7 +59,7 @@ pub struct Options {
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Create the table
+    /// Create the table, and check its items
     #[command(subcommand)]
     Table(Table),
     /// Create services: authorization servers whose clients are deleted through the Authlete API
@@ -111,6 +111,18 @@ pub enum Table {
     /// background; until then, the sweep fails. If nothing is missing, or the table has another key, the command is
     /// refused.
     Create,
+    /// Check the items of the table, and list what cannot be read
+    ///
+    /// Each finding has the item's key, the member, what the member must be, and what follows from it. A value is never
+    /// printed. The effect is one of these. refused: what needs the member refuses; an endpoint refuses the item as if it
+    /// did not exist. ignored: the member counts as absent. expired: the expiry counts as passed. removed: DynamoDB's
+    /// time to live removes an item that must stay. misplaced: the index of idle clients lists the client in a partition
+    /// that is not its own. nearly full: the item is so large that a tombstone or a restoration may lack members.
+    ///
+    /// The command reads the whole table, and DynamoDB charges for all of it. It needs the permission dynamodb:Scan, and
+    /// writes nothing. At the end it prints how many items it read and how many have findings. The exit code is 1 if any
+    /// has.
+    Check,
 }
 
 #[derive(Subcommand)]
