@@ -39,7 +39,7 @@ async fn a_fault_names_table_region_and_endpoint() {
         ("client show me --table nowhere", "table nowhere", "GetItem"),
         ("--json client list --app app --table nowhere", "table nowhere", "Scan"),
         ("service create 1 --table nowhere", "table nowhere", "PutItem"),
-        ("client protect me --table nowhere", "table nowhere", "UpdateItem"),
+        ("client protect me --table nowhere", "table nowhere", "GetItem"),
         ("client restore me --grants-table nowhere", "tables clients and nowhere", "DescribeTable"),
     ] {
         let sentence = fixture.ctl(line).run().await.refused();
