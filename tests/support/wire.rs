@@ -50,6 +50,20 @@ pub enum Fault {
     Skewed,
     /// The database does not receive the call, and there is never an answer.
     Silence,
+    /// The sender gives the call up, and [`Late::arrive`] delivers it later.
+    Late(Late),
+}
+
+/// A call that arrives after its sender gave it up.
+#[derive(Clone, Default)]
+pub struct Late(Arc<Mutex<Option<(SharedHttpConnector, HttpRequest)>>>);
+
+impl Late {
+    /// Delivers the call. Nobody waits for the answer.
+    pub async fn arrive(&self) {
+        let (connector, request) = self.0.lock().unwrap().take().expect("a call that was given up");
+        connector.call(request).await.unwrap();
+    }
 }
 
 impl Fault {
@@ -183,6 +197,10 @@ impl HttpConnector for WiredConnector {
                 }
                 Some(Fault::Reset) => Err(lost()),
                 Some(Fault::Silence) => std::future::pending().await,
+                Some(Fault::Late(late)) => {
+                    *late.0.lock().unwrap() = Some((inner, request));
+                    Err(ConnectorError::timeout(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
+                }
                 Some(Fault::Answer(status, body)) => Ok(answer(status, &body)),
                 Some(Fault::Replaced(status, body)) => {
                     inner.call(request).await?;

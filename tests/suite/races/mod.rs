@@ -3,6 +3,7 @@
 mod ambiguous;
 mod between_read_and_write;
 mod faults;
+mod late;
 mod simultaneous;
 
 use crate::support::{
