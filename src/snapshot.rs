@@ -98,8 +98,15 @@ impl Snapshot {
 
     /// The items that cannot be read.
     pub fn unreadable(&self) -> impl Iterator<Item = Unreadable> {
-        let unreadable = |(_, record): &&(Key, Record)| matches!(record, Record::Unreadable(..));
-        self.0.iter().filter(unreadable).map(|(key, record)| Unreadable::new(key.clone(), record))
+        let is_unreadable = |(key, record): &&(Key, Record)| {
+            !matches!(
+                (key, record),
+                (Key::Client(_), Record::Client(_) | Record::Deleted(_))
+                    | (Key::Service(_), Record::Service(_))
+                    | (Key::Token(_), Record::Token(_))
+            )
+        };
+        self.0.iter().filter(is_unreadable).map(|(key, record)| Unreadable::new(key.clone(), record))
     }
 
     /// The record of the deletion, if the client is deleted.

@@ -19,6 +19,7 @@ mod endpoints;
 mod faults;
 mod history;
 mod imports;
+mod items;
 mod log;
 mod openapi;
 mod properties;
