@@ -47,9 +47,13 @@ async fn each_finding_is_a_row_and_the_exit_code_is_1() {
     let unknown = HashMap::from([("pk".to_owned(), s("refresh#s3cret-s3cret-s3cret"))]);
     put.set_item(Some(unknown)).send().await.unwrap();
     fixture.register_with_room("full", 100).await;
+    // DynamoDB scans a megabyte at a time: these are more than one page.
+    for number in 0..4 {
+        assert!(fixture.register_with_name_length(&number.to_string(), 300_000).await);
+    }
 
     let ran = fixture.ctl("--json table check").run().await;
-    let stderr = "items read: 6, with findings: 4\nderegisterctl: items with findings: 4\n";
+    let stderr = "items read: 10, with findings: 4\nderegisterctl: items with findings: 4\n";
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), stderr));
     let mut found: Vec<_> = ran
         .objects()
