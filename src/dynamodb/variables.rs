@@ -3,7 +3,7 @@
 
 use crate::settings::{Variables, WrongSetting};
 use http::Uri;
-use url::Url;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// What a value must be.
 pub(super) struct Rule {
@@ -81,7 +81,12 @@ fn rule(name: &str) -> Option<Rule> {
 }
 
 fn is_text(value: &str) -> bool {
-    !value.contains(char::is_control)
+    // Almost all values are ASCII, and a start should be short.
+    if value.is_ascii() {
+        !value.bytes().any(|byte| byte.is_ascii_control())
+    } else {
+        !value.contains(char::is_control)
+    }
 }
 
 fn is_visible(value: &str) -> bool {
@@ -99,13 +104,26 @@ fn is_endpoint(value: &str) -> bool {
     is_url(value) && !value.contains(['?', '#'])
 }
 
-/// Both parsers must accept the URL, because the SDK uses both.
 fn is_url(value: &str) -> bool {
-    let has_authority = |uri: Uri| {
-        let authority = uri.authority().map(|authority| authority.as_str().to_owned()).unwrap_or_default();
-        matches!(uri.scheme_str(), Some("http" | "https")) && !authority.contains('@') && !authority.ends_with(':')
-    };
-    is_visible(value) && Url::parse(value).is_ok_and(|url| url.has_host()) && value.parse().is_ok_and(has_authority)
+    let Ok(uri) = value.parse::<Uri>() else { return false };
+    let (Some("http" | "https"), Some(authority)) = (uri.scheme_str(), uri.authority()) else { return false };
+    let Some(port) = authority.as_str().strip_prefix(authority.host()) else { return false };
+    is_host(authority.host()) && (port.is_empty() || authority.port_u16().is_some())
+}
+
+/// Whether the SDK and the resolver can read the host: a name, an IPv4 address, or an IPv6 address in brackets.
+fn is_host(host: &str) -> bool {
+    if let Some(address) = host.strip_prefix('[') {
+        return address.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok());
+    }
+    let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    // A name whose last label begins with a digit is read as an address.
+    let last = host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
+    match last.bytes().next() {
+        Some(b'0'..=b'9') => host.parse::<Ipv4Addr>().is_ok(),
+        Some(_) => is_name(host),
+        None => false,
+    }
 }
 
 fn is_path(value: &str) -> bool {
