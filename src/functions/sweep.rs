@@ -97,6 +97,7 @@ struct Due {
 }
 
 /// What the run found out about a client.
+#[derive(Clone, Copy)]
 enum ClientOutcome {
     Swept,
     Protected,

@@ -194,7 +194,10 @@ async fn a_stranger_neither_sees_an_unreadable_item_nor_rings_an_alarm() {
         }
         let lines = log.take();
         assert!(!lines.contains(r#""level":"ERROR""#), "{item:?}: {lines}");
-        let warning = lines.lines().find(|line| line.contains(r#""level":"WARN""#)).unwrap_or_else(|| panic!("no warning of {item:?}: {lines}"));
+        let warning = lines
+            .lines()
+            .find(|line| line.contains(r#""level":"WARN""#))
+            .unwrap_or_else(|| panic!("no warning of {item:?}: {lines}"));
         assert!(warning.contains("client#item") && warning.contains(&member), "{member}: {warning}");
         assert_eq!(fixture.item("client#item").await, Some(item));
     }
@@ -265,7 +268,7 @@ async fn an_expiry_that_is_not_a_time_in_seconds_has_passed() {
         secret.extend(expiry.clone().map(|expiry| ("expires_at".to_owned(), expiry)));
         let owner = item::of_client(&id("item"), &api_client().application(APPLICATION).owner().build());
         put(&fixture, with(owner, "secrets", AttributeValue::L(vec![AttributeValue::M(secret)]))).await;
-        let path = format!("/config/{APPLICATION}/clients/nobody");
+        let path = format!("/config/{APPLICATION}/clients/missing");
         let answer = fixture.send("DELETE", &path, Some(&basic(("item", "caller's secret"))), "").await;
         assert_eq!(answer.status(), if is_accepted { 404 } else { 401 }, "a secret until {expiry:?}");
 

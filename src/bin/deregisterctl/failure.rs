@@ -19,8 +19,9 @@ pub enum Failure {
     Connection(#[from] NoConnection),
     #[error(transparent)]
     Database(#[from] Fault),
-    #[error("{fault} ({tables}, {place})")]
-    DatabaseAt { fault: Fault, tables: String, place: Place },
+    /// The fault, and the place of the database.
+    #[error("{0} ({1})")]
+    DatabaseAt(Fault, Box<str>),
     #[error("the table {0} exists already, and nothing was added to it")]
     TableTaken(String),
     #[error("the service {0} exists already")]
@@ -82,10 +83,10 @@ pub enum Failure {
 
 impl Failure {
     /// Says where the database is, if it failed.
-    pub fn at(self, tables: String, place: Place) -> Self {
+    pub fn at(self, tables: &str, place: &Place) -> Self {
         match self {
             Self::Database(fault @ (Fault::Unavailable(_) | Fault::Unexpected(_))) => {
-                Self::DatabaseAt { fault, tables, place }
+                Self::DatabaseAt(fault, format!("{tables}, {place}").into())
             }
             other => other,
         }

@@ -81,7 +81,7 @@ async fn run(Options { json, table, command }: Options) -> Result<(), Failure> {
         let store = ClientsTable::new(config, database.table, database.retention);
         Tool { store, grants, now, randomness: getrandom::fill, user, json }.run(command).await
     };
-    result.await.map_err(|failure| failure.at(tables, place))
+    result.await.map_err(|failure| failure.at(&tables, &place))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place where the tool gets its clock")]

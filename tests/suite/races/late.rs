@@ -44,12 +44,11 @@ async fn a_restoration_outlives_an_attempt_that_arrives_after_it() {
     for endpoint in Endpoint::ALL {
         for version in &versions {
             let fixture = Fixture::anywhere_with_samples().await;
-            match version {
-                Some(version) => set(&fixture, endpoint.client(), "version", version.clone()).await,
-                None => {
-                    let remove = update(&fixture, endpoint.client()).update_expression("REMOVE client.version");
-                    remove.send().await.unwrap();
-                }
+            if let Some(version) = version {
+                set(&fixture, endpoint.client(), "version", version.clone()).await;
+            } else {
+                let remove = update(&fixture, endpoint.client()).update_expression("REMOVE client.version");
+                remove.send().await.unwrap();
             }
             let late = Late::default();
             fixture.wire.plan("UpdateItem", Fault::Late(late.clone()));

@@ -161,10 +161,10 @@ fn filled(place: &str, client_id: &str, length: usize) -> Item {
         "other" => drop(item.insert("other".to_owned(), s(&text))),
         "others" => {
             // More than one expression can remove.
-            let part = length / 500;
+            let each = length / 500;
             for number in 0..500 {
                 let rest = if number == 0 { length % 500 } else { 0 };
-                item.insert(format!("other-{number:03}"), s(&"x".repeat(part + rest)));
+                item.insert(format!("other-{number:03}"), s(&"x".repeat(each + rest)));
             }
         }
         _ => drop(members.insert(place.strip_prefix("client.").unwrap().to_owned(), s(&text))),

@@ -30,7 +30,9 @@ fn meet(fixture: &Fixture, operation: &str, count: usize) {
     let barrier = Arc::new(Barrier::new(count));
     fixture.wire.always(operation, move |_| {
         let barrier = Arc::clone(&barrier);
-        Some(Fault::meanwhile(async move { drop(barrier.wait().await) }))
+        Some(Fault::meanwhile(async move {
+            barrier.wait().await;
+        }))
     });
 }
 
@@ -126,7 +128,9 @@ async fn a_run_gives_the_same_report_and_the_same_table_however_many_clients_it_
         let record = record(&log);
         let report = report.map(|name| record[name].to_string());
         let mut named = [named(&log, "swept a client"), named(&log, "cannot be swept")];
-        named.iter_mut().for_each(|named| named.sort());
+        for named in &mut named {
+            named.sort();
+        }
         let members = |(key, item): (String, _)| {
             let mut members: Vec<_> = std::collections::HashMap::into_keys(item).collect();
             members.sort();
