@@ -263,17 +263,21 @@ async fn a_page_of_the_index_that_cannot_be_read_at_once_is_read_again() {
 #[tokio::test]
 async fn if_the_index_cannot_be_read_the_run_ends_with_that_fault_after_the_clients_under_way() {
     for (error, turns) in [((400, "AccessDeniedException"), 1), ((400, "ThrottlingException"), TURNS)] {
-        let fixture = table_with([("a", due())]).await;
+        // SHA-256 of "a" begins with c, too.
+        let refused = ids_in('c').next().unwrap();
+        let fixture = table_with([("a", due()), (&refused, due())]).await;
         let failed = Arc::new(Notify::new());
         let has_failed = Arc::clone(&failed);
-        // The write of the client waits until the index has failed.
-        fixture.wire.always("UpdateItem", move |_| {
+        // One write is refused. The other waits until the index has failed.
+        fixture.wire.always("UpdateItem", move |body| {
+            if names(body, &refused) {
+                return Some(wire::Fault::error(400, "ValidationException"));
+            }
             let failed = Arc::clone(&failed);
             Some(wire::Fault::meanwhile(async move { failed.notified().await }))
         });
         let mut left = attempts_of(turns, error);
         fixture.wire.always("Query", move |body| {
-            // SHA-256 of "a" begins with c.
             if body.contains("unused#c") {
                 return None;
             }
@@ -288,7 +292,7 @@ async fn if_the_index_cannot_be_read_the_run_ends_with_that_fault_after_the_clie
         let fault = run_in(context, &sweep(&fixture, DELETES)).await.unwrap_err();
         assert!(fault.to_string().contains(error.1), "{fault}");
         let record = record(&log);
-        assert_eq!([&record["due"], &record["swept"], &record["failed"]], [1, 1, 0], "{error:?}");
+        assert_eq!([&record["due"], &record["swept"], &record["failed"]], [2, 1, 1], "{error:?}");
         assert_eq!([&record["level"], &record["complete"]], [&json!("ERROR"), &json!(false)]);
         assert_eq!(record["message"], "the sweep failed");
         assert!(record["reason"].as_str().unwrap().contains(error.1), "{record}");
@@ -373,6 +377,17 @@ async fn a_write_that_may_have_taken_effect_counts_towards_the_limit() {
 }
 
 #[tokio::test]
+async fn a_client_that_may_be_deleted_keeps_its_place_while_another_waits_too() {
+    let fixture = table_of(20, 0).await;
+    // The first client waits without a place, the second with one.
+    fixture.wire.plan("UpdateItem", wire::Fault::error(400, "TransactionConflictException"));
+    lose_all_answers(&fixture);
+    let sweep = sweep(&fixture, settings::Sweep { limit: 1, ..DELETES });
+    assert_eq!(run(&sweep).await, Report { swept: 1, complete: false, ..report(1) });
+    assert_eq!(tombstones(&fixture).await.len(), 1);
+}
+
+#[tokio::test]
 async fn a_client_that_failed_and_may_be_deleted_counts_towards_the_limit() {
     let fixture = table_of(20, 0).await;
     (1..TURNS).for_each(|_| (0..ATTEMPTS).for_each(|_| fixture.wire.plan("UpdateItem", wire::Fault::Reset)));
@@ -401,9 +416,13 @@ async fn writes_that_did_not_take_effect_do_not_use_up_the_limit() {
 #[tokio::test]
 async fn a_client_that_waits_when_the_limit_is_reached_stays_due() {
     let fixture = table_with([("1", due()), ("2", due()), ("3", due())]).await;
-    fixture.wire.always("UpdateItem", of_client("2", 1, (400, "TransactionConflictException")));
+    // The client of the first write.
+    fixture.wire.plan("UpdateItem", wire::Fault::error(400, "TransactionConflictException"));
     let sweep = sweep(&fixture, settings::Sweep { limit: 2, ..DELETES });
     assert_eq!(run(&sweep).await, Report { swept: 2, complete: false, ..report(2) });
+    // DynamoDB says that it wrote nothing. So the client keeps no place, and needs no look.
+    let calls = take_calls(&fixture);
+    assert_eq!([calls["BatchGetItem"], calls["UpdateItem"]], [3, 3]);
     assert_eq!(run(&sweep).await, Report { swept: 1, ..report(1) });
 }
 

@@ -57,7 +57,7 @@ async fn a_database_that_does_not_answer_ends_the_run_at_its_deadline() {
         let fixture = table_with([("a", due())]).await;
         fixture.wire.plan(operation, wire::Fault::Silence);
         let log = Captured::at("INFO");
-        let result = run_in(run_of(SECOND), &sweep(&fixture, DELETES)).await;
+        let result = run_in(run_of(3 * SECOND), &sweep(&fixture, DELETES)).await;
         assert!(matches!(result, Err(Fault::Unavailable(_))), "{operation}: {result:?}");
         assert_eq!(record(&log)["level"], "ERROR", "{operation}");
         assert!(fixture.lives("a").await);
