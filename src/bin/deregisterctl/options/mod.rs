@@ -173,6 +173,8 @@ pub enum Client {
     /// The record of the deletion is added to the client's history, which deletion show prints. The history keeps the
     /// last ten. The tool refuses a live client, and a client that can no longer be restored. Grants that were removed
     /// are not restored. If the table of grants is known, the tool prints how many grants the client still has.
+    ///
+    /// If the client's item is nearly full, the client may lack its metadata, or more. Then lacks names what is missing.
     Restore {
         /// The client's id
         #[arg(value_parser = id)]
