@@ -36,6 +36,11 @@ const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(5);
 const SIGN_IN: [&str; 6] =
     ["sso_session", "sso_start_url", "sso_account_id", "sso_role_name", "login_session", "credential_process"];
 
+/// The other properties and the variables that name a source of credentials.
+const SOURCES: [&str; 4] = ["aws_access_key_id", "role_arn", "credential_source", "web_identity_token_file"];
+const SOURCE_VARIABLES: [&str; 3] =
+    ["AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"];
+
 /// Reads the sources. The variables must have passed [`check`](super::variables::check).
 ///
 /// # Errors
@@ -51,7 +56,7 @@ pub(super) async fn read(variables: &Variables, http: SharedHttpClient) -> Resul
     check(&chain, &profiles, &env)?;
 
     let loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
-        .env(env)
+        .env(env.clone())
         .http_client(http)
         // These retries are for the calls that fetch credentials. Without them, the SDK reads `AWS_MAX_ATTEMPTS`,
         // `AWS_RETRY_MODE` and the same properties of a profile, and panics on a wrong or empty value.
@@ -72,7 +77,7 @@ pub(super) async fn read(variables: &Variables, http: SharedHttpClient) -> Resul
     }
     let mut config = Builder::from(&sdk);
     config.set_endpoint_url(endpoint.clone());
-    config.set_credentials_provider(Some(credentials(&sdk, &chain).await?));
+    config.set_credentials_provider(Some(credentials(&sdk, &chain, &env).await?));
     Ok(Connection { config, place: Place { region, endpoint } })
 }
 
@@ -124,12 +129,15 @@ fn endpoint(sdk: &SdkConfig) -> Option<String> {
 }
 
 /// Resolves the credentials. If they expire, the provider is asked again.
-async fn credentials(sdk: &SdkConfig, chain: &[&Profile]) -> Result<SharedCredentialsProvider, NoConnection> {
+async fn credentials(
+    sdk: &SdkConfig,
+    chain: &[&Profile],
+    env: &Env,
+) -> Result<SharedCredentialsProvider, NoConnection> {
     let provider = sdk.credentials_provider().ok_or(NoConnection::NoCredentials)?;
-    let credentials = match timeout(CREDENTIALS_TIMEOUT, provider.provide_credentials()).await {
-        Ok(result) => result.map_err(|error| no_credentials(&error, chain))?,
-        Err(_) => return Err(NoConnection::Credentials("their source did not answer in time")),
-    };
+    let late = |_| Err(CredentialsError::provider_timed_out(CREDENTIALS_TIMEOUT));
+    let credentials = timeout(CREDENTIALS_TIMEOUT, provider.provide_credentials()).await.unwrap_or_else(late);
+    let credentials = credentials.map_err(|error| no_credentials(&error, chain, env))?;
     if !is_usable(&credentials) {
         return Err(NoConnection::WrongCredentials { must_be: CREDENTIAL.must_be });
     }
@@ -139,13 +147,18 @@ async fn credentials(sdk: &SdkConfig, chain: &[&Profile]) -> Result<SharedCreden
     })
 }
 
-fn no_credentials(error: &CredentialsError, chain: &[&Profile]) -> NoConnection {
-    let signs_in = |profile: &&&Profile| SIGN_IN.iter().any(|property| profile.get(property).is_some());
-    match (chain.iter().find(signs_in), error) {
-        (Some(profile), _) => NoConnection::SignIn(profile.name().to_owned()),
-        (None, CredentialsError::CredentialsNotLoaded(_)) => NoConnection::NoCredentials,
-        (None, error) => NoConnection::Credentials(reason::of_credentials(error)),
+fn no_credentials(error: &CredentialsError, chain: &[&Profile], env: &Env) -> NoConnection {
+    let names = |properties: &[&str]| {
+        chain.iter().find(|profile| properties.iter().any(|property| profile.get(property).is_some()))
+    };
+    if let Some(profile) = names(&SIGN_IN) {
+        return NoConnection::SignIn(profile.name().to_owned());
     }
+    // If no source is named, the SDK asks the machine, which may not be an instance of AWS. Its error says nothing.
+    if names(&SOURCES).is_none() && SOURCE_VARIABLES.iter().all(|name| env.get(name).is_err()) {
+        return NoConnection::NoCredentials;
+    }
+    NoConnection::Credentials(reason::of_credentials(error))
 }
 
 /// Whether the SDK can sign a request with these credentials. It panics if it cannot.

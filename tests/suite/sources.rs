@@ -207,6 +207,13 @@ async fn what_no_source_has_is_named() {
     let keys = [("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "key")];
     assert_eq!(connect(&home, &keys).await.unwrap_err(), NoConnection::NoRegion);
     assert_eq!(connect(&home, &[("AWS_REGION", "eu-central-1")]).await.unwrap_err(), NoConnection::NoCredentials);
+    // Without a source the SDK asks the machine, which is not an instance of AWS.
+    let nothing_there = [
+        ("AWS_EC2_METADATA_DISABLED", "false"),
+        ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1"),
+        ("AWS_REGION", "eu-central-1"),
+    ];
+    assert_eq!(connect(&home, &nothing_there).await.unwrap_err(), NoConnection::NoCredentials);
     let unknown = iter::once(("AWS_PROFILE", "dev")).chain(keys).collect::<Vec<_>>();
     assert_eq!(connect(&home, &unknown).await.unwrap_err(), NoConnection::UnknownProfile("dev".to_owned()));
 }
