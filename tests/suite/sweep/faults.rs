@@ -6,9 +6,9 @@ use super::{
     issue, key, named, names, record, report, restore, run, run_in, run_of, s, set, sweep, table_with, take_calls,
     tombstones,
 };
-use crate::support::{Fixture, log::Captured, wire};
+use crate::support::{Fixture, build::id, log::Captured, wire};
 use aws_sdk_dynamodb::types::AttributeValue;
-use deregister::{functions::sweep::Report, settings, store::Fault};
+use deregister::{dynamodb::item, functions::sweep::Report, settings, store::Fault};
 use serde_json::json;
 use std::{
     collections::BTreeSet,
@@ -99,6 +99,27 @@ async fn no_number_of_clients_that_cannot_be_deleted_keeps_the_others_from_being
         assert_eq!(named(&log, error.1).len() as u64, refused);
         assert!(index(&fixture).await.into_keys().all(|client_id| client_id.starts_with("a-")));
     }
+}
+
+/// Items that have no room for the record of a deletion are swept like the others, beside one in a lasting conflict.
+#[tokio::test]
+async fn nearly_full_clients_and_a_lasting_conflict_keep_no_other_client_from_being_swept() {
+    const LIMIT: usize = 409_600;
+    let fixture = table_of(0, 500).await;
+    for number in 0..160 {
+        let client_id = format!("full-{number:03}");
+        let room = LIMIT - 40 - item::size(&item::of_client(&id(&client_id), &due().name("").build()));
+        let full = item::of_client(&id(&client_id), &due().name(&"x".repeat(room)).build());
+        fixture.sdk.put_item().table_name(&fixture.table).set_item(Some(full)).send().await.unwrap();
+    }
+    create_all(&fixture, [("stuck".to_owned(), due())]).await;
+    fixture.wire.always("UpdateItem", of_client("stuck", usize::MAX, (400, "TransactionConflictException")));
+    let log = Captured::at("INFO");
+    run_in(run_of(HOUR), &sweep(&fixture, DELETES)).await.unwrap_err();
+    let record = record(&log);
+    assert_eq!([&record["due"], &record["swept"], &record["failed"]], [661, 660, 1]);
+    assert_eq!(record["complete"], true);
+    assert_eq!(index(&fixture).await.into_keys().collect::<Vec<_>>(), ["stuck"]);
 }
 
 #[tokio::test]
