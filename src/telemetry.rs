@@ -104,7 +104,9 @@ where
         .with_default(level)
         .with_target(RECORD, LevelFilter::TRACE)
         // At TRACE the runtime writes every event whole, credentials included.
-        .with_target("lambda_runtime", level.min(LevelFilter::DEBUG));
+        .with_target("lambda_runtime", level.min(LevelFilter::DEBUG))
+        // These lines hold the texts of errors of others, and a fault says what is wrong.
+        .with_target("aws_config", LevelFilter::OFF);
     let lines = tracing_subscriber::fmt::layer()
         .fmt_fields(JsonFields::new())
         .event_format(Lines { clock })
