@@ -3,7 +3,7 @@
 
 use super::{
     ClientsTable,
-    call::fault,
+    call::{fault, is_validation},
     item,
     members::{Flaws, MAP, Members},
     schema::{CLIENT, KEY},
@@ -40,7 +40,8 @@ impl ClientStatuses for ClientsTable {
 impl ClientsTable {
     /// Notes that the client is used `now`. If the client registered itself and no use was noted in the last hour, this
     /// is one write. Otherwise it makes no call. Returns whether the client is still live. A server that calls this
-    /// before it issues something needs no second check.
+    /// before it issues something needs no second check. If the item has no room for the note, the use is not noted, and
+    /// a second call reads the status.
     ///
     /// # Errors
     /// [`Fault`] if the database fails.
@@ -73,6 +74,8 @@ impl ClientsTable {
             Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
                 Ok(failed.item.as_ref().is_some_and(|item| item.contains_key(CLIENT)))
             }
+            // The item has no room for the note.
+            _ if is_validation(&error) => Ok(self.client_status(id).await?.is_live()),
             _ => Err(fault(&error)),
         }
     }
@@ -88,7 +91,8 @@ fn read(key: &Key, item: item::Item) -> Result<ClientStatus, Unreadable> {
         let client = item.deciding(CLIENT, &MAP).unwrap_or_default();
         let mut client = item.within(CLIENT, client);
         let kind = item::kind(&mut client);
-        let dynamic = item::dynamic(&mut client) && matches!(kind, Some(Kind::OAuth(_)));
+        // An API client has no such member.
+        let dynamic = matches!(kind, Some(Kind::OAuth(_))) && item::dynamic(&mut client);
         let revoked_until = past.iter().map(|past| past.deletion.at.max(past.restored.at)).max();
         Some(ClientStatus::Live { revoked_until, dynamic, idle })
     } else {

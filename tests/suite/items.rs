@@ -362,6 +362,25 @@ async fn a_nearly_full_client_is_deleted_and_its_record_says_what_the_tombstone_
     }
 }
 
+/// An untracked client whose item has no room for the note is live all the same. A deleted one is not.
+#[tokio::test]
+async fn a_use_that_has_no_room_in_the_item_keeps_no_client_from_being_served() {
+    let fixture = Fixture::anywhere_with_samples().await;
+    put(&fixture, filled(oauth(), "client.unknown", 10)).await;
+    let status = fixture.clients.client_status(&id("item")).await.unwrap();
+    assert_eq!(fixture.clients.note_use(&id("item"), &status, now()).await, Ok(true));
+    assert_eq!(delete_oauth(&fixture, "item", TOKEN).await.status(), 204);
+    assert_eq!(fixture.clients.note_use(&id("item"), &status, now()).await, Ok(false));
+}
+
+#[tokio::test]
+async fn the_status_of_an_api_client_does_not_depend_on_members_of_oauth_clients() {
+    let fixture = Fixture::anywhere_with_samples().await;
+    put(&fixture, with(api(), "dynamic", s("true"))).await;
+    let status = fixture.clients.client_status(&id("item")).await;
+    assert!(matches!(status, Ok(ClientStatus::Live { dynamic: false, .. })), "{status:?}");
+}
+
 #[tokio::test]
 async fn a_nearly_full_client_is_protected_like_any_other() {
     let fixture = Fixture::anywhere_with_samples().await;
