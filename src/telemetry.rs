@@ -104,9 +104,7 @@ where
         .with_default(level)
         .with_target(RECORD, LevelFilter::TRACE)
         // At TRACE the runtime writes every event whole, credentials included.
-        .with_target("lambda_runtime", level.min(LevelFilter::DEBUG))
-        // These lines hold the texts of errors of others, and a fault says what is wrong.
-        .with_target("aws_config", LevelFilter::OFF);
+        .with_target("lambda_runtime", level.min(LevelFilter::DEBUG));
     let lines = tracing_subscriber::fmt::layer()
         .fmt_fields(JsonFields::new())
         .event_format(Lines { clock })

@@ -255,14 +255,6 @@ fn an_unknown_level_counts_as_info() {
 }
 
 /// The runtime opens this span for each invocation.
-/// The SDK's loader of credentials logs the texts of errors of others.
-#[test]
-fn no_line_of_the_loader_of_credentials_is_written() {
-    let log = Captured::at("TRACE");
-    tracing::warn!(target: "aws_config::profile", "the text of another's error");
-    assert_eq!(log.text(), "");
-}
-
 #[test]
 fn an_ordinary_line_has_its_location_and_the_ids_of_the_invocation() {
     let log = Captured::at("INFO");
