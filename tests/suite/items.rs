@@ -1,4 +1,4 @@
-//! Items that other programs wrote: what a member of another type does, at every endpoint and for everyone.
+//! Items that other programs wrote: the effect of a member of another type, at every endpoint and for every caller.
 
 use crate::support::{
     Fixture, basic, bearer,
@@ -95,7 +95,7 @@ async fn delete_as_operator(fixture: &Fixture) -> Result<(), NotDeleted<operator
 }
 
 #[tokio::test]
-async fn a_member_that_only_describes_keeps_nobody_from_deleting_the_client() {
+async fn a_member_that_only_describes_does_not_prevent_the_deletion_of_the_client() {
     let fixture = Fixture::anywhere_with_samples().await;
     for value in values() {
         for member in ["name", "version", "metadata", "from_the_future"] {
@@ -166,7 +166,7 @@ fn shown(answer: &Response<Body>) -> (u16, Option<String>, String) {
     (answer.status().as_u16(), challenge, text(answer).replace("missing", "item"))
 }
 
-/// The list of what a caller without rights can cause at level ERROR is empty.
+/// A caller without rights causes no line at level ERROR.
 #[tokio::test]
 async fn a_stranger_neither_sees_an_unreadable_item_nor_rings_an_alarm() {
     let fixture = Fixture::anywhere_with_samples().await;

@@ -6,7 +6,7 @@ use deregister::{
 };
 use std::{ffi::OsStr, iter};
 
-/// The variables that stand for all that begin with `AWS_`, and the others that are checked.
+/// Examples of the variables that begin with `AWS_`, and all others that are checked.
 const NAMES: [&str; 14] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",

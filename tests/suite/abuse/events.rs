@@ -76,8 +76,8 @@ fn members_below(name: &str, value: &Value) -> Vec<String> {
     members(value).into_iter().map(|below| format!("/{name}{below}")).collect()
 }
 
-/// The values, as JSON texts, that have a wrong type where the event has `value`. A list of texts stands for the lines of
-/// a header field or a parameter, so neither is a wrong type in their maps. The first four can disturb any parser.
+/// The values, as JSON texts, that have a wrong type where the event has `value`. A list of texts is the lines of a header
+/// field or a parameter, so neither is a wrong type in their maps. The first four can disturb any parser.
 fn wrong_values(value: &Value, is_in_map: bool) -> Vec<String> {
     let deep = |open: &str, close: &str| format!("{}\"{MARKER}\"{}", open.repeat(10_000), close.repeat(10_000));
     let mut wrong = vec!["null".to_owned(), "1e999".to_owned(), format!("\"{MARKER}\\ud83d\""), deep("[[", "]]")];

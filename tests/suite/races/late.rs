@@ -108,7 +108,7 @@ async fn no_refusal_follows_a_5xx_that_took_effect() {
     }
 }
 
-/// Somebody renames the client, with a new version, before the write. The deletion is still permitted.
+/// Another writer renames the client, with a new version, before the write. The deletion is still permitted.
 #[tokio::test]
 async fn a_deletion_that_is_still_permitted_is_written_again() {
     for (endpoint, member) in [(Configuration, "name"), (Registration, "name"), (Authlete, "name")] {

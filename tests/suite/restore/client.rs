@@ -40,7 +40,7 @@ async fn is_the_former_client_at_the_next_version_with_a_history() {
 }
 
 #[tokio::test]
-async fn is_at_another_version_whatever_stood_there() {
+async fn is_at_another_version_whatever_the_earlier_one_was() {
     let fixture = Fixture::anywhere().await;
     let number = |number: &str| AttributeValue::N(number.to_owned());
     for (client_id, version, next) in [

@@ -173,7 +173,7 @@ fn filled(place: &str, client_id: &str, length: usize) -> Item {
 }
 
 #[tokio::test]
-async fn whatever_fills_the_item_goes_first_and_no_right_is_added() {
+async fn whatever_fills_the_item_is_dropped_first_and_no_right_is_added() {
     let fixture = Fixture::empty().await;
     for (place, lacking) in [
         ("client.name", "name"),

@@ -186,7 +186,7 @@ async fn a_malformed_endpoint_shows_no_request() {
 }
 
 #[tokio::test]
-async fn a_host_that_cannot_be_resolved_is_told_apart() {
+async fn a_host_that_cannot_be_resolved_has_a_reason_of_its_own() {
     let fixture = Fixture::empty().await;
     // No resolver asks a server for a label of more than 63 characters.
     let endpoint = format!("http://{}.example", "a".repeat(64));

@@ -148,7 +148,7 @@ async fn every_precondition_must_be_met() {
 
 /// The version as it was read is asserted, whatever type it has. Reader and database agree on every type.
 #[tokio::test]
-async fn the_version_that_was_read_is_asserted_whatever_stands_there() {
+async fn the_version_that_was_read_is_asserted_whatever_its_type() {
     let fixture = Fixture::anywhere().await;
     let text = |text: &str| AttributeValue::S(text.to_owned());
     let number = |number: &str| AttributeValue::N(number.to_owned());
