@@ -1,9 +1,9 @@
 //! The core: read once, decide, write once.
 //!
-//! A refused request never writes. A deletion takes two round trips, whatever the size of the table. The condition of
-//! the write repeats every fact that the decision used. So a client that becomes an owner between the read and the
-//! write is not deleted. The condition repeats the version too, and a restoration changes it. So an attempt that arrives
-//! late does not delete a restored client.
+//! A request that is refused after the read never writes. A deletion takes two round trips, whatever the size of the
+//! table. The condition of the write repeats every fact that the decision used. So a client that becomes an owner
+//! between the read and the write is not deleted. The condition repeats the version too, and a restoration changes it.
+//! So an attempt that arrives late does not delete a restored client.
 
 use crate::{
     invocation::Invocation,
@@ -13,7 +13,7 @@ use crate::{
     store::{Fault, Store, WriteOutcome, before},
 };
 
-/// The most writes of a request. Each one after the first follows a change of the client by another writer.
+/// The maximum number of writes of a request. Each one after the first follows a change of the client by another writer.
 pub const MAX_WRITES: u32 = 4;
 
 /// How a request to delete a client ended.

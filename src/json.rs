@@ -10,9 +10,10 @@ use serde::{
 pub(crate) use serde_json::value::RawValue;
 use std::{borrow::Cow, fmt, str::FromStr};
 
-/// Reads an object, in JSON that is valid. `number_of` gets each name, and returns a number if the member is wanted. `take` gets that number and
-/// the value. Names are bytes, because a name with a lone surrogate is not UTF-8. Returns `None` if the JSON is not an
-/// object.
+/// Reads an object, in JSON that is valid.
+///
+/// `number_of` gets each name, and returns a number if the member is wanted. `take` gets that number and the value. Names
+/// are bytes, because a name with a lone surrogate is not UTF-8. Returns `None` if the JSON is not an object.
 pub(crate) fn read_object<'j>(
     json: &'j [u8],
     number_of: &dyn Fn(&[u8]) -> Option<usize>,

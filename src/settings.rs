@@ -35,7 +35,7 @@ impl Variables {
         value.to_str().map(Some).ok_or_else(|| WrongSetting::without_value(name, "Unicode text"))
     }
 
-    /// Replaces a variable: an option of the command line stands above the environment.
+    /// Replaces a variable. An option of the command line takes precedence over the environment.
     pub fn set(&mut self, name: &str, value: &str) {
         self.0.insert(name.into(), value.into());
     }
@@ -262,9 +262,9 @@ pub struct Sweep {
     pub deletes: bool,
     /// How long clients may be idle.
     pub policy: IdlePolicy,
-    /// The most clients that a run deletes.
+    /// The maximum number of clients that a run deletes.
     pub limit: usize,
-    /// The most clients that a run works on at the same time.
+    /// The maximum number of clients that a run works on at the same time.
     pub concurrency: usize,
 }
 

@@ -36,7 +36,7 @@ const DECIDING: [&str; 10] = [
 const IDENTIFYING: [&str; 4] = ["kind", "app_id", "service_id", "version"];
 /// The attributes of a client's item.
 const ATTRIBUTES: [&str; 8] = [KEY, CLIENT, TOMBSTONE, DELETED, EXPIRES_AT, HISTORY, IDLE, IDLE_SINCE];
-/// The most attributes that one expression removes. An expression has at most 4 KB.
+/// The maximum number of attributes that one expression removes. An expression has at most 4 KB.
 const MAX_REMOVED: usize = 400;
 
 /// The largest item that a deletion and a restoration always keep whole: 4 KB less than the largest. The longest record
@@ -57,7 +57,7 @@ const LEVELS: [(Keeps, bool, bool); 5] = [
     (|name, value| IDENTIFYING.contains(&name) && item::size_of_value(value) <= MAX_KEPT, false, false),
 ];
 
-/// Whether a decision may rest on the member. One never rests on a version that is not a number.
+/// Whether a decision may rest on the member. A version that is not a number does not count.
 fn decides(name: &str, value: &AttributeValue) -> bool {
     DECIDING.contains(&name) && (name != "version" || value.is_n())
 }
@@ -149,7 +149,7 @@ impl Abridged {
     }
 }
 
-/// The update with this expression, which ends with its `REMOVE`, and with these attributes removed too.
+/// Sets the expression of an update, and removes these attributes too. The expression ends with its `REMOVE`.
 pub(super) fn remove(update: UpdateItemFluentBuilder, expression: &str, names: &[String]) -> UpdateItemFluentBuilder {
     let (mut update, mut expression) = (update, expression.to_owned());
     for (number, name) in names.iter().enumerate() {

@@ -104,13 +104,12 @@ pub(super) fn fault<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<
     }
 }
 
-/// Whether DynamoDB does not accept the call as it is: for a write, perhaps because the item would be too large. The
-/// same call fails again.
+/// Whether DynamoDB answers with a validation error. The same call fails again. For a write, the item may be too large.
 pub(super) fn is_validation<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
     error.as_service_error().and_then(ProvideErrorMetadata::code) == Some("ValidationException")
 }
 
-/// The fault if a request cannot be built. The error is dropped, because its text may hold values.
+/// The fault for a request that cannot be built. The error is dropped, because its text may hold values.
 pub(super) fn not_built<E>(_: E) -> Fault {
     Fault::Unexpected("the request cannot be built".to_owned())
 }

@@ -143,8 +143,9 @@ impl Store for ClientsTable {
 }
 
 impl ClientsTable {
-    /// Writes a tombstone. Without `abridged`, it is the client as it stands in the table. `None`: DynamoDB refused the
-    /// write for what it is, and did nothing. That is its answer to an item that would be too large.
+    /// Writes a tombstone. Without `abridged`, it has the whole client.
+    ///
+    /// Returns `None` if DynamoDB answers with a validation error and writes nothing: the item may become too large.
     pub(super) async fn write(
         &self,
         authorization: &Authorization<'_>,

@@ -34,8 +34,10 @@ pub(super) fn key_of(item: &Item) -> Option<Key> {
     }
 }
 
-/// Reads an item. Unknown attributes are ignored. An item of which a member that decides cannot be read becomes a
-/// [`Record::Unreadable`]. Any other member that cannot be read counts as absent.
+/// Reads an item. Unknown attributes are ignored.
+///
+/// If a member that decides cannot be read, the item becomes a [`Record::Unreadable`]. Any other member that cannot be
+/// read counts as absent.
 #[must_use]
 pub fn read(item: Item) -> Record {
     read_with(item, &mut Flaws::default())

@@ -1,7 +1,7 @@
 //! Says in this program's own words why something failed.
 //!
 //! The texts of the SDK, of its HTTP client and of TLS are never passed on: they can hold whole requests, items,
-//! credentials, and lines of files. Only kinds and codes are.
+//! credentials, and lines of files. Only kinds and codes are passed on.
 
 use super::https::UnknownHost;
 use aws_credential_types::provider::error::CredentialsError;

@@ -1,8 +1,8 @@
 //! The SDK's own sources, which are used outside Lambda: profiles, roles, and the services that give credentials to a
 //! container or an instance.
 //!
-//! What they give is checked before the SDK uses it, as the environment variables are. Region and credentials are
-//! resolved at the start, so that what is missing is reported before the first call.
+//! What they give is checked before the SDK uses it, by the same rules as the environment variables. Region and
+//! credentials are resolved at the start. So a missing one is reported before the first call.
 
 use super::{
     connection::{Connection, NoConnection, Place},
@@ -36,8 +36,9 @@ const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(5);
 const SIGN_IN: [&str; 6] =
     ["sso_session", "sso_start_url", "sso_account_id", "sso_role_name", "login_session", "credential_process"];
 
-/// The other properties and the variables that name a source of credentials.
+/// The other properties of a profile that name a source of credentials.
 const SOURCES: [&str; 4] = ["aws_access_key_id", "role_arn", "credential_source", "web_identity_token_file"];
+/// The variables that name a source of credentials.
 const SOURCE_VARIABLES: [&str; 3] =
     ["AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"];
 
@@ -81,7 +82,7 @@ pub(super) async fn read(variables: &Variables, http: SharedHttpClient) -> Resul
     Ok(Connection { config, place: Place { region, endpoint } })
 }
 
-/// The variables for the SDK. It takes an empty value for a value, so those are left out.
+/// The variables for the SDK, without empty ones, because the SDK does not treat an empty value as unset.
 fn non_empty(variables: &Variables) -> Env {
     let text =
         variables.iter().filter_map(|(name, value)| Some((name.to_str()?.to_owned(), value.to_str()?.to_owned())));
@@ -154,7 +155,7 @@ fn no_credentials(error: &CredentialsError, chain: &[&Profile], env: &Env) -> No
     if let Some(profile) = names(&SIGN_IN) {
         return NoConnection::SignIn(profile.name().to_owned());
     }
-    // If no source is named, the SDK asks the machine, which may not be an instance of AWS. Its error says nothing.
+    // If no source is named, the SDK asks the instance's metadata service. Elsewhere than on AWS, that error says nothing.
     if names(&SOURCES).is_none() && SOURCE_VARIABLES.iter().all(|name| env.get(name).is_err()) {
         return NoConnection::NoCredentials;
     }

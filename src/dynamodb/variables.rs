@@ -41,8 +41,9 @@ const UNSET: Rule = Rule { accepts: |_| false, must_be: "unset" };
 /// The variable for a file of partitions.
 const CUSTOM_PARTITION: &str = "SMITHY_CLIENT_SDK_CUSTOM_PARTITION";
 
-/// Checks every variable that the SDK reads. Programs that configure the SDK themselves call this; `configure` calls it
-/// for the others.
+/// Checks every variable that the SDK reads.
+///
+/// [`configure`](super::connection::configure) calls this. A program that configures the SDK itself must call it.
 ///
 /// # Errors
 /// The first [`WrongSetting`]. It names the variable, and not its value, which may be a secret.

@@ -38,11 +38,12 @@ use tokio::time::{Instant, timeout_at};
 const RESPONSE_MARGIN: Duration = Duration::from_secs(1);
 /// Time reserved for the last clients. If the invocation has little time, half of it is reserved instead.
 const CLIENT_MARGIN: Duration = Duration::from_secs(9);
-/// The most turns of a client, and the most reads of a page of the index.
+/// The maximum number of turns of a client, and of reads of a page of the index.
 const MAX_TURNS: u32 = 5;
-/// The most clients that wait for another turn. If there are more, they get their turns before the next new client.
+/// The maximum number of clients that wait for another turn. When it is reached, they get their turns before the next
+/// new client.
 const MAX_WAITING: usize = 1000;
-/// The most clients that the log names because they failed, and the most that it names because they are unreadable.
+/// The maximum number of failed clients that the log names. Also the maximum number of unreadable ones.
 const MAX_NAMED: usize = 1000;
 
 /// The function that deletes idle clients.
@@ -77,8 +78,8 @@ pub struct Report {
     pub changed: usize,
     /// Those that could not be read.
     pub unreadable: usize,
-    /// Those for which the database refused a call, or was unavailable in every turn. If the last write got no answer,
-    /// the client may be deleted.
+    /// Those for which the database refused a call, or was unavailable in every turn. If the last write of a client got no
+    /// answer, that client may be deleted.
     pub failed: usize,
     /// Whether the run checked every due client. If not, the next run continues: a deleted client is no longer listed.
     pub complete: bool,
@@ -162,9 +163,8 @@ impl<S: Store + IdleClients, G: Grants> Sweep<S, G> {
 
     /// The clients that are due. An entry that is unreadable is a fault. At any other fault the stream ends.
     ///
-    /// Reads every partition of the index. The id of the
-    /// invocation chooses the first partition. Clients that are protected or have a grant stay due. They must not be the
-    /// first in every run.
+    /// Reads every partition of the index. The id of the invocation chooses the first partition. Clients that are
+    /// protected or have a grant stay due. They must not be the first in every run.
     fn listed(&self, invocation: &Invocation) -> impl Stream<Item = Result<Due, Fault>> {
         let Invocation { request_id, now, deadline, .. } = invocation;
         let mut partitions = IdlePartition::all();
@@ -292,8 +292,7 @@ impl<'r, S: Store + IdleClients, G: Grants> Run<'r, S, G> {
         Self { sweep, invocation, last_start, report, waiting, unknown, progress, index_fault, first_fault }
     }
 
-    /// Gives the clients a turn each, several at the same time, as long as turns may start. Waits for the turns under
-    /// way.
+    /// Gives each client a turn, several at the same time, as long as turns may start. Waits for the turns under way.
     async fn give_turns(&mut self, clients: &mut (impl Stream<Item = Result<Due, Fault>> + Unpin)) {
         let (sweep, invocation) = (self.sweep, self.invocation);
         let mut turns = FuturesUnordered::new();

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 /// The longest wait.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// How long to wait before the next try. The waits grow until there is progress.
+/// The time to wait before the next try. It grows until there is progress.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wait(Duration);
 

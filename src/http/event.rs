@@ -51,7 +51,7 @@ impl Sender {
     }
 }
 
-/// An event of API Gateway or of a function URL. Every JSON is an event: a member counts as absent if it is missing,
+/// An event of API Gateway or of a function URL. Any JSON is an event: a member counts as absent if it is missing,
 /// `null`, of a wrong type, or there twice. Only the header fields that an endpoint reads are kept.
 #[derive(Default)]
 pub struct Event {
@@ -180,14 +180,14 @@ fn body(body: Option<String>, is_base64: bool) -> Body {
     }
 }
 
-/// The values of a name: a text, or a list of texts. `None` stands for a value of a wrong type.
+/// The values of a name: a text, or a list of texts. `None` is a value of a wrong type.
 fn texts(json: &RawValue) -> impl Iterator<Item = Option<Cow<'_, str>>> {
     let list = json::list(json);
     let single = list.is_none().then(|| json::text(json));
     list.into_iter().flatten().map(json::text).chain(single)
 }
 
-/// The query parameter that the endpoints refuse, of parameters by their names.
+/// Reads the query parameter that the endpoints refuse, from an object of parameters.
 fn read_query(parameters: &RawValue) -> QueryMap {
     let is_token = |name: &[u8]| (name == ACCESS_TOKEN.as_bytes()).then_some(0);
     let mut tokens = Vec::new();
@@ -200,9 +200,10 @@ fn read_query(parameters: &RawValue) -> QueryMap {
 /// The header fields that an endpoint reads.
 static READ: [HeaderName; 4] = [AUTHORIZATION, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH];
 
-/// The header fields that an endpoint reads, of fields by their names. A field of which no value is a text is absent.
-/// Beside a text, a value of another type is a field line that no endpoint can read. So it does not make two
-/// `Authorization` lines one.
+/// Reads the header fields that an endpoint needs, from an object of fields.
+///
+/// A field is absent if none of its values is a text. If one is, each value of another type becomes a field line that
+/// no endpoint can read. So two `Authorization` lines stay two.
 fn read_headers(fields: &RawValue) -> HeaderMap {
     let number_of = |name: &[u8]| READ.iter().position(|read| name.eq_ignore_ascii_case(read.as_str().as_bytes()));
     let (mut headers, mut has_text) = (HeaderMap::new(), [false; READ.len()]);
@@ -223,7 +224,7 @@ fn read_headers(fields: &RawValue) -> HeaderMap {
     headers
 }
 
-/// A field's value. A character that it cannot have is replaced by a byte that credentials cannot have.
+/// A field's value. A character that is not allowed in it is replaced by a byte that credentials cannot contain.
 fn header_value(text: &str) -> Option<HeaderValue> {
     let fit = |byte: u8| if byte == b'\t' || !byte.is_ascii_control() { byte } else { UNREADABLE };
     let replaced = || HeaderValue::from_bytes(&text.bytes().map(fit).collect::<Vec<_>>());

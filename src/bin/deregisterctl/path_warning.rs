@@ -1,7 +1,7 @@
 //! Warns of ids that no path can name behind an HTTP API, in one line each.
 //!
-//! An HTTP API decodes the path and cuts it at `?`. A decoded `/` divides an id at the endpoints of which the path goes
-//! on after an id. The client configuration endpoint takes all that follows its prefix.
+//! An HTTP API decodes the path and cuts it at `?`. If the path of an endpoint continues after an
+//! id, a decoded `/` divides the id. The client configuration endpoint takes all that follows its prefix.
 
 use crate::report;
 use deregister::model::Id;
@@ -16,8 +16,9 @@ pub fn of_oauth_client(id: &Id) {
     warn("client", id.as_str(), &['?']);
 }
 
-/// Warns if the path of the Configuration API cannot have this id of an application. Returns whether it warned: then no
-/// path names a client of the application.
+/// Warns if the path of the Configuration API cannot have this id of an application.
+///
+/// Returns whether it warned. If it did, no path names a client of the application.
 pub fn of_application(id: &str) -> bool {
     warn("application", id, &['?', '/'])
 }

@@ -35,8 +35,8 @@ pub struct Finding {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "snake_case")]
 pub enum Effect {
-    /// What needs the member refuses. An endpoint refuses the item as if it did not exist. A client status is an error.
-    /// A tombstone cannot be restored.
+    /// The item is refused. An endpoint answers as if the item did not exist, or with a 500 if the caller has proven its
+    /// rights. A client status and a restoration fail if they need the member.
     Refused,
     /// The member counts as absent.
     Ignored,
@@ -132,7 +132,7 @@ impl Content {
     }
 }
 
-/// The key of an item, for people. What is not a key of this table may be a secret: it is shortened.
+/// The key of an item, for people. A key that no program looks up is shortened, because it may be a secret.
 fn key_name(item: &Item) -> String {
     match item.get(KEY) {
         Some(AttributeValue::S(text)) if item::key_of(item).is_some_and(|key| is_known(&key)) => text.clone(),

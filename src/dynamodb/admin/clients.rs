@@ -17,7 +17,7 @@ use aws_sdk_dynamodb::{
 };
 use std::time::SystemTime;
 
-/// The most writes of a call. Each one after the first follows a change of the client by another writer.
+/// The maximum number of writes of a call. Each one after the first follows a change of the client by another writer.
 const MAX_WRITES: u32 = 4;
 
 /// The outcome of a creation.

@@ -114,10 +114,11 @@ pub enum Table {
     /// Check the items of the table, and list what cannot be read
     ///
     /// Each finding has the item's key, the member, what the member must be, and what follows from it. A value is never
-    /// printed. The effect is one of these. refused: what needs the member refuses; an endpoint refuses the item as if it
-    /// did not exist. ignored: the member counts as absent. expired: the expiry counts as passed. removed: DynamoDB's
-    /// time to live removes an item that must stay. misplaced: the index of idle clients lists the client in a partition
-    /// that is not its own. nearly full: the item is so large that a tombstone or a restoration may lack members.
+    /// printed. The effect is one of these. refused: an endpoint refuses as if the item did not exist, or answers 500 to
+    /// a caller with proven rights; a client status and a restoration fail if they need the member. ignored: the member
+    /// counts as absent. expired: the expiry counts as passed. removed: DynamoDB's time to live removes an item that must
+    /// stay. misplaced: the index of idle clients lists the client in a partition that is not its own. nearly full: the
+    /// item is so large that a tombstone or a restoration may lack members.
     ///
     /// The command reads the whole table, and DynamoDB charges for all of it. It needs the permission dynamodb:Scan, and
     /// writes nothing. At the end it prints how many items it read and how many have findings. The exit code is 1 if any
@@ -174,7 +175,8 @@ pub enum Client {
     /// last ten. The tool refuses a live client, and a client that can no longer be restored. Grants that were removed
     /// are not restored. If the table of grants is known, the tool prints how many grants the client still has.
     ///
-    /// If the client's item is nearly full, the client may lack its metadata, or more. Then lacks names what is missing.
+    /// If the client's item is nearly full, the client may lack its metadata, or more. Then the output has "lacks", the
+    /// list of what is missing.
     Restore {
         /// The client's id
         #[arg(value_parser = id)]
