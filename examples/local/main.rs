@@ -78,7 +78,8 @@ enum Mode {
     Delete,
 }
 
-#[tokio::main]
+// The number of threads is set here, because tokio panics on an odd value of its variable.
+#[tokio::main(worker_threads = 2)]
 async fn main() -> ExitCode {
     match run(&Options::parse()).await {
         Ok(code) => code,

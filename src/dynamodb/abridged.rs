@@ -111,7 +111,10 @@ impl ClientsTable {
         let key = BTreeSet::from([Key::Client(authorization.target.clone())]);
         let (items, _) = CallStatistics::of_call(Box::pin(self.batch_get(&key, None))).await;
         let Some(item) = items?.pop() else { return Ok(WriteOutcome::ConditionFailed(None)) };
-        for abridged in Abridged::of(&item) {
+        let Some(AttributeValue::M(client)) = item.get(CLIENT) else {
+            return Ok(WriteOutcome::ConditionFailed(Some(item::read(item))));
+        };
+        for abridged in Abridged::of(&item, client) {
             let lacks = abridged.lacks.iter().map(ToString::to_string).collect();
             let deletion = Deletion { lacks, ..deletion.clone() };
             if let Some(outcome) = self.write(authorization, &deletion, Some(abridged)).await? {
@@ -124,8 +127,7 @@ impl ClientsTable {
 
 impl Abridged {
     /// The tombstones for this item, the one that keeps the most first.
-    fn of(item: &Item) -> Vec<Self> {
-        let Some(AttributeValue::M(client)) = item.get(CLIENT) else { return Vec::new() };
+    fn of(item: &Item, client: &Map) -> Vec<Self> {
         let mut tombstones: Vec<Self> = Vec::new();
         for Rest { client: tombstone, has_history, mut removed, mut lacks } in Rest::of(client, item) {
             if !has_history && item.contains_key(HISTORY) {

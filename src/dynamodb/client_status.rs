@@ -59,12 +59,11 @@ impl ClientsTable {
             .key(KEY, item::key(&Key::Client(id.clone())))
             .update_expression("SET idle = :partition, idle_since = :since")
             .condition_expression(
-                "attribute_exists(client) AND (attribute_not_exists(idle_since) OR begins_with(idle, :unused) \
-                 OR idle_since <= :an_hour_ago OR idle_since >= :end)",
+                "attribute_exists(client) AND (attribute_not_exists(idle) OR attribute_not_exists(idle_since) \
+                 OR idle <> :partition OR idle_since <= :an_hour_ago OR idle_since >= :end)",
             )
             .expression_attribute_values(":partition", partition.1)
             .expression_attribute_values(":since", since.1)
-            .expression_attribute_values(":unused", item::of_text(item::idle_prefix(false)))
             .expression_attribute_values(":an_hour_ago", item::of_time(an_hour_ago))
             .expression_attribute_values(":end", item::number(epoch_seconds::END))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);

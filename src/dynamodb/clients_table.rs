@@ -17,7 +17,6 @@ use crate::{
 use aws_sdk_dynamodb::{
     Client as Sdk, config,
     operation::update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
-    primitives::Blob,
     types::{AttributeValue, KeysAndAttributes, ReturnValuesOnConditionCheckFailure},
 };
 use std::{
@@ -233,7 +232,7 @@ fn only_if(
         Precondition::Application(application) => {
             condition.also("client.app_id = :application", ":application", item::of_text(application))
         }
-        Precondition::NotOwner => condition.not_owner(),
+        Precondition::NotOwner => condition.not_owner(&authorization.features),
         Precondition::RegistrationToken(digest) => {
             condition.also("client.registration_token_digest = :digest", ":digest", item::of_digest(digest))
         }
@@ -269,19 +268,17 @@ impl Condition {
         Self { update: update.expression_attribute_values(placeholder, value), text }
     }
 
-    /// Adds the condition that the client does not have the feature `owner`. The features must be of a type that the
-    /// function reads, because `contains` is false for any other type.
-    fn not_owner(self) -> Self {
+    /// Adds the condition that the client does not have the feature `owner`. A list must be the one that was read,
+    /// because no function tests the types of its elements.
+    fn not_owner(self, features: &[String]) -> Self {
         let Self { update, text } = self.and(
-            "(attribute_not_exists(client.features) OR (attribute_type(client.features, :list) \
-             OR attribute_type(client.features, :texts)) AND NOT contains(client.features, :owner) \
-             AND NOT contains(client.features, :owner_in_bytes))",
+            "(attribute_not_exists(client.features) OR (client.features = :features \
+             OR attribute_type(client.features, :texts)) AND NOT contains(client.features, :owner))",
         );
         let update = update
-            .expression_attribute_values(":list", item::of_text("L"))
+            .expression_attribute_values(":features", item::of_texts(features))
             .expression_attribute_values(":texts", item::of_text("SS"))
-            .expression_attribute_values(":owner", item::of_text(OWNER))
-            .expression_attribute_values(":owner_in_bytes", AttributeValue::B(Blob::new(OWNER)));
+            .expression_attribute_values(":owner", item::of_text(OWNER));
         Self { update, text }
     }
 

@@ -8,35 +8,51 @@ use super::{
     schema::IDLE,
 };
 use crate::{
-    model::IdlePartition,
+    model::{IdlePartition, epoch_seconds},
     snapshot::{Key, Unreadable},
     store::{CallStatistics, Fault, IdleClients, IdlePage},
 };
-use std::time::SystemTime;
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use std::time::{Duration, SystemTime};
 
 /// The most clients in a page.
 const PAGE_SIZE: i32 = 500;
 
+/// Where the next page of a partition starts.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cursor {
+    /// After this key, in the clients that are idle long enough.
+    Due(Item),
+    /// In those whose time is after the year 9999: after this key, or at the first.
+    AfterTheEnd(Option<Item>),
+}
+
 impl IdleClients for ClientsTable {
-    type Cursor = Item;
+    type Cursor = Cursor;
 
     async fn idle_clients(
         &self,
         partition: IdlePartition,
         since: SystemTime,
-        after: Option<Item>,
-    ) -> Result<IdlePage<Item>, Fault> {
-        let partition = format!("{}{}", item::idle_prefix(partition.used), partition.shard);
+        after: Option<Cursor>,
+    ) -> Result<IdlePage<Cursor>, Fault> {
+        let name = format!("{}{}", item::idle_prefix(partition.used), partition.shard);
         let query = self
             .sdk()
             .query()
             .table_name(self.name())
             .index_name(IDLE)
-            .key_condition_expression("idle = :partition AND idle_since <= :since")
-            .expression_attribute_values(":partition", item::of_text(partition))
-            .expression_attribute_values(":since", item::of_time(since))
-            .set_exclusive_start_key(after)
+            .expression_attribute_values(":partition", item::of_text(name))
             .limit(PAGE_SIZE);
+        let (query, is_due) = match after {
+            Some(Cursor::AfterTheEnd(after)) => {
+                let query = query.key_condition_expression("idle = :partition AND idle_since >= :end");
+                let end = item::number(epoch_seconds::END);
+                (query.expression_attribute_values(":end", end).set_exclusive_start_key(after), false)
+            }
+            Some(Cursor::Due(after)) => (due(query, since).set_exclusive_start_key(Some(after)), true),
+            None => (due(query, since), true),
+        };
         let page = CallStatistics::of_call(Box::pin(query.send())).await.0.map_err(|error| fault(&error))?;
         // DynamoDB answers with an empty list if nothing matches.
         let malformed = || Fault::Unavailable("the answer does not list clients".to_owned());
@@ -53,6 +69,18 @@ impl IdleClients for ClientsTable {
                 }
             }
         }
-        Ok(IdlePage { clients, unreadable, next: page.last_evaluated_key })
+        let next = match page.last_evaluated_key {
+            Some(last) if is_due => Some(Cursor::Due(last)),
+            None if is_due => Some(Cursor::AfterTheEnd(None)),
+            last => last.map(|last| Cursor::AfterTheEnd(Some(last))),
+        };
+        Ok(IdlePage { clients, unreadable, next })
     }
+}
+
+/// The query for the clients that are idle since `since` or longer. The index may hold a fraction of a second.
+fn due(query: QueryFluentBuilder, since: SystemTime) -> QueryFluentBuilder {
+    query
+        .key_condition_expression("idle = :partition AND idle_since < :later")
+        .expression_attribute_values(":later", item::of_time(since + Duration::from_secs(1)))
 }

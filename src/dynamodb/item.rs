@@ -61,7 +61,8 @@ pub(super) fn no_record() -> Flaw {
 fn record(item: &mut Members<'_>, proof: &mut Proof) -> Option<Record> {
     if item.has(CLIENT) {
         let idle = tracked(item);
-        let restored_from = restored_from(item.take(HISTORY));
+        let history = item.take(HISTORY);
+        let restored_from = restored_from(history.as_ref().and_then(|history| history.as_l().ok()?.last()));
         let members = item.deciding(CLIENT, &MAP)?;
         let client = client(&mut item.within(CLIENT, members), proof)?;
         return Some(Record::Client(Client { idle, restored_from, ..client }));
@@ -89,10 +90,10 @@ pub(super) fn current_deletion(item: &mut Members<'_>) -> Option<Deletion> {
     Some(Deletion { at, by, via, source_ip, request_id, lacks })
 }
 
-/// The client's past deletions. Their times decide which grants are revoked.
+/// The client's past deletions. The times of their restorations decide which grants are revoked.
 pub(super) fn history(item: &mut Members<'_>) -> Vec<PastDeletion> {
     item.each(HISTORY, |entry| {
-        let at = entry.required("at", &TIME);
+        let at = entry.descriptive("at", &TIME).unwrap_or(SystemTime::UNIX_EPOCH);
         let mut text = |name| entry.descriptive(name, &TEXT);
         let [by, via, request_id] = ["by", "via", "request_id"].map(|name| text(name).unwrap_or_default());
         let source_ip = text("source_ip");
@@ -101,18 +102,17 @@ pub(super) fn history(item: &mut Members<'_>) -> Vec<PastDeletion> {
         let mut restored = entry.within("restored", restored);
         let restored_by = restored.descriptive("by", &TEXT).unwrap_or_default();
         let restored = Restoration { at: restored.required("at", &TIME)?, by: restored_by };
-        Some(PastDeletion { deletion: Deletion { at: at?, by, via, source_ip, request_id, lacks }, restored })
+        Some(PastDeletion { deletion: Deletion { at, by, via, source_ip, request_id, lacks }, restored })
     })
 }
 
-/// The request id of the last deletion in the history.
-fn restored_from(history: Option<AttributeValue>) -> Option<String> {
-    let AttributeValue::L(mut history) = history? else { return None };
-    let AttributeValue::M(mut last) = history.pop()? else { return None };
-    match last.remove("request_id")? {
-        AttributeValue::S(id) => Some(id),
-        _ => None,
-    }
+/// What tells the restoration in the last entry of a history from earlier ones: the request id of the deletion that it
+/// ended. If the record has none, the time of the restoration.
+pub(super) fn restored_from(last: Option<&AttributeValue>) -> Option<String> {
+    let last = last?.as_m().ok()?;
+    let request_id = last.get("request_id").and_then(|id| id.as_s().ok()).filter(|id| !id.is_empty());
+    let at = || last.get("restored")?.as_m().ok()?.get("at")?.as_n().ok();
+    request_id.or_else(at).cloned()
 }
 
 /// Reads the members of a client. `None` if one that decides cannot be read.
@@ -218,9 +218,22 @@ fn version(members: &mut Members<'_>) -> StoredVersion {
     if let Some(version) = value.as_n().ok().and_then(|number| number.parse().ok()) {
         return Version(version).into();
     }
+    if !is_known(&value) {
+        members.reject("version", "be a whole number");
+        return StoredVersion::None;
+    }
     members.ignore("version", "be a whole number");
     // The text of a DynamoDB value always exists.
     StoredVersion::Other(serde_json::to_string(&serde_dynamo::AttributeValue::from(value)).unwrap_or_default())
+}
+
+/// Whether the SDK knows the type of the value, and of each value in it. It can write only those.
+fn is_known(value: &AttributeValue) -> bool {
+    match value {
+        AttributeValue::L(values) => values.iter().all(is_known),
+        AttributeValue::M(members) => members.values().all(is_known),
+        value => !value.is_unknown(),
+    }
 }
 
 /// The attribute that [`StoredVersion`] was read from. `None` if there was none.
@@ -257,8 +270,9 @@ pub(super) fn tracked(item: &mut Members<'_>) -> Option<Idle> {
 
 /// The time of this many seconds since the epoch, in whole seconds, rounded down.
 fn whole_seconds(number: &str) -> Option<SystemTime> {
-    let (whole, _) = number.split_once('.').unwrap_or((number, ""));
-    whole.parse().ok().and_then(epoch_seconds::at)
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let is_decimal = fraction.bytes().all(|digit| digit.is_ascii_digit());
+    whole.parse().ok().filter(|_| is_decimal).and_then(epoch_seconds::at)
 }
 
 /// The attributes of the index of idle clients, for the client with this id.

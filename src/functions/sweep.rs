@@ -13,7 +13,7 @@ use super::{
 use crate::{
     deletion::{self, NotDeleted},
     invocation::Invocation,
-    model::{Id, Idle, IdlePartition},
+    model::{Deletion, Id, Idle, IdlePartition},
     rule::sweep::{Refusal, Request},
     settings,
     store::{CallStatistics, Fault, Grants, IdleClients, IdlePage, Store, before},
@@ -224,10 +224,10 @@ impl<S: Store + IdleClients, G: Grants> Sweep<S, G> {
             if self.is_swept(due, invocation).await? {
                 return Ok(ClientOutcome::Swept);
             }
-            due.is_ambiguous = false;
             if due.turns > MAX_TURNS
                 && let Some(fault) = due.fault.take()
             {
+                due.is_ambiguous = false;
                 return Err(fault);
             }
         }
@@ -237,16 +237,19 @@ impl<S: Store + IdleClients, G: Grants> Sweep<S, G> {
             return Ok(ClientOutcome::Granted);
         }
         let request = self.request(due);
-        let result = if self.settings.deletes {
+        let outcome = if self.settings.deletes {
             let (outcome, calls) = CallStatistics::collect(deletion::delete(&self.store, request, invocation)).await;
             let is_unavailable = matches!(outcome.result, Err(NotDeleted::WriteFailed(Fault::Unavailable(_))));
-            due.is_ambiguous = is_unavailable && calls.ambiguous > 0;
-            outcome.result
+            due.is_ambiguous |= is_unavailable && calls.ambiguous > 0;
+            outcome
         } else {
-            deletion::dry_run(&self.store, request, invocation).await.result
+            deletion::dry_run(&self.store, request, invocation).await
         };
-        match result {
+        let is_own = |deletion: &Deletion| deletion.is_of(&invocation.request_id);
+        match outcome.result {
             Ok(()) => Ok(ClientOutcome::Swept),
+            // A write of an earlier turn took effect late.
+            Err(_) if outcome.snapshot.deletion(&due.id).is_some_and(is_own) => Ok(ClientOutcome::Swept),
             Err(NotDeleted::Refused(Refusal::Protected)) => Ok(ClientOutcome::Protected),
             Err(NotDeleted::Refused(_)) => Ok(ClientOutcome::Changed),
             Err(NotDeleted::ReadFailed(fault) | NotDeleted::WriteFailed(fault)) => Err(fault),

@@ -45,7 +45,7 @@ pub(crate) trait Endpoint {
 /// The preconditions `If-Match` and `If-None-Match`. Repeated field lines are one list (RFC 9110, section 5.3).
 fn version_conditions(request: &Request) -> VersionConditions {
     let tags = |field: HeaderName| {
-        let lines = request.headers().get_all(field).iter().map(|line| line.to_str().unwrap_or_default());
+        let lines = request.headers().get_all(field).iter().map(|line| String::from_utf8_lossy(line.as_bytes()));
         let lines: Vec<_> = lines.collect();
         (!lines.is_empty()).then(|| EntityTags::parse(&lines.join(",")))
     };

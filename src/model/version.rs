@@ -62,11 +62,13 @@ pub struct VersionConditions {
 }
 
 impl VersionConditions {
-    /// Whether a client at `version` meets both preconditions.
+    /// Whether a client with this version meets both preconditions. One whose version cannot be read meets no
+    /// `If-None-Match`.
     #[must_use]
-    pub fn admit(&self, version: Option<Version>) -> bool {
+    pub fn admit(&self, stored: &StoredVersion) -> bool {
+        let (version, is_unreadable) = (stored.version(), matches!(stored, StoredVersion::Other(_)));
         self.if_match.as_ref().is_none_or(|tags| tags.match_strongly(version))
-            && !self.if_none_match.as_ref().is_some_and(|tags| tags.match_weakly(version))
+            && !self.if_none_match.as_ref().is_some_and(|tags| is_unreadable || tags.match_weakly(version))
     }
 }
 
@@ -80,7 +82,8 @@ pub enum EntityTags {
 }
 
 impl EntityTags {
-    /// Reads the field's value. A tag that no client can have matches no client.
+    /// Reads the field's value. A tag that no client can have matches no client. A list with `*` is malformed: for
+    /// `If-None-Match` it is `*`, and for `If-Match` that element matches no client. So the client is kept.
     #[must_use]
     pub fn parse(field: &str) -> Self {
         match field.trim() {
@@ -97,7 +100,8 @@ impl EntityTags {
 
     /// Weak comparison: a weak tag matches like a strong one.
     fn match_weakly(&self, version: Option<Version>) -> bool {
-        self.match_any(version, |tag, own| tag.strip_prefix("W/").unwrap_or(tag) == own)
+        let has_any = matches!(self, Self::OneOf(tags) if tags.iter().any(|tag| tag == "*"));
+        has_any || self.match_any(version, |tag, own| tag.strip_prefix("W/").unwrap_or(tag) == own)
     }
 
     fn match_any(&self, version: Option<Version>, matches: fn(&str, &str) -> bool) -> bool {

@@ -12,7 +12,7 @@ pub mod registration;
 pub mod sweep;
 
 use crate::{
-    model::{Client, Digest, Id, Idle, StoredVersion},
+    model::{Client, Digest, Id, Idle, Kind, StoredVersion},
     snapshot::{Key, Snapshot, Unreadable},
 };
 use std::{collections::BTreeSet, fmt, time::SystemTime};
@@ -76,6 +76,8 @@ pub struct Authorization<'r> {
     pub kind: &'static str,
     /// What the item held as the client's version.
     pub version: StoredVersion,
+    /// The client's features, as they were read. [`Precondition::NotOwner`] asserts them.
+    pub features: Vec<String>,
     /// What else the write asserts about the client. It also asserts that the client is live and not protected, and
     /// still has this kind and this version.
     pub preconditions: Vec<Precondition<'r>>,
@@ -85,7 +87,11 @@ impl<'r> Authorization<'r> {
     /// The permission to delete the client as it was read.
     #[must_use]
     pub fn new(target: &'r Id, client: &Client, preconditions: Vec<Precondition<'r>>) -> Self {
-        Self { target, kind: client.kind.name(), version: client.version.clone(), preconditions }
+        let features = match &client.kind {
+            Kind::Api(api) => api.features.clone(),
+            Kind::OAuth(_) => Vec::new(),
+        };
+        Self { target, kind: client.kind.name(), version: client.version.clone(), features, preconditions }
     }
 }
 
@@ -94,7 +100,7 @@ impl<'r> Authorization<'r> {
 pub enum Precondition<'r> {
     /// The client belongs to this application.
     Application(&'r str),
-    /// The client does not have the feature `owner`.
+    /// The client does not have the feature `owner`: its features are those that were read, or another set of strings.
     NotOwner,
     /// The client has this registration access token.
     RegistrationToken(&'r Digest),

@@ -54,12 +54,15 @@ impl DeletionRequest for Request {
             Lookup::Deleted => return Err(Refusal::DeletedClient.into()),
             Lookup::Missing => return Err(Refusal::UnknownClient.into()),
         };
-        if matches!(&client.kind, Kind::Api(api) if api.is_owner()) {
-            return Err(Refusal::TargetIsOwner.into());
-        }
+        // An OAuth client has no features that mean anything.
+        let preconditions = match &client.kind {
+            Kind::Api(api) if api.is_owner() => return Err(Refusal::TargetIsOwner.into()),
+            Kind::Api(_) => vec![Precondition::NotOwner],
+            Kind::OAuth(_) => Vec::new(),
+        };
         if client.protected {
             return Err(Refusal::Protected.into());
         }
-        Ok(Authorization::new(&self.target, client, vec![Precondition::NotOwner]))
+        Ok(Authorization::new(&self.target, client, preconditions))
     }
 }

@@ -63,7 +63,7 @@ impl DeletionRequest for Request {
         if client.protected {
             return Err(Refusal::Protected.into());
         }
-        if !self.conditions.admit(client.version.version()) {
+        if !self.conditions.admit(&client.version) {
             return Err(Refusal::VersionMismatch.into());
         }
 

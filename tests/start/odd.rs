@@ -10,7 +10,7 @@ use std::{
 };
 
 /// The variables that are read: by the sources of the SDK, of Lambda's runtime and of this crate.
-const VARIABLES: [&str; 61] = [
+const VARIABLES: [&str; 62] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_ACCOUNT_ID",
     "AWS_ACCOUNT_ID_ENDPOINT_MODE",
@@ -70,6 +70,7 @@ const VARIABLES: [&str; 61] = [
     "SMITHY_CLIENT_SDK_CUSTOM_PARTITION",
     "SSL_CERT_DIR",
     "SSL_CERT_FILE",
+    "TOKIO_WORKER_THREADS",
     "USER",
     "_X_AMZN_TRACE_ID",
 ];

@@ -8,6 +8,7 @@ use crate::support::{
     now,
     sample::{APPLICATION, FOREIGN_TOKEN, OWNER, SERVICE, SERVICE_TOKEN},
     text,
+    wire::Fault as Planned,
 };
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use deregister::{
@@ -362,6 +363,52 @@ async fn a_nearly_full_client_is_deleted_and_its_record_says_what_the_tombstone_
     }
 }
 
+/// DynamoDB refuses the whole tombstone of the one, the other deletes the client, and the one reads the item again.
+#[tokio::test]
+async fn a_nearly_full_client_that_another_request_deletes_first_is_missing() {
+    let fixture = Fixture::anywhere_with_samples().await;
+    put(&fixture, filled(oauth(), "client.unknown", 0)).await;
+    let other = fixture.clone();
+    fixture.wire.plan("BatchGetItem", Planned::meanwhile(async {}));
+    fixture.wire.plan(
+        "BatchGetItem",
+        Planned::meanwhile(async move {
+            let request = operator::Request { operator: "operator".to_owned(), target: id("item") };
+            let invocation = Invocation::new(&invocation(), now(), Duration::ZERO);
+            let outcome = Box::pin(deletion::delete(&other.direct(), request, &invocation)).await;
+            assert_eq!(outcome.result, Ok(()));
+        }),
+    );
+    let answer = delete_oauth(&fixture, "item", TOKEN).await;
+    assert_eq!(shown(&answer), shown(&delete_oauth(&fixture, "missing", TOKEN).await));
+}
+
+#[tokio::test]
+async fn an_operator_deletes_an_oauth_client_that_has_a_member_of_api_clients() {
+    let fixture = Fixture::anywhere_with_samples().await;
+    for features in [s("owner"), AttributeValue::L(vec![s("owner")]), AttributeValue::Null(true)] {
+        put(&fixture, with(oauth(), "features", features.clone())).await;
+        assert_eq!(delete_as_operator(&fixture).await, Ok(()), "{features:?}");
+    }
+}
+
+/// The SDK cannot write a value of a type that it does not know.
+#[tokio::test]
+async fn a_version_of_a_type_that_the_sdk_does_not_know_is_refused() {
+    for version in [r#"{"X":"1"}"#, r#"{"L":[{"M":{"a":{"X":"1"}}}]}"#] {
+        let fixture = Fixture::anywhere_with_samples().await;
+        let item = format!(
+            r#"{{"pk":{{"S":"client#item"}},"client":{{"M":{{"kind":{{"S":"oauth"}},"version":{version}}}}}}}"#
+        );
+        let answer = format!(r#"{{"Responses":{{"{}":[{item}]}}}}"#, fixture.table);
+        fixture.wire.plan("BatchGetItem", Planned::Answer(200, answer));
+        let Err(NotDeleted::ReadFailed(Fault::Unreadable(unreadable))) = delete_as_operator(&fixture).await else {
+            panic!("not refused as unreadable")
+        };
+        assert_eq!(unreadable.flaw.member, "client.version");
+    }
+}
+
 /// An untracked client whose item has no room for the note is live all the same. A deleted one is not.
 #[tokio::test]
 async fn a_use_that_has_no_room_in_the_item_keeps_no_client_from_being_served() {
@@ -389,10 +436,10 @@ async fn a_nearly_full_client_is_protected_like_any_other() {
     put(&fixture, filled(oauth(), "client.unknown", 0)).await;
     let other = fixture.clone();
     // The second write asserts that the whole client is as it was read for it.
-    fixture.wire.plan("UpdateItem", crate::support::wire::Fault::meanwhile(async {}));
+    fixture.wire.plan("UpdateItem", Planned::meanwhile(async {}));
     fixture.wire.plan(
         "UpdateItem",
-        crate::support::wire::Fault::meanwhile(async move {
+        Planned::meanwhile(async move {
             put(&other, with(oauth(), "protected", AttributeValue::Bool(true))).await;
         }),
     );

@@ -47,6 +47,12 @@ impl ClientBuilder {
         self
     }
 
+    /// A version that cannot be read.
+    pub fn unreadable_version(mut self) -> Self {
+        self.0.version = StoredVersion::Other("[]".to_owned());
+        self
+    }
+
     pub fn idle(mut self, idle: Idle) -> Self {
         self.0.idle = Some(idle);
         self

@@ -9,7 +9,7 @@ use crate::{
         abridged::NEARLY_FULL,
         call::fault,
         item::{self, Item},
-        members::{Flaws, MAP, Members, TIME},
+        members::{Flaws, MAP, Members},
         schema::{CLIENT, DELETED, EXPIRES_AT, HISTORY, IDLE, IDLE_SINCE, KEY, SERVICE, TOKEN, TOMBSTONE},
     },
     model::{AllowList, ApiClient, Client, Id, Idle, Kind},
@@ -230,9 +230,6 @@ fn tombstone(item: &Item, flaws: &mut Flaws) -> Option<Client> {
         item::current_deletion(&mut members);
     } else {
         members.reject(DELETED, MAP.must());
-    }
-    if !members.has(EXPIRES_AT) {
-        members.reject(EXPIRES_AT, TIME.must());
     }
     members.expiry(EXPIRES_AT);
     let client = members.required(TOMBSTONE, &MAP)?;

@@ -6,7 +6,7 @@ use crate::{
         abridged::{self, Rest},
         call::{fault, is_validation},
         item::{self, Item},
-        members::{Flaws, MAP, Map, Members, TEXTS, TIME},
+        members::{Flaws, MAP, Map, Members, TEXTS},
         schema,
     },
     model::{Client, Deletion, Id, Idle, PastDeletion, Restoration, epoch_seconds},
@@ -26,7 +26,8 @@ const MAX_HISTORY: usize = 10;
 /// The deletions of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deletions {
-    /// The current deletion, and the time until which the client can be restored. `None`: the client is live.
+    /// The current deletion, and the time until which the client can be restored: the end of the year 9999 if the
+    /// tombstone has no expiry. `None`: the client is live.
     pub current: Option<(Deletion, SystemTime)>,
     /// The past deletions: a restoration ended each of them. The latest is the last.
     pub past: Vec<PastDeletion>,
@@ -114,7 +115,8 @@ impl ClientsTable {
             self.sdk().update_item().table_name(self.name()).key(schema::KEY, item::key(&Key::Client(id.clone())));
         let update = abridged::remove(update, text, &plan.removed)
             .condition_expression(
-                "attribute_not_exists(client) AND tombstone = :tombstone AND deleted = :deleted AND expires_at > :now",
+                "attribute_not_exists(client) AND tombstone = :tombstone AND deleted = :deleted \
+                 AND (attribute_not_exists(expires_at) OR expires_at > :now)",
             )
             .expression_attribute_values(":client", AttributeValue::M(plan.client.clone()))
             .expression_attribute_values(":history", AttributeValue::L(plan.history.clone()))
@@ -148,11 +150,8 @@ impl Deletions {
         let current = if is_live {
             None
         } else {
-            let deletion = item::current_deletion(&mut item);
-            if !item.has(schema::EXPIRES_AT) {
-                item.reject(schema::EXPIRES_AT, TIME.must());
-            }
-            deletion.zip(item.expiry(schema::EXPIRES_AT))
+            let until = item.expiry(schema::EXPIRES_AT).or_else(|| epoch_seconds::at(epoch_seconds::END - 1));
+            item::current_deletion(&mut item).zip(until)
         };
         match flaws.deciding.into_iter().next() {
             Some(flaw) => Err(unreadable(key, flaw)),
@@ -239,8 +238,11 @@ impl Tombstone {
         Rest { mut client, has_history, removed, mut lacks }: Rest,
         restoration: &Restoration,
     ) -> Option<Plan> {
-        let restored =
-            item::client(&mut Members::of_item(client.clone(), &mut Flaws::default()), &mut Proof::default())?;
+        let mut flaws = Flaws::default();
+        let restored = item::client(&mut Members::of_item(client.clone(), &mut flaws), &mut Proof::default())?;
+        if !flaws.deciding.is_empty() {
+            return None;
+        }
         // An attempt of the deletion may still arrive. It must find another version.
         let version = restored.version.next();
         client.insert("version".to_owned(), item::number(version.0));
@@ -257,8 +259,8 @@ impl Tombstone {
         if !lacks.is_empty() {
             deleted.insert("lacks".to_owned(), item::of_texts(&lacks));
         }
-        let restored_from = deleted.get("request_id").and_then(|id| id.as_s().ok()).cloned();
         history.push(AttributeValue::M(deleted));
+        let restored_from = item::restored_from(history.last());
         history.drain(..history.len().saturating_sub(MAX_HISTORY));
         let restored = Restored { client: Client { version: version.into(), idle, restored_from, ..restored }, lacks };
         Some(Plan { restored, client, history, removed })

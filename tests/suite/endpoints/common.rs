@@ -58,6 +58,18 @@ async fn only_an_asterisk_in_if_match_admits_a_client_without_a_version() {
     deleted_in(&fixture, &request().if_match("*"), "a", &no_content()).await;
 }
 
+/// The lines of the field are one list, also if one of them has characters beyond ASCII.
+#[tokio::test]
+async fn no_line_of_if_none_match_is_lost() {
+    let fixture = Fixture::anywhere_with_samples().await;
+    let request = || configuration(APPLICATION, TARGET).basic(OWNER);
+    let fields = ["\"3\"", "\"\u{fc}\", \"3\"", "*, \"9\""];
+    let requests = fields.map(|value| request().header("if-none-match", value));
+    refused_in(&fixture, READ, &requests, &target_is_at_another_version()).await;
+    let other = request().header("if-none-match", "\"\u{fc}\"");
+    deleted_in(&fixture, &other, TARGET, &no_content()).await;
+}
+
 #[tokio::test]
 async fn a_tombstone_says_who_when_from_where_and_how() {
     let itself = format!("client#{}", RFC_CLIENT.0);

@@ -3,7 +3,7 @@
 use super::{SECOND, delete, done, item, restoration, restore, update};
 use crate::support::{
     Fixture, RETENTION,
-    build::{api_client, id},
+    build::{api_client, id, oauth_client},
     now,
     wire::Fault as Planned,
 };
@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use deregister::{
     dynamodb::{ClientsTable, admin::RestoreOutcome},
     model::Restoration,
-    store::Fault,
+    store::{ClientStatus, ClientStatuses, Fault},
 };
 use std::time::Duration;
 
@@ -108,6 +108,41 @@ async fn a_client_beside_the_tombstone_is_not_overwritten() {
     assert_eq!(item(&fixture, "a").await["client"], client);
 }
 
+/// The record is descriptive: the client is restored, and its history and its status can be read.
+#[tokio::test]
+async fn a_client_is_restored_whatever_its_deletion_record_says() {
+    for member in ["at", "by", "via", "request_id", "source_ip", "lacks"] {
+        for value in
+            [AttributeValue::S("1".to_owned()), AttributeValue::N("1e100".to_owned()), AttributeValue::Null(true)]
+        {
+            let fixture = Fixture::anywhere().await;
+            fixture.create("a", oauth_client().registration_token("token")).await;
+            delete(&fixture.clients, "a", "first").await;
+            let set = update(&fixture, "a").update_expression("SET deleted.#member = :value");
+            let set = set.expression_attribute_names("#member", member);
+            set.expression_attribute_values(":value", value).send().await.unwrap();
+            let restored = restore(&fixture, "a").await;
+            assert!(matches!(restored, RestoreOutcome::Done(_)), "{member}: {restored:?}");
+            assert_eq!(fixture.clients.deletions(&id("a")).await.unwrap().unwrap().past.len(), 1, "{member}");
+            let status = fixture.clients.client_status(&id("a")).await.unwrap();
+            let ClientStatus::Live { revoked_until, .. } = status else { panic!("{member}: {status:?}") };
+            assert_eq!(revoked_until, Some(now()), "{member}");
+        }
+    }
+}
+
+/// An operator removed the expiry, so that the tombstone is kept.
+#[tokio::test]
+async fn a_tombstone_without_an_expiry_can_be_restored_without_end() {
+    let fixture = Fixture::anywhere().await;
+    fixture.create("a", api_client()).await;
+    delete(&fixture.clients, "a", "first").await;
+    update(&fixture, "a").update_expression("REMOVE expires_at").send().await.unwrap();
+    let far = now() + Duration::from_hours(24 * 365 * 100);
+    let restored = fixture.clients.restore(&id("a"), &restoration(far)).await;
+    assert!(matches!(restored, Ok(RestoreOutcome::Done(_))), "{restored:?}");
+}
+
 #[tokio::test]
 async fn an_unreadable_tombstone_is_left_as_it_is() {
     let fixture = Fixture::anywhere().await;
@@ -120,7 +155,6 @@ async fn an_unreadable_tombstone_is_left_as_it_is() {
         ("history", Some(AttributeValue::Bool(true))),
         ("tombstone", None),
         ("deleted", None),
-        ("expires_at", None),
     ] {
         let mut broken = tombstone.clone();
         match value {

@@ -110,6 +110,12 @@ fn each_condition_has_its_refusal() {
                 excludes(case, "*");
                 case.target(target().version(None));
             }),
+            ("8", "any version in a list", Refusal::VersionMismatch, |case| excludes(case, r#"*, "9""#)),
+            ("8", "any version on two lines", Refusal::VersionMismatch, |case| excludes(case, "*,*")),
+            ("8", "a version that cannot be read", Refusal::VersionMismatch, |case| {
+                excludes(case, r#""3""#);
+                case.target(target().unreadable_version());
+            }),
             ("8", "both preconditions, and one fails", Refusal::VersionMismatch, |case| {
                 precondition(case, r#""3""#);
                 excludes(case, r#""3""#);

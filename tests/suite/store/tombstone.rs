@@ -209,6 +209,10 @@ async fn no_client_is_deleted_whose_features_the_function_cannot_read() {
         (AttributeValue::Bs(vec![Blob::new("owner")]), false),
         (AttributeValue::L(vec![bytes.clone()]), false),
         (AttributeValue::L(vec![text("metadata"), bytes.clone()]), false),
+        (AttributeValue::L(vec![AttributeValue::M(HashMap::new())]), false),
+        (AttributeValue::L(vec![AttributeValue::N("1".to_owned())]), false),
+        // The types of the elements of another list cannot be tested.
+        (AttributeValue::L(vec![text("metadata")]), false),
         (bytes, false),
         (text("metadata"), false),
         (AttributeValue::Null(true), false),

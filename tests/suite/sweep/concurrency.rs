@@ -157,8 +157,8 @@ async fn the_record_counts_the_calls_of_all_clients_however_many_are_under_way()
     assert_eq!(run(&sweep(&fixture, DELETES)).await, Report { swept: 40, ..report(40) });
     let record = record(&log);
     let counted = ["database_calls", "retries", "throttles"].map(|name| record[name].as_u64().unwrap());
-    assert_eq!(counted, [32 + 3 * 40, 40, 40]);
-    assert_eq!(take_calls(&fixture).into_values().sum::<usize>(), 32 + 3 * 40);
+    assert_eq!(counted, [64 + 3 * 40, 40, 40]);
+    assert_eq!(take_calls(&fixture).into_values().sum::<usize>(), 64 + 3 * 40);
 }
 
 /// Eight writes are under way at once, and one of them had an attempt without an answer. All clients were used after they

@@ -138,7 +138,7 @@ async fn a_run_that_observes_changes_nothing_and_reports_what_it_would_delete() 
 
     take_calls(&fixture);
     let observed = run(&Sweep { grants: Some(grants.clone()), ..sweep(&fixture, OBSERVES) }).await;
-    assert_eq!(take_calls(&fixture), BTreeMap::from([("Query".to_owned(), 32), ("BatchGetItem".to_owned(), 5)]));
+    assert_eq!(take_calls(&fixture), BTreeMap::from([("Query".to_owned(), 64), ("BatchGetItem".to_owned(), 5)]));
     assert_eq!(items(&fixture).await, before);
 
     let swept = run(&Sweep { grants: Some(grants), ..sweep(&fixture, DELETES) }).await;

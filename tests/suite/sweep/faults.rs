@@ -205,17 +205,23 @@ async fn a_client_that_cannot_be_read_is_logged_and_the_others_are_deleted() {
 
 #[tokio::test]
 async fn a_client_whose_idle_time_cannot_be_read_is_counted_and_named_and_the_others_are_swept() {
-    let fixture = table_with([("1", due()), ("2", due()), ("3", due())]).await;
-    let update = fixture.sdk.update_item().table_name(&fixture.table).key("pk", key("2"));
-    let update = update.update_expression("SET idle_since = :since");
-    update.expression_attribute_values(":since", AttributeValue::N("-1".to_owned())).send().await.unwrap();
-    let log = Captured::at("INFO");
-    assert_eq!(run(&sweep(&fixture, DELETES)).await, Report { swept: 2, unreadable: 1, ..report(3) });
-    let errors = log.lines().into_iter().filter(|line| line["level"] == "ERROR");
-    let [error] = errors.collect::<Vec<_>>().try_into().unwrap();
-    let expected = "the item client#2 cannot be read: idle_since must be a number of seconds from 1970 to 9999, since 1970-01-01T00:00:00Z";
-    assert_eq!(error["message"], expected);
-    assert!(fixture.lives("2").await);
+    for since in ["-1", "1700000000000"] {
+        let fixture = table_with([("1", due()), ("2", due()), ("3", due())]).await;
+        let update = fixture.sdk.update_item().table_name(&fixture.table).key("pk", key("2"));
+        let update = update.update_expression("SET idle_since = :since");
+        update.expression_attribute_values(":since", AttributeValue::N(since.to_owned())).send().await.unwrap();
+        for settings in [OBSERVES, DELETES] {
+            let log = Captured::at("INFO");
+            let deletes = settings.deletes;
+            let expected = Report { deletes, swept: 2, unreadable: 1, ..report(3) };
+            assert_eq!(run(&sweep(&fixture, settings)).await, expected, "{since}");
+            let errors = log.lines().into_iter().filter(|line| line["level"] == "ERROR");
+            let [error] = errors.collect::<Vec<_>>().try_into().unwrap();
+            let message = "the item client#2 cannot be read: idle_since must be a number of seconds from 1970 to 9999, since 1970-01-01T00:00:00Z";
+            assert_eq!(error["message"], message);
+        }
+        assert!(fixture.lives("2").await);
+    }
 }
 
 #[tokio::test]
@@ -277,7 +283,7 @@ async fn a_page_of_the_index_that_cannot_be_read_at_once_is_read_again() {
         });
         let observed = run(&sweep(&fixture, OBSERVES)).await;
         assert_eq!(observed, Report { deletes: false, swept: 501, ..report(501) }, "{error:?}");
-        assert_eq!(take_calls(&fixture)["Query"], 33 + 2 * attempts_of(2, error));
+        assert_eq!(take_calls(&fixture)["Query"], 65 + 2 * attempts_of(2, error));
     }
 }
 
@@ -406,6 +412,34 @@ async fn a_client_that_may_be_deleted_keeps_its_place_while_another_waits_too() 
     let sweep = sweep(&fixture, settings::Sweep { limit: 1, ..DELETES });
     assert_eq!(run(&sweep).await, Report { swept: 1, complete: false, ..report(1) });
     assert_eq!(tombstones(&fixture).await.len(), 1);
+}
+
+/// A turn after the lost answers ends without a decision, and then the write takes effect.
+#[tokio::test]
+async fn a_client_that_may_be_deleted_keeps_its_place_if_its_next_turn_decides_nothing() {
+    let fixture = table_of(20, 0).await;
+    let late = wire::Late::default();
+    fixture.wire.plan("UpdateItem", wire::Fault::Late(late.clone()));
+    (1..ATTEMPTS).for_each(|_| fixture.wire.plan("UpdateItem", wire::Fault::Reset));
+    // The read of the first turn, and the look and the read of the second.
+    (0..2).for_each(|_| fixture.wire.plan("BatchGetItem", wire::Fault::meanwhile(async {})));
+    fixture.wire.plan("BatchGetItem", wire::Fault::error(400, "TransactionConflictException"));
+    fixture.wire.plan("BatchGetItem", wire::Fault::meanwhile(async move { late.arrive().await }));
+    let sweep = sweep(&fixture, settings::Sweep { limit: 1, ..DELETES });
+    assert_eq!(run(&sweep).await, Report { swept: 1, complete: false, ..report(1) });
+    assert_eq!(tombstones(&fixture).await.len(), 1);
+}
+
+/// The write takes effect between the look and the read of the next turn.
+#[tokio::test]
+async fn a_write_that_takes_effect_after_the_look_counts_as_swept() {
+    let fixture = table_with([("a", due())]).await;
+    let late = wire::Late::default();
+    fixture.wire.plan("UpdateItem", wire::Fault::Late(late.clone()));
+    (1..ATTEMPTS).for_each(|_| fixture.wire.plan("UpdateItem", wire::Fault::Reset));
+    (0..2).for_each(|_| fixture.wire.plan("BatchGetItem", wire::Fault::meanwhile(async {})));
+    fixture.wire.plan("BatchGetItem", wire::Fault::meanwhile(async move { late.arrive().await }));
+    assert_eq!(run(&sweep(&fixture, DELETES)).await, Report { swept: 1, ..report(1) });
 }
 
 #[tokio::test]

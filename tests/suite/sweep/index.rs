@@ -91,9 +91,9 @@ async fn the_cost_of_a_run_depends_on_the_due_clients_and_not_on_the_table() {
         let busy = |n: u32| if n.is_multiple_of(2) { Idle::unused(now()) } else { Idle::used(now() - n * SECOND) };
         create_all(&fixture, (0..others).map(|n| (format!("busy-{n}"), idle(busy(n))))).await;
         for (settings, calls) in [
-            (OBSERVES, vec![("BatchGetItem", 40), ("Query", 32)]),
-            (DELETES, vec![("BatchGetItem", 40), ("Query", 32), ("UpdateItem", 40)]),
-            (DELETES, vec![("Query", 32)]),
+            (OBSERVES, vec![("BatchGetItem", 40), ("Query", 64)]),
+            (DELETES, vec![("BatchGetItem", 40), ("Query", 64), ("UpdateItem", 40)]),
+            (DELETES, vec![("Query", 64)]),
         ] {
             take_calls(&fixture);
             run(&sweep(&fixture, settings)).await;
@@ -109,9 +109,9 @@ async fn a_partition_of_two_pages_is_read_to_its_end_while_it_shrinks() {
     create_all(&fixture, ids_in('7').take(510).map(|client_id| (client_id, due()))).await;
     let log = Captured::at("INFO");
     assert_eq!(run(&sweep(&fixture, DELETES)).await, Report { swept: 510, ..report(510) });
-    assert_eq!(take_calls(&fixture)["Query"], 33);
+    assert_eq!(take_calls(&fixture)["Query"], 65);
     assert!(index(&fixture).await.is_empty());
-    assert_eq!(record(&log)["database_calls"], 33 + 2 * 510);
+    assert_eq!(record(&log)["database_calls"], 65 + 2 * 510);
 }
 
 #[tokio::test]

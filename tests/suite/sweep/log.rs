@@ -45,7 +45,7 @@ async fn there_is_a_line_for_each_swept_client_and_a_record_of_the_run_that_is_a
             ("complete", json!(true)),
             ("function_request_id", json!(request_id)),
             ("xray_trace_id", json!("1-5759e988-bd862e3fe1be46a994272793")),
-            ("database_calls", json!(if deletes { 35 } else { 34 })),
+            ("database_calls", json!(if deletes { 67 } else { 66 })),
             ("reason", Value::Null),
         ] {
             assert_eq!(record[name], value, "{name} in {record}");
