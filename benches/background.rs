@@ -208,7 +208,7 @@ async fn sweep(due: usize, many: usize) -> Result<()> {
     println!("\n| | of {} | of {many} | ratio | target |\n|---|---|---|---|---|", due * 10);
     let ([small, large], [small_time, large_time]) = (reads.map(f64::from), times.map(median));
     let beside_few = row("reads", small, large);
-    // Each partition is read once, even if few clients are due.
+    // Each partition is read twice, even if few clients are due.
     let beside_due =
         row("reads without the 64 queries of the partitions, compared with the due clients", due as f64, large - 64.0);
     row("seconds", small_time, large_time);
