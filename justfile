@@ -85,13 +85,18 @@ template: (venv "sam" ".ci/requirements/sam.txt") (venv "checkov" ".ci/requireme
 build architecture="arm64": (venv "sam" ".ci/requirements/sam.txt")
     PATH={{tools}}/sam/bin:$PATH SAM_CLI_TELEMETRY=0 sam build --parameter-overrides Architecture={{architecture}}
 
-# The release builds in AWS's emulator of Lambda, and the functions under `cargo lambda watch`
+# The release builds in AWS's emulator of Lambda, the functions under `cargo lambda watch`, and the smoke test
 test-platform: (venv "sam" "tests/platform/requirements.txt")
     cargo build --example local
     cargo run --quiet --example events -- target/events
     cargo build --features background --bins
+    cargo build --features cli,background --bin deregisterctl
     PATH={{tools}}/sam/bin:$PATH cargo lambda build --release --bin deregister --bin deregister-cascade --bin deregister-sweep
     PATH={{tools}}/sam/bin:$PATH pytest -v -p no:cacheprovider tests/platform
+
+# A deployed stack over HTTP: what its gateway makes of requests and answers; needs deregisterctl, leaves tombstones
+smoke url *options:
+    @python3 tests/smoke/smoke.py {{quote(url)}} {{options}}
 
 # The OpenAPI document: linted, compared with the table of cases, replayed and fuzzed against the local run
 test-openapi: (venv "openapi" "tests/openapi/requirements.txt")
