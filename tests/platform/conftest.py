@@ -23,6 +23,7 @@ EVENTS = ROOT / "target/events"
 # Those that are invoked by hand, and the events of the stream and the schedule.
 BY_HAND = ROOT / "events"
 LOCAL = ROOT / "target/debug/examples/local"
+TOOL = ROOT / "target/debug/deregisterctl"
 FUNCTION, CASCADE, SWEEP = "deregister", "deregister-cascade", "deregister-sweep"
 
 # The emulator that the AWS SAM CLI puts into its containers.
@@ -36,7 +37,7 @@ SIGNATURE = (
 
 
 class Database:
-    """The embedded database with the sample data, or as the options say. A refilled database keeps its port."""
+    """The local run with the sample data, or as the options say. A refilled database keeps its port."""
 
     def __init__(self, *options):
         self.options = options
@@ -46,8 +47,12 @@ class Database:
     def fill(self):
         command = [LOCAL, "--port", "0", "--database-port", str(self.port), *self.options]
         self.run = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        ready = (re.match(r"database on http://127\.0\.0\.1:(\d+)", line) for line in self.run.stdout)
-        self.port = next(int(found[1]) for found in ready if found)
+        self.port = self.printed("database")
+        self.http_port = self.printed("listening")
+
+    def printed(self, word):
+        ready = (re.match(rf"{word} on http://127\.0\.0\.1:(\d+)", line) for line in self.run.stdout)
+        return next(int(found[1]) for found in ready if found)
 
     def stop(self):
         self.run.terminate()
@@ -94,6 +99,22 @@ def database():
     database.stop()
 
 
+@pytest.fixture(scope="module")
+def address(database):
+    """The options with the address of `cargo lambda watch`."""
+    port = free_port()
+    address = ["--invoke-address", "127.0.0.1", "--invoke-port", str(port)]
+    command = ["cargo", "lambda", "watch", "--offline", "--ignore-changes", "--features", "background", *address]
+    # A session of its own, so that its child processes end with it.
+    run = subprocess.Popen(command, cwd=ROOT, env=os.environ | aws(database.port), start_new_session=True)
+    try:
+        wait_for(port)
+        yield address
+    finally:
+        os.killpg(run.pid, signal.SIGTERM)
+        run.wait()
+
+
 @dataclasses.dataclass
 class Invocation:
     request_id: str
@@ -109,7 +130,9 @@ class Function:
         self.url = f"http://127.0.0.1:{port}/2015-03-31/functions/function/invocations"
 
     def post(self, event):
-        return requests.post(self.url, data=(EVENTS / event).read_bytes(), timeout=30)
+        """Invokes the function with an event, or with the file of one."""
+        data = json.dumps(event) if isinstance(event, dict) else (EVENTS / event).read_bytes()
+        return requests.post(self.url, data=data, timeout=30)
 
     def invoke(self, event):
         response = self.post(event)

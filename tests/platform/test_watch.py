@@ -1,33 +1,15 @@
 """The functions under `cargo lambda watch`, over HTTP and by `cargo lambda invoke`."""
 
 import json
-import os
-import signal
 import subprocess
 
 import pytest
 import requests
-from conftest import BY_HAND, EVENTS, FUNCTION, ROOT, SWEEP, aws, free_port, wait_for
+from conftest import BY_HAND, EVENTS, FUNCTION, SWEEP
 
 # The sample call of the Configuration API.
 PATH = "config/htb8fuhxnf8e38jrzub3c7pfrr/clients/nmub5w3rru9k6rzupqaeb7bbwv6jn658"
 BASIC = "Basic c2dueXZ1czZwYzRqbTdraHIybmVxNWdzODlnYnIyZXE6d3Q0YzN1bjl3a2tjZnZ5a25xeDQ0eW5jNDc2YWZzNjg"
-
-
-@pytest.fixture(scope="module")
-def address(database):
-    """The options with the address of `cargo lambda watch`."""
-    port = free_port()
-    address = ["--invoke-address", "127.0.0.1", "--invoke-port", str(port)]
-    command = ["cargo", "lambda", "watch", "--offline", "--ignore-changes", "--features", "background", *address]
-    # A session of its own, so that its child processes end with it.
-    run = subprocess.Popen(command, cwd=ROOT, env=os.environ | aws(database.port), start_new_session=True)
-    try:
-        wait_for(port)
-        yield address
-    finally:
-        os.killpg(run.pid, signal.SIGTERM)
-        run.wait()
 
 
 @pytest.fixture(autouse=True)
