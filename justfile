@@ -79,7 +79,11 @@ venv name requirements:
 template: (venv "sam" ".ci/requirements/sam.txt") (venv "checkov" ".ci/requirements/checkov.txt")
     SAM_CLI_TELEMETRY=0 {{tools}}/sam/bin/sam validate --lint --region us-east-1
     {{tools}}/sam/bin/cfn-lint --regions ALL_REGIONS -- template.yaml
-    {{tools}}/checkov/bin/checkov --file template.yaml --framework cloudformation --skip-download --compact --quiet
+    {{tools}}/checkov/bin/checkov --config-file .ci/checkov.yaml --file template.yaml --framework cloudformation --skip-download --compact --quiet
+
+# The template with a REST API instead of an HTTP API, in template-rest.yaml
+rest-api: (venv "sam" ".ci/requirements/sam.txt")
+    {{tools}}/sam/bin/python deploy/rest_api.py > template-rest.yaml
 
 # The builds that are deployed, for arm64 or for x86_64
 build architecture="arm64": (venv "sam" ".ci/requirements/sam.txt")

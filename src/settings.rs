@@ -321,6 +321,38 @@ impl Sweep {
     }
 }
 
+/// The metrics of a function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metrics {
+    /// CloudWatch's namespace.
+    pub namespace: String,
+}
+
+pub(crate) const METRICS_NAMESPACE: Setting = Setting {
+    name: "METRICS_NAMESPACE",
+    default: "deregister",
+    must_be: "1 to 255 of the characters a-z A-Z 0-9 . - _ / # :, and not begin with AWS/ or a colon",
+    meaning: "CloudWatch's namespace for the metrics in the log.",
+};
+
+impl Metrics {
+    /// The settings of this struct.
+    pub const TABLE: [Setting; 1] = [METRICS_NAMESPACE];
+
+    /// Reads the settings. An empty value counts as unset.
+    ///
+    /// # Errors
+    /// [`WrongSetting`] if the namespace is not one.
+    pub fn read(variables: &Variables) -> Result<Self, WrongSetting> {
+        let is_namespace = |name: &str| {
+            let is_allowed = |character: char| character.is_ascii_alphanumeric() || ".-_/#:".contains(character);
+            name.len() <= 255 && name.chars().all(is_allowed) && !name.starts_with("AWS/") && !name.starts_with(':')
+        };
+        let namespace = METRICS_NAMESPACE.read(variables, |name| is_namespace(name).then(|| name.to_owned()))?;
+        Ok(Self { namespace })
+    }
+}
+
 fn number(text: &str, least: u64, most: u64) -> Option<u64> {
     text.parse().ok().filter(|number| (least..=most).contains(number))
 }

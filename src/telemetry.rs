@@ -45,8 +45,6 @@ pub trait Record: Serialize {
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Metrics {
-    /// CloudWatch's namespace.
-    pub namespace: &'static str,
     /// The sets of dimensions. Their values must be few, so that no caller can multiply metrics.
     pub dimensions: &'static [&'static [&'static str]],
     /// The metrics.
@@ -63,8 +61,8 @@ pub struct Metric {
     pub unit: &'static str,
 }
 
-/// Writes a record.
-pub fn write<R: Record>(record: &R, now: SystemTime) {
+/// Writes a record. Its metrics are in this namespace of CloudWatch.
+pub fn write<R: Record>(record: &R, namespace: &str, now: SystemTime) {
     let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let line = Line {
         level: if record.is_failure() { "ERROR" } else { "INFO" },
@@ -75,7 +73,7 @@ pub fn write<R: Record>(record: &R, now: SystemTime) {
         fields: record,
         aws: Some(EmbeddedMetrics {
             timestamp: since_epoch.as_millis().try_into().unwrap_or(u64::MAX),
-            cloud_watch_metrics: R::METRICS,
+            cloud_watch_metrics: R::METRICS.iter().map(|metrics| Directive { namespace, metrics }).collect(),
         }),
     };
     // The log must not fail a request. No record fails to serialize.
@@ -127,15 +125,23 @@ struct Line<'l, F> {
     #[serde(flatten)]
     fields: &'l F,
     #[serde(rename = "_aws", skip_serializing_if = "Option::is_none")]
-    aws: Option<EmbeddedMetrics>,
+    aws: Option<EmbeddedMetrics<'l>>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct EmbeddedMetrics {
+struct EmbeddedMetrics<'l> {
     /// Milliseconds since the epoch.
     timestamp: u64,
-    cloud_watch_metrics: &'static [Metrics],
+    cloud_watch_metrics: Vec<Directive<'l>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Directive<'l> {
+    namespace: &'l str,
+    #[serde(flatten)]
+    metrics: &'static Metrics,
 }
 
 /// Formats an event of `tracing` as a line: a record as it is, any other event with the ids of the invocation.

@@ -19,13 +19,14 @@ async fn serve(start: Start, variables: Variables) -> Result<(), Stopped> {
     let database = Database::read(&variables)?;
     let Grants { table, expires_at } = Grants::read(&variables, &database)?;
     let settings = settings::Sweep::read(&variables)?;
+    let metrics = settings::Metrics::read(&variables)?;
     let config = connection::configure(&database, &variables).await?.config;
     let grants = match table {
         Some(table) => Some(GrantsTable::open(config.clone(), table, expires_at).await?),
         None => None,
     };
     let clients = ClientsTable::new(config, database.table, database.retention);
-    let environment = Environment::started_in(start.elapsed());
+    let environment = Environment::started_in(start.elapsed(), metrics);
     let function = Sweep { store: clients, grants, settings, clock: now, environment };
     Ok(lambda_runtime::run(service_fn(|event| function.call(event))).await?)
 }

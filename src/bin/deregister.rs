@@ -6,7 +6,7 @@ use bootstrap::{Start, Stopped, now};
 use deregister::{
     dynamodb::{ClientsTable, connection},
     functions::{Delete, Environment},
-    settings::{Database, Endpoints, Variables},
+    settings::{Database, Endpoints, Metrics, Variables},
 };
 use lambda_runtime::service_fn;
 use std::{process::ExitCode, sync::Arc};
@@ -18,10 +18,11 @@ fn main() -> ExitCode {
 async fn serve(start: Start, variables: Variables) -> Result<(), Stopped> {
     let database = Database::read(&variables)?;
     let endpoints = Endpoints::read(&variables)?;
+    let metrics = Metrics::read(&variables)?;
     let config = connection::configure(&database, &variables).await?.config;
     let clients = ClientsTable::new(config, database.table, database.retention);
     clients.open(endpoints.opening_timeout).await;
-    let function = Arc::new(Delete::new(clients, endpoints, now, Environment::started_in(start.elapsed())));
+    let function = Arc::new(Delete::new(clients, endpoints, now, Environment::started_in(start.elapsed(), metrics)));
     let handler = service_fn(move |event| {
         let function = Arc::clone(&function);
         // Boxed, because the SDK's futures are large and the runtime nests them.

@@ -6,7 +6,7 @@
 //! interrupted run, run it again.
 
 use super::{
-    record::{Cost, Environment, NAMESPACE},
+    record::{Cost, Environment},
     wait::Wait,
 };
 use crate::{
@@ -216,7 +216,7 @@ impl<C: ClientStatuses, G: Grants> Cascade<C, G> {
             grants_removed: purge.removed,
             cost: Cost::new(context, &self.environment, is_cold, purge.duration, &purge.calls),
         };
-        telemetry::write(&record, (self.clock)());
+        telemetry::write(&record, self.environment.namespace(), (self.clock)());
     }
 }
 
@@ -234,7 +234,6 @@ struct PurgeRecord<'p> {
 
 impl telemetry::Record for PurgeRecord<'_> {
     const METRICS: &'static [Metrics] = &[Metrics {
-        namespace: NAMESPACE,
         dimensions: &[&["outcome"]],
         metrics: &[
             Metric { name: "grants_removed", unit: "Count" },

@@ -1,6 +1,6 @@
 //! The function behind the API. It answers every request, and logs a record of it.
 
-use super::record::{Cost, Environment, NAMESPACE};
+use super::record::{Cost, Environment};
 use crate::{
     deletion::{self, NotDeleted, Outcome},
     http::{
@@ -78,7 +78,7 @@ impl<S: Store> Delete<S> {
             requests: 1,
             cold_starts: is_cold.into(),
         };
-        telemetry::write(&record, (self.clock)());
+        telemetry::write(&record, self.environment.namespace(), (self.clock)());
         Ok(EventResponse { response, cookies })
     }
 
@@ -196,13 +196,8 @@ struct RequestRecord<'r> {
 
 impl telemetry::Record for RequestRecord<'_> {
     const METRICS: &'static [Metrics] = &[
+        Metrics { dimensions: &[&["endpoint", "outcome"]], metrics: &[Metric { name: "requests", unit: "Count" }] },
         Metrics {
-            namespace: NAMESPACE,
-            dimensions: &[&["endpoint", "outcome"]],
-            metrics: &[Metric { name: "requests", unit: "Count" }],
-        },
-        Metrics {
-            namespace: NAMESPACE,
             dimensions: &[&["endpoint"]],
             metrics: &[
                 Metric { name: "duration_ms", unit: "Milliseconds" },

@@ -1,6 +1,9 @@
 //! What the records of the three functions have in common.
 
-use crate::store::CallStatistics;
+use crate::{
+    settings::{self, METRICS_NAMESPACE},
+    store::CallStatistics,
+};
 use lambda_runtime::Context;
 use serde::Serialize;
 use std::{
@@ -11,21 +14,32 @@ use std::{
     time::Duration,
 };
 
-/// CloudWatch's namespace for all metrics.
-pub(super) const NAMESPACE: &str = "deregister";
-
-/// The execution environment: whether it has served an invocation, and how long its start took.
-#[derive(Debug, Clone, Default)]
+/// The execution environment: whether it has served an invocation, how long its start took, and the namespace of its
+/// metrics.
+#[derive(Debug, Clone)]
 pub struct Environment {
     is_warm: Arc<AtomicBool>,
     init: Option<Duration>,
+    namespace: Arc<str>,
+}
+
+/// An environment that did not measure its start, with the default namespace.
+impl Default for Environment {
+    fn default() -> Self {
+        Self { is_warm: Arc::default(), init: None, namespace: METRICS_NAMESPACE.default.into() }
+    }
 }
 
 impl Environment {
     /// The environment whose start took this long.
     #[must_use]
-    pub fn started_in(init: Duration) -> Self {
-        Self { is_warm: Arc::default(), init: Some(init) }
+    pub fn started_in(init: Duration, metrics: settings::Metrics) -> Self {
+        Self { is_warm: Arc::default(), init: Some(init), namespace: metrics.namespace.into() }
+    }
+
+    /// CloudWatch's namespace for the metrics.
+    pub(super) fn namespace(&self) -> &str {
+        &self.namespace
     }
 
     /// Whether this is the first invocation. Every later call returns `false`.

@@ -7,7 +7,7 @@
 //! No client stops a run. If the database is unavailable for one, the client gets another turn after the others.
 
 use super::{
-    record::{Cost, Environment, NAMESPACE},
+    record::{Cost, Environment},
     wait::Wait,
 };
 use crate::{
@@ -132,7 +132,7 @@ impl<S: Store + IdleClients, G: Grants> Sweep<S, G> {
             report: &report,
             cost: Cost::new(&context, &self.environment, is_cold, started.elapsed(), &calls),
         };
-        telemetry::write(&record, (self.clock)());
+        telemetry::write(&record, self.environment.namespace(), (self.clock)());
         result.map(|()| report)
     }
 
@@ -428,7 +428,6 @@ struct SweepRecord<'r> {
 
 impl telemetry::Record for SweepRecord<'_> {
     const METRICS: &'static [Metrics] = &[Metrics {
-        namespace: NAMESPACE,
         dimensions: &[&["mode"]],
         metrics: &[
             Metric { name: "due", unit: "Count" },

@@ -12,6 +12,7 @@ use deregister::{
     dynamodb::ClientsTable,
     functions::{Delete, Environment},
     model::Digest,
+    settings::Metrics,
 };
 use lambda_http::LambdaEvent;
 use serde_json::{Value, json};
@@ -184,9 +185,10 @@ async fn a_record_carries_its_metrics_in_the_embedded_format() {
 }
 
 #[tokio::test]
-async fn only_the_first_record_of_an_environment_is_a_cold_start_with_its_duration() {
+async fn only_the_first_record_of_an_environment_is_a_cold_start_with_its_duration_and_each_has_its_namespace() {
     let mut fixture = Fixture::with_samples().await;
-    let environment = Environment::started_in(Duration::from_micros(123_500));
+    let metrics = Metrics { namespace: "a-stack".to_owned() };
+    let environment = Environment::started_in(Duration::from_micros(123_500), metrics);
     fixture.function = Delete::new(fixture.clients.clone(), endpoints(), now, environment);
     let log = Captured::at("INFO");
     delete_target(&fixture, OWNER).await;
@@ -198,6 +200,10 @@ async fn only_the_first_record_of_an_environment_is_a_cold_start_with_its_durati
         .collect();
     let first = [Some(json!(true)), Some(json!(1)), Some(json!(123.5))];
     assert_eq!(starts, [first, [Some(json!(false)), Some(json!(0)), None]]);
+    for record in log.lines() {
+        let directives = record["_aws"]["CloudWatchMetrics"].as_array().unwrap();
+        assert!(directives.iter().all(|directive| directive["Namespace"] == "a-stack"), "{record}");
+    }
 }
 
 #[cfg(target_os = "linux")]

@@ -1,7 +1,7 @@
 //! `docs/settings.md` lists every setting. A wrong setting is named.
 
 use super::{rows, section};
-use deregister::settings::{Database, Endpoints, Grants, Setting, Sweep, Variables, WrongSetting};
+use deregister::settings::{Database, Endpoints, Grants, Metrics, Setting, Sweep, Variables, WrongSetting};
 
 const PAGE: &str = include_str!("../../../docs/settings.md");
 
@@ -9,11 +9,12 @@ const PAGE: &str = include_str!("../../../docs/settings.md");
 type Read = fn(&Variables) -> Result<(), WrongSetting>;
 
 /// The structs of settings: the heading on the page, the table in the code, and how to read the struct.
-const STRUCTS: [(&str, &[Setting], Read); 4] = [
+const STRUCTS: [(&str, &[Setting], Read); 5] = [
     ("## Database", &Database::TABLE, |variables| Database::read(variables).map(drop)),
     ("## Endpoints", &Endpoints::TABLE, |variables| Endpoints::read(variables).map(drop)),
     ("## Grants", &Grants::TABLE, |variables| Grants::read(variables, &database()).map(drop)),
     ("## Sweep", &Sweep::TABLE, |variables| Sweep::read(variables).map(drop)),
+    ("## Metrics", &Metrics::TABLE, |variables| Metrics::read(variables).map(drop)),
 ];
 
 /// The settings of the database without variables.
@@ -49,6 +50,7 @@ fn an_empty_setting_counts_as_unset() {
     assert_eq!(Endpoints::read(&empty), Endpoints::read(&unset));
     assert_eq!(Grants::read(&empty, &database()), Grants::read(&unset, &database()));
     assert_eq!(Sweep::read(&empty), Sweep::read(&unset));
+    assert_eq!(Metrics::read(&empty), Metrics::read(&unset));
 }
 
 #[test]

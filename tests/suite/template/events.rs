@@ -122,7 +122,13 @@ fn rendered(template: &str, record: &Value) -> Value {
     for (path, rest) in parts.map(|part| part.split_once('>').unwrap()) {
         let value = path.split('.').fold(record, |value, name| &value[name]);
         assert!(value.is_string() || value.is_null(), "{path}: {value}");
-        text.extend([value.as_str().unwrap_or_default(), rest]);
+        // Between quotation marks the pipe inserts the value as it is. Otherwise it inserts JSON.
+        let value = match value.as_str() {
+            Some(value) if text.ends_with('"') => value.to_owned(),
+            Some(_) => value.to_string(),
+            None => String::new(),
+        };
+        text.extend([&value, rest]);
     }
     serde_json::from_str(&text).unwrap()
 }

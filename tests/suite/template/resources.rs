@@ -2,7 +2,10 @@
 
 use super::template;
 use aws_sdk_dynamodb::types::KeySchemaElement;
-use deregister::dynamodb::schema::{definition, time_to_live};
+use deregister::{
+    dynamodb::schema::{definition, time_to_live},
+    settings::{Database, Variables},
+};
 use serde_json::{Map, Value, json};
 
 #[test]
@@ -73,7 +76,8 @@ fn no_resource_has_the_name_of_a_parameter() {
 fn two_database_calls_fit_into_the_functions_time_out() {
     let template = template();
     let milliseconds = template["Resources"]["Function"]["Properties"]["Timeout"].as_u64().unwrap() * 1000;
-    let longest_call = template["Parameters"]["DatabaseCallTimeoutMs"]["MaxValue"].as_u64().unwrap();
+    let database = Database::read(&Variables::default()).unwrap();
+    let longest_call = u64::try_from(database.call_timeout.as_millis()).unwrap();
     let alarm = template["Resources"]["DurationAlarm"]["Properties"]["Threshold"].as_u64().unwrap();
     assert!(2 * longest_call < milliseconds, "{longest_call} ms twice");
     assert!(alarm < milliseconds, "the alarm at {alarm} ms");

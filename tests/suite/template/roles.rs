@@ -1,8 +1,9 @@
-//! The roles: each allows the calls that its function makes, and no others.
+//! The roles and policies: each allows the calls that its function or its holder makes, and no others.
 
 use super::{sweep, template};
 use crate::support::{
     Fixture, basic, bearer,
+    build::id,
     endpoint::Endpoint,
     event, invocation, now,
     sample::{self, IDLE_CLIENT, TARGET},
@@ -11,15 +12,20 @@ use crate::support::{
 use aws_lambda_events::streams::DynamoDbEventResponse;
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use deregister::{
-    dynamodb::GrantsTable,
+    deletion,
+    dynamodb::{GrantsTable, item},
     functions::{Cascade, Environment},
-    model::IdlePartition,
-    store::IdleClients,
+    invocation::Invocation,
+    model::{IdlePartition, Restoration},
+    rule::operator,
+    snapshot::Key,
+    store::{ClientStatuses, IdleClients},
 };
 use lambda_http::LambdaEvent;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
+const TABLE: &str = "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${TableName}";
 const GRANTS: &str = "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${GrantsTable}";
 
 /// A grants table with a grant of this client, through a wire of its own.
@@ -50,10 +56,16 @@ fn only_if<'t>(condition: &str, value: &'t Value) -> &'t Value {
     &value["!If"][1]
 }
 
-fn assert_allows_only_kms(policy: &Value) {
-    for statement in policy["Statement"].as_array().unwrap() {
+/// Asserts that the value is this policy of a key, under its condition, and that the policy allows only the use of the
+/// key.
+fn assert_is_key_policy(template: &Value, value: &Value, condition: &str, policy: &str) {
+    assert_eq!(only_if(condition, value), &json!({ "!Ref": policy }));
+    let policy = &template["Resources"][policy];
+    assert_eq!(policy["Condition"], condition);
+    for statement in policy["Properties"]["PolicyDocument"]["Statement"].as_array().unwrap() {
         let mut actions = statement["Action"].as_array().unwrap().iter().map(|action| action.as_str().unwrap());
         assert!(actions.all(|action| action.starts_with("kms:")), "{statement}");
+        assert_eq!(statement["Condition"]["StringLike"]["kms:ViaService"]["!Sub"], "dynamodb.${AWS::Region}.*");
     }
 }
 
@@ -63,9 +75,9 @@ fn of_a_stream_reader(queue: &str) -> [Value; 3] {
     [
         allow(
             ["DescribeStream", "GetRecords", "GetShardIterator"].map(|call| format!("dynamodb:{call}")),
-            &json!({ "!GetAtt": "Table.StreamArn" }),
+            &json!({ "!If": ["CreatesTable", { "!GetAtt": "Table.StreamArn" }, { "!Ref": "TableStreamArn" }] }),
         ),
-        allow(["dynamodb:ListStreams"], &json!({ "!Sub": "${Table.Arn}/stream/*" })),
+        allow(["dynamodb:ListStreams"], &json!({ "!Sub": format!("{TABLE}/stream/*") })),
         allow(["sqs:SendMessage"], &json!({ "!GetAtt": format!("{queue}.Arn") })),
     ]
 }
@@ -73,7 +85,8 @@ fn of_a_stream_reader(queue: &str) -> [Value; 3] {
 #[tokio::test]
 async fn each_route_leads_to_a_deletion_and_the_functions_role_allows_only_its_calls() {
     let fixture = Fixture::with_samples().await;
-    let function = &template()["Resources"]["Function"]["Properties"];
+    let template = template();
+    let function = &template["Resources"]["Function"]["Properties"];
     let body = json!({ "clientId": sample::CLIENT.0, "token": sample::CLIENT.1 }).to_string();
     let mut calls = BTreeSet::new();
     for (route, authorization, ids, body, status) in [
@@ -100,8 +113,8 @@ async fn each_route_leads_to_a_deletion_and_the_functions_role_allows_only_its_c
     }
 
     let [of_the_table, of_the_key] = &function["Policies"].as_array().unwrap()[..] else { panic!("{function}") };
-    assert_eq!(of_the_table["Statement"], json!([allow(calls, &json!({ "!GetAtt": "Table.Arn" }))]));
-    assert_allows_only_kms(only_if("HasTableKey", of_the_key));
+    assert_eq!(of_the_table["Statement"], json!([allow(calls, &json!({ "!Sub": TABLE }))]));
+    assert_is_key_policy(&template, of_the_key, "HasTableKey", "TableKeyPolicy");
 }
 
 #[tokio::test]
@@ -120,12 +133,12 @@ async fn the_cascades_role_allows_only_its_calls() {
     let template = template();
     let policies = template["Resources"]["Cascade"]["Properties"]["Policies"].as_array().unwrap();
     let [of_tables, of_the_stream, of_the_key, of_the_grants_key] = &policies[..] else { panic!("{policies:?}") };
-    let clients = allow(actions(&fixture.wire), &json!({ "!GetAtt": "Table.Arn" }));
+    let clients = allow(actions(&fixture.wire), &json!({ "!Sub": TABLE }));
     let grants = allow(actions(&wire), &json!({ "!Sub": GRANTS }));
     assert_eq!(of_tables["Statement"], json!([clients, grants]));
     assert_eq!(of_the_stream["Statement"], json!(of_a_stream_reader("CascadeQueue")));
-    assert_allows_only_kms(only_if("HasTableKey", of_the_key));
-    assert_allows_only_kms(only_if("HasGrantsTableKey", of_the_grants_key));
+    assert_is_key_policy(&template, of_the_key, "HasTableKey", "TableKeyPolicy");
+    assert_is_key_policy(&template, of_the_grants_key, "HasGrantsTableKey", "GrantsKeyPolicy");
 }
 
 #[tokio::test]
@@ -145,25 +158,101 @@ async fn the_sweeps_role_allows_only_its_calls_and_no_write_while_it_observes() 
     let template = template();
     let policies = template["Resources"]["Sweep"]["Properties"]["Policies"].as_array().unwrap();
     let [of_the_table, of_grants, of_the_key, of_the_grants_key] = &policies[..] else { panic!("{policies:?}") };
-    let index = format!("${{Table.Arn}}/index/{}", query["IndexName"].as_str().unwrap());
-    let mut of_runs_allowed = allow([""], &json!({ "!GetAtt": "Table.Arn" }));
+    let index = format!("{TABLE}/index/{}", query["IndexName"].as_str().unwrap());
+    let mut of_runs_allowed = allow([""], &json!({ "!Sub": TABLE }));
     of_runs_allowed["Action"] = json!({ "!If": ["SweepMayDelete", of_runs[1], of_runs[0]] });
     assert_eq!(of_the_table["Statement"], json!([of_runs_allowed, allow(of_the_index, &json!({ "!Sub": index }))]));
     assert_eq!(template["Conditions"]["SweepMayDelete"], json!({ "!Equals": [{ "!Ref": "SweepDeletes" }, "true"] }));
     let of_grants = only_if("HasGrantsTable", of_grants);
     assert_eq!(of_grants["Statement"], json!([allow(actions(&wire), &json!({ "!Sub": GRANTS }))]));
-    assert_allows_only_kms(only_if("HasTableKey", of_the_key));
-    assert_allows_only_kms(only_if("HasGrantsTableKey", of_the_grants_key));
+    assert_is_key_policy(&template, of_the_key, "HasTableKey", "TableKeyPolicy");
+    assert_is_key_policy(&template, of_the_grants_key, "HasGrantsTableKey", "GrantsKeyPolicy");
 }
 
 #[test]
 fn the_pipes_role_allows_only_reading_the_stream_and_writing_to_the_bus() {
     let template = template();
-    let policies = template["Resources"]["EventsRole"]["Properties"]["Policies"].as_array().unwrap();
-    let [of_the_pipe, of_the_key] = &policies[..] else { panic!("{policies:?}") };
+    let role = &template["Resources"]["EventsRole"]["Properties"];
+    let policies = [&role["Policies"], &role["ManagedPolicyArns"]].map(|policies| policies.as_array().unwrap());
+    let ([of_the_pipe], [of_the_key]) = (&policies[0][..], &policies[1][..]) else { panic!("{policies:?}") };
     let bus = &template["Resources"]["EventsPipe"]["Properties"]["Target"];
     let mut expected = of_a_stream_reader("EventsQueue").to_vec();
     expected.push(allow(["events:PutEvents"], bus));
     assert_eq!(of_the_pipe["PolicyDocument"]["Statement"], json!(expected));
-    assert_allows_only_kms(&only_if("HasTableKey", of_the_key)["PolicyDocument"]);
+    assert_is_key_policy(&template, of_the_key, "HasTableKey", "TableKeyPolicy");
+}
+
+/// The attributes of a client's item that a call names.
+fn attributes(wire: &Wire) -> BTreeSet<&'static str> {
+    let all = ["pk", "client", "tombstone", "deleted", "expires_at", "history", "idle", "idle_since"];
+    let body: Value = serde_json::from_str(&wire.last_body()).unwrap();
+    let expressions = ["ProjectionExpression", "UpdateExpression", "ConditionExpression"];
+    let text: String = expressions.iter().filter_map(|name| Some(format!("{} ", body.get(name)?.as_str()?))).collect();
+    let words: BTreeSet<_> = text.split(|character: char| !character.is_alphanumeric() && character != '_').collect();
+    all.into_iter().filter(|name| *name == "pk" || words.contains(name)).collect()
+}
+
+fn allowed(statement: &Value) -> BTreeSet<&str> {
+    let attributes = &statement["Condition"]["ForAllValues:StringEquals"]["dynamodb:Attributes"];
+    attributes.as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect()
+}
+
+fn statements(policy: &str) -> Vec<Value> {
+    let policy = &template()["Resources"][policy]["Properties"]["PolicyDocument"];
+    policy["Statement"].as_array().unwrap().clone()
+}
+
+/// The revocation check, a noted use and a registration, as `docs/integrating.md` describes them.
+#[tokio::test]
+async fn the_servers_policy_allows_its_three_calls_and_no_put() {
+    let fixture = Fixture::with_samples().await;
+    let [check, write] = &statements("ServerPolicy")[..] else { panic!("not two statements") };
+    assert_eq!([&check["Action"], &write["Action"]], ["dynamodb:GetItem", "dynamodb:UpdateItem"]);
+
+    let client = id(sample::CLIENT.0);
+    let status = fixture.clients.client_status(&client).await.unwrap();
+    assert_eq!(attributes(&fixture.wire), allowed(check));
+    assert!(fixture.clients.note_use(&client, &status, now() + Duration::from_hours(2)).await.unwrap());
+    assert_eq!(attributes(&fixture.wire), allowed(write));
+}
+
+#[tokio::test]
+async fn a_server_registers_clients_by_an_update_and_never_over_a_tombstone() {
+    let fixture = Fixture::with_samples().await;
+    let item = item::of_client(&id("new"), &sample::owner());
+    let register = |client: &str| {
+        let key = AttributeValue::S(format!("client#{client}"));
+        let update = fixture.sdk.update_item().table_name(&fixture.table).key("pk", key);
+        let update = update.update_expression("SET client = :client").condition_expression("attribute_not_exists(pk)");
+        update.expression_attribute_values(":client", item["client"].clone()).send()
+    };
+    register("new").await.unwrap();
+    assert_eq!(fixture.item("client#new").await, Some(item.clone()));
+    assert!(register(TARGET).await.is_err(), "a live client");
+    fixture.invoke(&Endpoint::Configuration.event()).await;
+    let tombstone = fixture.item(&format!("client#{TARGET}")).await;
+    assert!(register(TARGET).await.is_err(), "a tombstone");
+    assert_eq!(fixture.item(&format!("client#{TARGET}")).await, tombstone);
+}
+
+#[tokio::test]
+async fn the_operators_policies_allow_the_calls_of_the_tool() {
+    let fixture = Fixture::with_samples().await;
+    let (clients, target) = (&fixture.clients, id(TARGET));
+    let request = || operator::Request { operator: "operator".to_owned(), target: target.clone() };
+    let invocation = Invocation::new(&invocation(), now(), Duration::ZERO);
+    clients.find(&Key::Client(target.clone())).await.unwrap();
+    clients.deletions(&target).await.unwrap();
+    clients.clients_of_application(sample::APPLICATION, false, None).await.unwrap();
+    clients.check(None).await.unwrap();
+    deletion::dry_run(clients, request(), &invocation).await.result.unwrap();
+    let reads = actions(&fixture.wire);
+    deletion::delete(clients, request(), &invocation).await.result.unwrap();
+    let restoration = Restoration { at: now(), by: "operator".to_owned() };
+    clients.restore(&target, &restoration).await.unwrap();
+    clients.set_protected(&target, true).await.unwrap();
+    let all = &reads | &actions(&fixture.wire);
+    for (policy, actions) in [("ReaderPolicy", reads), ("OperatorPolicy", all)] {
+        assert_eq!(statements(policy), [allow(actions, &json!({ "!Sub": TABLE }))], "{policy}");
+    }
 }

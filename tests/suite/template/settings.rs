@@ -1,7 +1,7 @@
 //! The functions' settings, and the parameters that set them.
 
 use super::template;
-use deregister::settings::{Database, Endpoints, Grants, Setting, Sweep, Variables};
+use deregister::settings::{Database, Endpoints, Grants, Metrics, Setting, Sweep, Variables};
 use serde_json::json;
 use std::collections::BTreeSet;
 
@@ -11,23 +11,33 @@ fn each_function_has_the_settings_that_it_uses_with_their_defaults() {
     // The cascade writes no tombstone, and removes a grant whether it has ended or not.
     let of_the_cascade = |setting: &Setting| !["RETENTION_DAYS", "GRANTS_EXPIRE_AT"].contains(&setting.name);
     for (function, settings) in [
-        ("Function", [&Database::TABLE[..], &Endpoints::TABLE].concat()),
-        ("Cascade", [&Database::TABLE[..], &Grants::TABLE].concat().into_iter().filter(of_the_cascade).collect()),
-        ("Sweep", [&Database::TABLE[..], &Grants::TABLE, &Sweep::TABLE].concat()),
+        ("Function", [&Database::TABLE[..], &Endpoints::TABLE, &Metrics::TABLE].concat()),
+        ("Cascade", {
+            let settings = [&Database::TABLE[..], &Grants::TABLE, &Metrics::TABLE].concat();
+            settings.into_iter().filter(of_the_cascade).collect()
+        }),
+        ("Sweep", [&Database::TABLE[..], &Grants::TABLE, &Sweep::TABLE, &Metrics::TABLE].concat()),
     ] {
         let variables = &template["Resources"][function]["Properties"]["Environment"]["Variables"];
         // AWS's own variables are not settings.
         let names = variables.as_object().unwrap().keys().map(String::as_str).filter(|name| !name.starts_with("AWS_"));
         let names: BTreeSet<_> = names.collect();
-        assert_eq!(names, settings.iter().map(|setting| setting.name).collect(), "{function}");
+        // The defaults of these are right for every stack.
+        let has_parameter = |name: &str| !name.starts_with("DATABASE_") && name != "OPENING_TIMEOUT_MS";
+        let expected = settings.iter().map(|setting| setting.name).filter(|name| has_parameter(name));
+        assert_eq!(names, expected.collect(), "{function}");
 
-        for setting in settings.iter().filter(|setting| setting.name != "CLIENTS_TABLE") {
+        let of_the_stack = ["CLIENTS_TABLE", "METRICS_NAMESPACE"];
+        for setting in
+            settings.iter().filter(|setting| !of_the_stack.contains(&setting.name) && has_parameter(setting.name))
+        {
             let parameter = variables[setting.name]["!Ref"].as_str().unwrap();
             let default = &template["Parameters"][parameter]["Default"];
             let default = default.as_str().map_or_else(|| default.to_string(), ToOwned::to_owned);
             assert_eq!(default, setting.default, "{}", setting.name);
         }
-        assert_eq!(variables["CLIENTS_TABLE"], json!({ "!Ref": "Table" }));
+        assert_eq!(variables["CLIENTS_TABLE"], json!({ "!Ref": "TableName" }));
+        assert_eq!(variables["METRICS_NAMESPACE"], json!({ "!Ref": "AWS::StackName" }));
     }
 }
 

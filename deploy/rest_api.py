@@ -1,0 +1,75 @@
+"""Writes template.yaml with a REST API instead of an HTTP API to the standard output. It needs the packages of the SAM CLI."""
+
+import json
+import sys
+from pathlib import Path
+
+from samcli.yamlhelper import yaml_dump, yaml_parse
+
+STAGE = "prod"
+# A REST API has no custom domain and no CORS here. It needs a domain name of your own, mapped by hand.
+WITHOUT = {
+    "Parameters": ["CorsOrigins", "DomainName", "CertificateArn"],
+    "Rules": ["DomainNameNeedsCertificate"],
+    "Conditions": ["HasCorsOrigins", "HasDomainName"],
+    "Resources": ["Domain", "DomainMapping"],
+    "Outputs": ["DomainTarget"],
+}
+# The variables of the access log, and the metrics, have other names.
+ACCESS_LOG = {
+    "$context.routeKey": "$context.resourcePath",
+    "$context.integrationStatus": "$context.integration.status",
+    "$context.integrationLatency": "$context.integration.latency",
+}
+DASHBOARD = {'"ApiId", "${Api}"': '"ApiName", "${AWS::StackName}"', '"4xx"': '"4XXError"', '"5xx"': '"5XXError"'}
+
+
+def replaced(text, names):
+    for name, other in names.items():
+        assert name in text, f"{name} is not in the template"
+        text = text.replace(name, other)
+    return text
+
+
+def rest_api(template):
+    """The template with a REST API."""
+    for section, names in WITHOUT.items():
+        for name in names:
+            del template[section][name]
+    resources = template["Resources"]
+    http_api = resources["Api"]["Properties"]
+    log = http_api["AccessLogSettings"]
+    throttling = http_api["DefaultRouteSettings"]
+    resources["Api"] = {
+        "Type": "AWS::Serverless::Api",
+        "Properties": {
+            "Name": http_api["Name"],
+            "StageName": STAGE,
+            # Without it, SAM makes another stage.
+            "OpenApiVersion": "3.0.1",
+            "EndpointConfiguration": "REGIONAL",
+            "MethodSettings": [{"HttpMethod": "*", "ResourcePath": "/*", **throttling}],
+            "AccessLogSetting": {**log, "Format": replaced(log["Format"], ACCESS_LOG)},
+        },
+    }
+    resources["Function"]["Properties"]["Events"] = {
+        "Everything": {
+            "Type": "Api",
+            "Properties": {"RestApiId": {"Ref": "Api"}, "Method": "ANY", "Path": "/{proxy+}"},
+        }
+    }
+    resources["ApiAlarm"]["Properties"].update(
+        MetricName="5XXError",
+        Dimensions=[{"Name": "ApiName", "Value": {"Ref": "AWS::StackName"}}, {"Name": "Stage", "Value": STAGE}],
+    )
+    dashboard = resources["Dashboard"]["Properties"]
+    dashboard["DashboardBody"] = {"Fn::Sub": replaced(dashboard["DashboardBody"]["Fn::Sub"], DASHBOARD)}
+    url = f"https://${{Api}}.execute-api.${{AWS::Region}}.${{AWS::URLSuffix}}/{STAGE}"
+    template["Outputs"]["ApiUrl"]["Value"] = {"Fn::Sub": url}
+    return template
+
+
+if __name__ == "__main__":
+    path = Path(__file__).parent.parent / "template.yaml"
+    sys.stdout.write("# Made of template.yaml by `just rest-api`.\n")
+    sys.stdout.write(yaml_dump(json.loads(json.dumps(rest_api(yaml_parse(path.read_text()))))))
