@@ -211,13 +211,17 @@ fn trusted(on_lambda: bool, variables: &Variables) -> Result<RootCertStore, NoCo
             return add_file(&mut roots, name, path.to_owned()).map(|()| roots);
         }
     }
-    let has_other_roots = |region: &str| region.starts_with("cn-") || region.contains("-iso");
     let plain = |endpoint: String| endpoint.starts_with("http://");
     let region = variables.get("AWS_REGION")?;
     if !on_lambda || region.is_none_or(has_other_roots) || !endpoint(variables)?.is_none_or(plain) {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     }
     Ok(roots)
+}
+
+/// Whether the Region is in a partition whose certificates may have other roots than Amazon's.
+fn has_other_roots(region: &str) -> bool {
+    ["cn-", "eusc-"].iter().any(|prefix| region.starts_with(prefix)) || region.contains("-iso")
 }
 
 /// Adds the certificates of a file. Those that cannot be roots are ignored.
@@ -232,5 +236,18 @@ fn add_file(roots: &mut RootCertStore, variable: &'static str, path: String) -> 
             Err(NoConnection::Unreadable { variable, path, why })
         }
         Err(_) => Err(NoConnection::Unreadable { variable, path, why: "it does not have the form of a PEM file" }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_machines_roots_count_in_partitions_with_other_authorities() {
+        for region in ["cn-north-1", "us-iso-east-1", "us-isob-east-1", "eu-isoe-west-1", "eusc-de-east-1"] {
+            assert!(super::has_other_roots(region), "{region}");
+        }
+        for region in ["us-east-1", "eu-central-1", "us-gov-west-1"] {
+            assert!(!super::has_other_roots(region), "{region}");
+        }
     }
 }
