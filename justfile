@@ -100,7 +100,7 @@ build architecture="arm64": (venv "sam" ".ci/requirements/sam.txt")
 package: (package-build "arm64" "aarch64-unknown-linux-gnu") (package-build "x86_64" "x86_64-unknown-linux-gnu")
     python3 .ci/package.py target/lambda target/package arm64 x86_64
 
-# The builds name the sources of dependencies in messages. Without the folder of the machine, every machine builds the same.
+# Messages of a panic name source files of dependencies. The builds do not name the folder in which cargo keeps them here.
 [private]
 package-build architecture target: (venv "sam" ".ci/requirements/sam.txt") (sbom architecture target)
     rustup target add {{target}}
