@@ -1,6 +1,7 @@
 # The project's commands. `just` lists them.
 
 tools := justfile_directory() / "target/tools"
+cargo_home := env("CARGO_HOME", home_directory() / ".cargo")
 
 _default:
     @just --list --unsorted
@@ -46,11 +47,12 @@ deny:
     cargo install --quiet --locked --debug --root {{tools}} cargo-deny@0.20.2
     {{tools}}/bin/cargo-deny check bans licenses sources
 
-# The software bill of materials of the deployed function, in target/deregister.cdx.json (CycloneDX)
-sbom:
+# The software bill of materials of the functions, for arm64 or for x86_64 (CycloneDX): target/lambda/ARCHITECTURE/deregister.cdx.json
+sbom architecture="arm64" target=(replace(architecture, "arm64", "aarch64") + "-unknown-linux-gnu"):
     cargo install --quiet --locked --debug --root {{tools}} cargo-cyclonedx@0.5.9
-    PATH={{tools}}/bin:$PATH cargo cyclonedx --format json --spec-version 1.5 --target aarch64-unknown-linux-gnu --override-filename deregister.cdx
-    mv deregister.cdx.json target/
+    PATH={{tools}}/bin:$PATH SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) cargo cyclonedx --format json --spec-version 1.5 --features background --target {{target}} --override-filename deregister.cdx
+    mkdir -p target/lambda/{{architecture}}
+    mv deregister.cdx.json target/lambda/{{architecture}}/
 
 # The cost of a request, as ratios: a table, and bench.json, table.md and ratios.svg in target/bench/results
 bench *options:
@@ -93,6 +95,16 @@ rest-api: (venv "sam" ".ci/requirements/sam.txt")
 # The builds that are deployed, for arm64 or for x86_64
 build architecture="arm64": (venv "sam" ".ci/requirements/sam.txt")
     PATH={{tools}}/sam/bin:$PATH SAM_CLI_TELEMETRY=0 sam build --parameter-overrides Architecture={{architecture}}
+
+# The packages of a release: the functions for both architectures, bills of materials and SHA256SUMS, in target/package/
+package: (package-build "arm64" "aarch64-unknown-linux-gnu") (package-build "x86_64" "x86_64-unknown-linux-gnu")
+    python3 .ci/package.py target/lambda target/package arm64 x86_64
+
+# Messages of a panic name source files of dependencies. The builds do not name the folder in which cargo keeps them here.
+[private]
+package-build architecture target: (venv "sam" ".ci/requirements/sam.txt") (sbom architecture target)
+    rustup target add {{target}}
+    PATH={{tools}}/sam/bin:$PATH cargo lambda build --locked --release --target {{target}} --bin deregister --bin deregister-cascade --bin deregister-sweep --config 'build.rustflags=["--remap-path-prefix={{cargo_home}}=/cargo"]' --lambda-dir target/lambda/{{architecture}}
 
 # The release builds in AWS's emulator of Lambda, the functions under `cargo lambda watch`, and the smoke test
 test-platform: (venv "sam" "tests/platform/requirements.txt")
