@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 
 import click
 import pytest
@@ -257,3 +258,11 @@ def test_every_role_has_the_boundary_and_the_path():
     for name, role in roles.items():
         assert role["Path"] == {"Ref": "RolePath"}, name
         assert role["PermissionsBoundary"]["Fn::If"][:2] == ["HasBoundary", {"Ref": "PermissionsBoundary"}], name
+
+
+def test_the_application_has_the_version_of_the_package():
+    cargo = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]
+    application = source()["Metadata"]["AWS::ServerlessRepo::Application"]
+    names = {"SemanticVersion": "version", "SpdxLicenseId": "license", "SourceCodeUrl": "repository"}
+    assert {name: application[name] for name in names} == {name: cargo[key] for name, key in names.items()}
+    assert len(application["Description"]) <= 256 and len(application["Labels"]) <= 10
