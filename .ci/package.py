@@ -1,7 +1,8 @@
 """Packs the release builds of the functions: package.py BUILDS OUT ARCHITECTURE...
 
 Reads BUILDS/ARCHITECTURE, where `cargo lambda` and `just sbom` write. Replaces OUT with a zip for each function and
-architecture, a template and a bill of materials for each architecture, and SHA256SUMS. The same builds give the same bytes.
+architecture, a template and a bill of materials for each architecture, the settings of the SAM CLI, and SHA256SUMS. The same
+builds give the same bytes.
 """
 
 import hashlib
@@ -48,6 +49,8 @@ def main(builds, out, *architectures):
         # cargo-cyclonedx names the package by the folder in which it was built.
         bill = (builds / architecture / "deregister.cdx.json").read_text().replace(f"file://{ROOT}#", "file://.#")
         (out / f"deregister-{VERSION}-{architecture}.cdx.json").write_text(bill)
+    for settings in ["parameters.yaml", "samconfig.toml"]:
+        shutil.copy(ROOT / settings, out)
     sums = [f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in sorted(out.iterdir())]
     (out / "SHA256SUMS").write_text("".join(sums))
     print("".join(sums), end="")

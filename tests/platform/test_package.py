@@ -46,7 +46,7 @@ def packages(package):
 
 
 def test_there_is_a_package_for_each_function_and_a_template_and_a_bill_for_each_architecture(packages):
-    expected = {"SHA256SUMS"}
+    expected = {"SHA256SUMS", "parameters.yaml", "samconfig.toml"}
     for architecture in ARCHITECTURES:
         expected |= {f"{name}-{VERSION}-{architecture}.zip" for name in FUNCTIONS}
         expected |= {f"template-{VERSION}-{architecture}.yaml", f"{FUNCTION}-{VERSION}-{architecture}.cdx.json"}
