@@ -147,10 +147,10 @@ impl Store for Table {
 }
 
 impl Table {
-    /// Whether the channel can delete the client, and the authorization has the kind and the version of the client, every
-    /// precondition that the decision needs, and no other.
+    /// Whether the channel can delete the client, and the authorization has the kind, the version and the features of the
+    /// client, every precondition that the decision needs, and no other.
     fn justifies(&self, authorization: &Authorization<'_>, channel: &str) -> bool {
-        let Authorization { target, kind, version, preconditions } = authorization;
+        let Authorization { target, kind, version, features, preconditions } = authorization;
         let Some(Record::Client(client)) = self.records.get(&Key::Client((*target).clone())) else { return false };
         let needed = match (channel, &client.kind) {
             ("configuration", Kind::Api(api)) if !api.is_owner() => {
@@ -165,7 +165,12 @@ impl Table {
             }
             _ => return false,
         };
+        let as_read = match &client.kind {
+            Kind::Api(api) => &api.features[..],
+            Kind::OAuth(_) => &[],
+        };
         !client.protected
+            && features == as_read
             && (*kind, version) == (client.kind.name(), &client.version)
             && !needed.is_empty()
             && needed.iter().all(|needed| preconditions.contains(needed))
