@@ -389,6 +389,25 @@ def test_only_what_the_report_names_remains(smoke, database):
     expect_only_what_is_named(database, smoke(f"http://127.0.0.1:{database.http_port}"))
 
 
+@pytest.mark.parametrize("status", [0, 1])
+def test_the_aws_cli_removes_owners_and_the_service_if_it_is_there(smoke, database, tmp_path, status):
+    """This one only notes its arguments."""
+    program, noted = tmp_path / "aws", tmp_path / "noted"
+    program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {noted}\nexit {status}\n')
+    program.chmod(0o755)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+        report = smoke(f"http://127.0.0.1:{database.http_port}")
+    *command, requests = noted.read_text().splitlines()
+    assert command == ["dynamodb", "batch-write-item", "--request-items"]
+    keys = [request["DeleteRequest"]["Key"]["pk"]["S"] for request in json.loads(requests)["clients"]]
+    items = items_of(database, Report(0, requests)).items()
+    live = [key for key, item in items if "client" in item or "service" in item]
+    assert sorted(keys) == sorted(live) and len(keys) == 4
+    # If it failed, the report has the command.
+    assert (requests in report.text, "an owner" in report.text) == (status == 1, status == 1)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_removes_its_clients(database, number):
     command = [sys.executable, SMOKE, f"http://127.0.0.1:{database.http_port}", "--tool", TOOL]

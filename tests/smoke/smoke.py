@@ -478,29 +478,32 @@ class Run:
         if self.clients:
             done = self.run_tool("client", "delete", "--yes", "--by", "smoke", *self.clients)
             outcomes = {line["client_id"]: line for line in map(json.loads, done.stdout.splitlines())}
-        lines, keys, tombstones = [], [], 0
+        lines, kept, tombstones = [], {}, 0
         for client in self.clients:
             outcome = outcomes.get(client, {"outcome": "unknown", "reason": "deregisterctl failed"})
             reason = outcome.get("reason", "unknown")
             if outcome["outcome"] in ("deleted", "already_deleted"):
                 tombstones += 1
             elif reason == "it is an owner":
-                lines.append(f"the client {client}, an owner, whose secret is not kept")
-                keys.append(f"client#{client}")
+                kept[f"client#{client}"] = f"the client {client}, an owner, whose secret is not kept"
             elif reason != "there is no such client":
                 lines.append(f"the client {client}: {reason}; run deregisterctl client delete again")
         if self.service:
-            lines.append(f"{self.service} {self.name}")
-            keys.append(f"service#{self.name}")
+            kept[f"service#{self.name}"] = f"{self.service} {self.name}"
         if self.token:
             lines.append(f"{self.token} for this service, which expires within an hour")
         if tombstones:
             lines.append(f"{tombstones} tombstones, until their retention ends")
-        if keys:
+        if kept:
+            # deregisterctl does not delete owners and services.
             table = os.environ.get("CLIENTS_TABLE") or "clients"
-            requests = {table: [{"DeleteRequest": {"Key": {"pk": {"S": key}}}} for key in keys]}
+            requests = {table: [{"DeleteRequest": {"Key": {"pk": {"S": key}}}} for key in kept]}
+            command = ["aws", "dynamodb", "batch-write-item", "--request-items", json.dumps(requests)]
+            if shutil.which("aws") and subprocess.run(command, capture_output=True).returncode == 0:
+                return lines
+            lines = [*kept.values(), *lines]
             lines.append("\nderegisterctl cannot delete owners and services. The AWS CLI can:")
-            lines.append(f"aws dynamodb batch-write-item --request-items '{json.dumps(requests)}'")
+            lines.append(" ".join([*command[:-1], f"'{command[-1]}'"]))
         return lines
 
 
