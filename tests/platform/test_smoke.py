@@ -405,7 +405,7 @@ def test_the_aws_cli_removes_owners_and_the_service_if_it_is_there(smoke, databa
     live = [key for key, item in items if "client" in item or "service" in item]
     assert sorted(keys) == sorted(live) and len(keys) == 4
     # If it failed, the report has the command.
-    assert (requests in report.text, "an owner" in report.text) == (status == 1, status == 1)
+    assert (requests in report.text, "an owner, whose" in report.text) == (status == 1, status == 1)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
