@@ -225,11 +225,17 @@ def test_each_alarm_has_a_documented_metric_with_its_dimensions(api):
                 assert dimensions in DOCUMENTED[f"{metric['Namespace']} {metric['MetricName']}"], name
 
 
-def test_the_sum_of_an_alarm_has_each_of_its_metrics():
+def test_the_sum_of_an_alarm_has_each_of_its_metrics_and_an_alarm_for_silence_rings_in_no_new_stack():
     for name, alarm in alarms(source()).items():
         expressions = [it["Expression"] for it in alarm.get("Metrics", []) if "Expression" in it]
         ids = [it["Id"] for it in alarm.get("Metrics", []) if "MetricStat" in it]
-        assert expressions == ([f"SUM([{', '.join(ids)}])"] if ids else []), name
+        if alarm["ComparisonOperator"] == "LessThanThreshold":
+            assert re.fullmatch(rf"FILL\({ids[0]}, -?\d\)", expressions[0]), name
+            # A metric of a new stack has no values, and FILL has nothing to fill.
+            assert alarm["TreatMissingData"] == "ignore", name
+        else:
+            assert expressions == ([f"SUM([{', '.join(ids)}])"] if ids else []), name
+            assert alarm["TreatMissingData"] == "notBreaching", name
 
 
 def test_each_alarm_says_when_it_ends():
