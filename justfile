@@ -96,6 +96,11 @@ rest-api: (venv "sam" ".ci/requirements/sam.txt")
 build architecture="arm64": (venv "sam" ".ci/requirements/sam.txt")
     PATH={{tools}}/sam/bin:$PATH SAM_CLI_TELEMETRY=0 sam build --parameter-overrides Architecture={{architecture}}
 
+# Builds and deploys the stack that parameters.yaml describes, without questions
+deploy *options: (venv "sam" ".ci/requirements/sam.txt")
+    PATH={{tools}}/sam/bin:$PATH sam build
+    PATH={{tools}}/sam/bin:$PATH sam deploy --no-confirm-changeset --no-fail-on-empty-changeset {{options}}
+
 # The packages of a release: the functions for both architectures, bills of materials and SHA256SUMS, in target/package/
 package: (package-build "arm64" "aarch64-unknown-linux-gnu") (package-build "x86_64" "x86_64-unknown-linux-gnu")
     python3 .ci/package.py target/lambda target/package arm64 x86_64
