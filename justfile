@@ -98,6 +98,7 @@ build architecture="arm64": (venv "sam" ".ci/requirements/sam.txt")
 
 # Builds and deploys the stack that parameters.yaml describes, without questions
 deploy *options: (venv "sam" ".ci/requirements/sam.txt")
+    {{tools}}/sam/bin/python deploy/check_parameters.py
     PATH={{tools}}/sam/bin:$PATH sam build
     PATH={{tools}}/sam/bin:$PATH sam deploy --no-confirm-changeset --no-fail-on-empty-changeset {{options}}
 

@@ -7,20 +7,16 @@ from pathlib import Path
 from samcli.yamlhelper import yaml_dump, yaml_parse
 
 STAGE = "prod"
-# A REST API has no custom domain and no CORS here. It needs a domain name of your own, mapped by hand.
+# A domain name and CORS are not translated. The access log would need a role in the account's settings: without it, API
+# Gateway refuses the stage.
 WITHOUT = {
     "Parameters": ["CorsOrigins", "DomainName", "CertificateArn"],
     "Rules": ["DomainNameNeedsCertificate"],
     "Conditions": ["HasCorsOrigins", "HasDomainName"],
-    "Resources": ["Domain", "DomainMapping"],
-    "Outputs": ["DomainTarget"],
+    "Resources": ["Domain", "DomainMapping", "AccessLog"],
+    "Outputs": ["DomainTarget", "AccessLogGroup"],
 }
-# The variables of the access log, and the metrics, have other names.
-ACCESS_LOG = {
-    "$context.routeKey": "$context.resourcePath",
-    "$context.integrationStatus": "$context.integration.status",
-    "$context.integrationLatency": "$context.integration.latency",
-}
+# The metrics have other names.
 DASHBOARD = {'"ApiId", "${Api}"': '"ApiName", "${AWS::StackName}"', '"4xx"': '"4XXError"', '"5xx"': '"5XXError"'}
 
 
@@ -37,10 +33,10 @@ def rest_api(template):
         for name in names:
             del template[section][name]
     resources = template["Resources"]
-    http_api = resources["Api"]["Properties"]
-    log = http_api["AccessLogSettings"]
+    http_api = resources.pop("Api")["Properties"]
     throttling = http_api["DefaultRouteSettings"]
-    resources["Api"] = {
+    # Another name, because CloudFormation does not change the type of a resource.
+    resources["RestApi"] = {
         "Type": "AWS::Serverless::Api",
         "Properties": {
             "Name": http_api["Name"],
@@ -49,13 +45,12 @@ def rest_api(template):
             "OpenApiVersion": "3.0.1",
             "EndpointConfiguration": "REGIONAL",
             "MethodSettings": [{"HttpMethod": "*", "ResourcePath": "/*", **throttling}],
-            "AccessLogSetting": {**log, "Format": replaced(log["Format"], ACCESS_LOG)},
         },
     }
     resources["Function"]["Properties"]["Events"] = {
         "Everything": {
             "Type": "Api",
-            "Properties": {"RestApiId": {"Ref": "Api"}, "Method": "ANY", "Path": "/{proxy+}"},
+            "Properties": {"RestApiId": {"Ref": "RestApi"}, "Method": "ANY", "Path": "/{proxy+}"},
         }
     }
     resources["ApiAlarm"]["Properties"].update(
@@ -64,7 +59,7 @@ def rest_api(template):
     )
     dashboard = resources["Dashboard"]["Properties"]
     dashboard["DashboardBody"] = {"Fn::Sub": replaced(dashboard["DashboardBody"]["Fn::Sub"], DASHBOARD)}
-    url = f"https://${{Api}}.execute-api.${{AWS::Region}}.${{AWS::URLSuffix}}/{STAGE}"
+    url = f"https://${{RestApi}}.execute-api.${{AWS::Region}}.${{AWS::URLSuffix}}/{STAGE}"
     template["Outputs"]["ApiUrl"]["Value"] = {"Fn::Sub": url}
     return template
 

@@ -89,7 +89,6 @@ async fn a_wrong_command_line_exits_with_2_and_writes_nothing() {
         "client delete a --dry-run --grants-table=",
         "client delete a --dry-run --count-up-to few",
         "client restore",
-        "deletion list",
         "deletion list --app app --via window",
         "deletion list --app app --since soon",
         "client create",

@@ -103,6 +103,22 @@ async fn deletions_are_listed_by_channel() {
 }
 
 #[tokio::test]
+async fn without_an_application_and_a_service_all_deletions_are_listed() {
+    let fixture = Fixture::empty().await;
+    fixture.object("service create 1").await;
+    fixture.register("oauth").await;
+    fixture.object("client create --app app --id api").await;
+    fixture.object("client create --app app --id live").await;
+    fixture.delete("oauth api --yes", "").await;
+    for line in ["deletion list", "deletion list --since 1d --via deregisterctl"] {
+        let listed = fixture.objects(line).await;
+        let mut ids: Vec<_> = listed.iter().map(|one| text(one, "client_id")).collect();
+        ids.sort_unstable();
+        assert_eq!(ids, ["api", "oauth"], "{line}");
+    }
+}
+
+#[tokio::test]
 async fn an_unreadable_item_fails_the_command_after_the_others() {
     let fixture = Fixture::empty().await;
     fixture.object("client create --app app --id good").await;

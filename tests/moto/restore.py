@@ -47,11 +47,13 @@ def is_live(table, client):
 tool(OLD, "table", "create")
 for client in ["deleted-later", "stays"]:
     tool(OLD, "client", "create", "--app", "demo", "--id", client)
+tool(OLD, "service", "create", "715948400")
+tool(OLD, "client", "register", "--service", "715948400", "--id", "registered")
 on = {"PointInTimeRecoveryEnabled": True}
 dynamodb.update_continuous_backups(TableName=OLD, PointInTimeRecoverySpecification=on)
 
 dynamodb.restore_table_to_point_in_time(SourceTableName=OLD, TargetTableName=NEW, UseLatestRestorableTime=True)
-tool(OLD, "client", "delete", "deleted-later", "--yes")
+tool(OLD, "client", "delete", "deleted-later", "registered", "--yes")
 
 restored = dynamodb.describe_table(TableName=NEW)["Table"]
 time_to_live = dynamodb.describe_time_to_live(TableName=NEW)["TimeToLiveDescription"]["TimeToLiveStatus"]
@@ -70,11 +72,11 @@ assert mended["StreamSpecification"] == images and mended["DeletionProtectionEna
 assert tool(NEW, "table", "check") == []
 
 assert is_live(NEW, "deleted-later"), "it came back to life"
-deleted = [it["client_id"] for it in tool(OLD, "deletion", "list", "--app", "demo", "--since", "1d")]
+deleted = [it["client_id"] for it in tool(OLD, "deletion", "list", "--since", "1d")]
 with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
     file.write("".join(f"{client}\n" for client in deleted))
     file.flush()
     tool(NEW, "client", "delete", "--from", file.name, "--yes", "--by", "restore")
-assert deleted == ["deleted-later"]
-assert [is_live(NEW, client) for client in ["deleted-later", "stays"]] == [False, True]
+assert sorted(deleted) == ["deleted-later", "registered"]
+assert [is_live(NEW, client) for client in ["deleted-later", "registered", "stays"]] == [False, False, True]
 print("the restored table has what a table of the stack has, and the deletion was made again")

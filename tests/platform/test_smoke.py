@@ -389,23 +389,27 @@ def test_only_what_the_report_names_remains(smoke, database):
     expect_only_what_is_named(database, smoke(f"http://127.0.0.1:{database.http_port}"))
 
 
-@pytest.mark.parametrize("status", [0, 1])
-def test_the_aws_cli_removes_owners_and_the_service_if_it_is_there(smoke, database, tmp_path, status):
-    """This one only notes its arguments."""
+@pytest.mark.parametrize(
+    ("output", "is_done"),
+    [('{"UnprocessedItems": {}}', True), ('{"UnprocessedItems": {"clients": [{}]}}', False), ("", False)],
+)
+def test_the_aws_cli_removes_owners_and_the_service_if_it_is_there(smoke, database, tmp_path, output, is_done):
+    """This one only notes its arguments. Without output it fails."""
     program, noted = tmp_path / "aws", tmp_path / "noted"
-    program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {noted}\nexit {status}\n')
+    lines = [f'printf "%s\\n" "$@" > {noted}', f"printf '%s' '{output}'", f"exit {0 if output else 1}"]
+    program.write_text("\n".join(["#!/bin/sh", *lines]))
     program.chmod(0o755)
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
         report = smoke(f"http://127.0.0.1:{database.http_port}")
-    *command, requests = noted.read_text().splitlines()
-    assert command == ["dynamodb", "batch-write-item", "--request-items"]
+    *command, requests, option, form = noted.read_text().splitlines()
+    assert [*command, option, form] == ["dynamodb", "batch-write-item", "--request-items", "--output", "json"]
     keys = [request["DeleteRequest"]["Key"]["pk"]["S"] for request in json.loads(requests)["clients"]]
     items = items_of(database, Report(0, requests)).items()
     live = [key for key, item in items if "client" in item or "service" in item]
     assert sorted(keys) == sorted(live) and len(keys) == 4
     # If it failed, the report has the command.
-    assert (requests in report.text, "an owner, whose" in report.text) == (status == 1, status == 1)
+    assert (requests in report.text, "an owner, whose" in report.text) == (not is_done, not is_done)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

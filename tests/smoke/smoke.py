@@ -499,8 +499,10 @@ class Run:
             table = os.environ.get("CLIENTS_TABLE") or "clients"
             requests = {table: [{"DeleteRequest": {"Key": {"pk": {"S": key}}}} for key in kept]}
             command = ["aws", "dynamodb", "batch-write-item", "--request-items", json.dumps(requests)]
-            if shutil.which("aws") and subprocess.run(command, capture_output=True).returncode == 0:
-                return lines
+            if shutil.which("aws"):
+                done = subprocess.run([*command, "--output", "json"], capture_output=True, text=True)
+                if done.returncode == 0 and json.loads(done.stdout).get("UnprocessedItems") == {}:
+                    return lines
             lines = [*kept.values(), *lines]
             lines.append("\nderegisterctl cannot delete owners and services. The AWS CLI can:")
             lines.append(" ".join([*command[:-1], f"'{command[-1]}'"]))

@@ -2,7 +2,7 @@
 
 use crate::{
     failure::Failure,
-    options::{self, Parent},
+    options::{self, Parent, ParentFilter},
     report::Columns,
     show::{show_deleted, show_deletions, show_live},
     tool::Tool,
@@ -96,14 +96,16 @@ impl Tool {
 
     fn deletions(
         &self,
-        parent: &Parent,
+        parent: &ParentFilter,
         since: Option<SystemTime>,
     ) -> impl Stream<Item = Result<(Id, Result<Deletions, Unreadable>), Failure>> + Unpin {
         in_pages(move |after| async move {
             match parent {
-                Parent { app: Some(app), .. } => Ok(self.store.deletions_of_application(app, since, after).await?),
-                Parent { service: Some(id), .. } => Ok(self.store.deletions_of_service(id, since, after).await?),
-                Parent { app: None, service: None } => Err(Failure::NoParent),
+                ParentFilter { app: Some(app), .. } => {
+                    Ok(self.store.deletions_of_application(app, since, after).await?)
+                }
+                ParentFilter { service: Some(id), .. } => Ok(self.store.deletions_of_service(id, since, after).await?),
+                ParentFilter { app: None, service: None } => Ok(self.store.all_deletions(since, after).await?),
             }
         })
     }

@@ -31,10 +31,8 @@ pub struct Page<T = Record> {
 struct Filter<'f> {
     /// The attribute that holds the client: `client`, or `tombstone` for a deleted one.
     attribute: &'static str,
-    /// The member of the client that names its application or service.
-    member: &'static str,
-    /// The id of that application or service.
-    value: &'f str,
+    /// The member of the client that names its application or service, and the id of that. `None`: every client.
+    parent: Option<(&'static str, &'f str)>,
     /// The earliest time of the deletion.
     since: Option<SystemTime>,
 }
@@ -47,7 +45,7 @@ impl ClientsTable {
     /// # Errors
     /// [`Fault`] if the database fails.
     pub async fn clients_of_application(&self, id: &str, deleted: bool, after: Option<Item>) -> Result<Page, Fault> {
-        self.clients(id, "app_id", deleted, after).await
+        self.clients(("app_id", id), deleted, after).await
     }
 
     /// One page of a service's OAuth clients, like [`clients_of_application`](Self::clients_of_application).
@@ -55,7 +53,7 @@ impl ClientsTable {
     /// # Errors
     /// [`Fault`] if the database fails.
     pub async fn clients_of_service(&self, id: &Id, deleted: bool, after: Option<Item>) -> Result<Page, Fault> {
-        self.clients(id.as_str(), "service_id", deleted, after).await
+        self.clients(("service_id", id.as_str()), deleted, after).await
     }
 
     /// One page of the deletions of an application's API clients. With `since`, only the deletions from that time on.
@@ -69,7 +67,7 @@ impl ClientsTable {
         since: Option<SystemTime>,
         after: Option<Item>,
     ) -> Result<Page<Result<Deletions, Unreadable>>, Fault> {
-        self.deleted(id, "app_id", since, after).await
+        self.deleted(Some(("app_id", id)), since, after).await
     }
 
     /// One page of the deletions of a service's OAuth clients, like
@@ -83,39 +81,44 @@ impl ClientsTable {
         since: Option<SystemTime>,
         after: Option<Item>,
     ) -> Result<Page<Result<Deletions, Unreadable>>, Fault> {
-        self.deleted(id.as_str(), "service_id", since, after).await
+        self.deleted(Some(("service_id", id.as_str())), since, after).await
+    }
+
+    /// One page of all deletions, like [`deletions_of_application`](Self::deletions_of_application).
+    ///
+    /// # Errors
+    /// [`Fault`] if the database fails.
+    pub async fn all_deletions(
+        &self,
+        since: Option<SystemTime>,
+        after: Option<Item>,
+    ) -> Result<Page<Result<Deletions, Unreadable>>, Fault> {
+        self.deleted(None, since, after).await
     }
 
     async fn deleted(
         &self,
-        value: &str,
-        member: &'static str,
+        parent: Option<(&'static str, &str)>,
         since: Option<SystemTime>,
         after: Option<Item>,
     ) -> Result<Page<Result<Deletions, Unreadable>>, Fault> {
-        let filter = Filter { attribute: schema::TOMBSTONE, member, value, since };
+        let filter = Filter { attribute: schema::TOMBSTONE, parent, since };
         self.scan(filter, after, |id, item| Deletions::read(&Key::Client(id.clone()), item)).await
     }
 
-    async fn clients(
-        &self,
-        value: &str,
-        member: &'static str,
-        deleted: bool,
-        after: Option<Item>,
-    ) -> Result<Page, Fault> {
+    async fn clients(&self, parent: (&'static str, &str), deleted: bool, after: Option<Item>) -> Result<Page, Fault> {
         let attribute = if deleted { schema::TOMBSTONE } else { schema::CLIENT };
-        self.scan(Filter { attribute, member, value, since: None }, after, |_, item| item::read(item)).await
+        self.scan(Filter { attribute, parent: Some(parent), since: None }, after, |_, item| item::read(item)).await
     }
 
     /// One page of the items that the filter selects, each read by `read`.
     async fn scan<T>(
         &self,
-        Filter { attribute, member, value, since }: Filter<'_>,
+        Filter { attribute, parent, since }: Filter<'_>,
         after: Option<Item>,
         read: impl Fn(&Id, Item) -> T,
     ) -> Result<Page<T>, Fault> {
-        let mut filter = "#attribute.#member = :value".to_owned();
+        let mut filter = "attribute_exists(#attribute)".to_owned();
         let mut scan = self
             .sdk()
             .scan()
@@ -125,13 +128,17 @@ impl ClientsTable {
             .limit(PAGE_SIZE)
             .projection_expression("#key, #client, #deleted, #expires_at, #history, idle, idle_since")
             .expression_attribute_names("#attribute", attribute)
-            .expression_attribute_names("#member", member)
             .expression_attribute_names("#key", schema::KEY)
             .expression_attribute_names("#client", schema::CLIENT)
             .expression_attribute_names("#deleted", schema::DELETED)
             .expression_attribute_names("#expires_at", schema::EXPIRES_AT)
-            .expression_attribute_names("#history", schema::HISTORY)
-            .expression_attribute_values(":value", AttributeValue::S(value.to_owned()));
+            .expression_attribute_names("#history", schema::HISTORY);
+        if let Some((member, value)) = parent {
+            filter += " AND #attribute.#member = :value";
+            scan = scan
+                .expression_attribute_names("#member", member)
+                .expression_attribute_values(":value", AttributeValue::S(value.to_owned()));
+        }
         if let Some(since) = since {
             filter += " AND #deleted.#at >= :since";
             scan = scan

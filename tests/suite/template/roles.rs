@@ -252,7 +252,9 @@ async fn the_operators_policies_allow_the_calls_of_the_tool() {
     clients.restore(&target, &restoration).await.unwrap();
     clients.set_protected(&target, true).await.unwrap();
     let all = &reads | &actions(&fixture.wire);
-    for (policy, actions) in [("ReaderPolicy", reads), ("OperatorPolicy", all)] {
-        assert_eq!(statements(policy), [allow(actions, &json!({ "!Sub": TABLE }))], "{policy}");
-    }
+    let table = json!({ "!Sub": TABLE });
+    let mut writes = allow(&all - &reads, &table);
+    writes["Condition"] = json!({ "ForAllValues:StringLike": { "dynamodb:LeadingKeys": ["client#*"] } });
+    assert_eq!(statements("ReaderPolicy"), [allow(reads.clone(), &table)]);
+    assert_eq!(statements("OperatorPolicy"), [allow(reads, &table), writes]);
 }

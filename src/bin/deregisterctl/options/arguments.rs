@@ -11,7 +11,7 @@ const CHANNELS: [&str; 5] = ["configuration", "registration", "authlete", "dereg
 #[derive(Args)]
 pub struct Deletions {
     #[command(flatten)]
-    pub parent: Parent,
+    pub parent: ParentFilter,
     /// Only deletions of the last 12h or 30d, or since a time like 2027-01-15 or 2027-01-15T08:00:00Z in UTC [default:
     /// all]
     #[arg(long, value_name = "DURATION|TIME", value_parser = since)]
@@ -76,6 +76,17 @@ pub struct Parent {
     #[arg(long, value_name = "APP", value_parser = NonEmptyStringValueParser::new())]
     pub app: Option<String>,
     /// The OAuth clients of this service
+    #[arg(long, value_name = "ID", value_parser = id)]
+    pub service: Option<Id>,
+}
+
+#[derive(Args)]
+#[group(multiple = false)]
+pub struct ParentFilter {
+    /// The API clients of this application [default: all clients]
+    #[arg(long, value_name = "APP", value_parser = NonEmptyStringValueParser::new())]
+    pub app: Option<String>,
+    /// The OAuth clients of this service [default: all clients]
     #[arg(long, value_name = "ID", value_parser = id)]
     pub service: Option<Id>,
 }

@@ -5,7 +5,8 @@ mod arguments;
 mod value;
 
 pub use arguments::{
-    Delete, Deletions, Grants, Import, List, NewApiClient, NewOAuthClients, NewService, NewToken, Parent, Scope,
+    Delete, Deletions, Grants, Import, List, NewApiClient, NewOAuthClients, NewService, NewToken, Parent, ParentFilter,
+    Scope,
 };
 pub use value::{api_client_id, id};
 
@@ -220,7 +221,7 @@ pub enum Deletion {
         #[arg(value_parser = id)]
         id: Id,
     },
-    /// List the deletions of an application's or a service's clients
+    /// List deletions: all, or those of an application's or a service's clients
     ///
     /// The command reads the whole table, and DynamoDB charges for all of it. Deletions are printed as they are found,
     /// in no order. A deletion is listed as long as its tombstone exists, which is some time longer than the client can
