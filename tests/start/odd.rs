@@ -84,7 +84,7 @@ const VALUES: [&[u8]; 13] = [
     "\u{fc}".as_bytes(),
     b"0",
     b"-1",
-    b"127.0.0.1:8000",
+    b"127.0.0.1:1",
     b"http://",
     b"http://user@127.0.0.1",
     b"/nonexistent",
@@ -137,7 +137,7 @@ const PROPERTY_VALUES: [&[u8]; 10] = [
     b"t\xff",
     "\u{fc}".as_bytes(),
     b"adaptive",
-    b"127.0.0.1:8000",
+    b"127.0.0.1:1",
     b"empty",
     b"Environment",
 ];
