@@ -500,9 +500,15 @@ class Run:
             requests = {table: [{"DeleteRequest": {"Key": {"pk": {"S": key}}}} for key in kept]}
             command = ["aws", "dynamodb", "batch-write-item", "--request-items", json.dumps(requests)]
             if shutil.which("aws"):
-                done = subprocess.run([*command, "--output", "json"], capture_output=True, text=True)
+                # Version 1 of the AWS CLI reads only this name of the Region.
+                region = {"AWS_DEFAULT_REGION": os.environ.get("AWS_REGION", "")}
+                environment = {name: value for name, value in region.items() if value} | os.environ
+                done = subprocess.run(
+                    [*command, "--output", "json"], capture_output=True, text=True, env=environment
+                )
                 if done.returncode == 0 and json.loads(done.stdout).get("UnprocessedItems") == {}:
                     return lines
+                sys.stderr.write(done.stderr)
             lines = [*kept.values(), *lines]
             lines.append("\nderegisterctl cannot delete owners and services. The AWS CLI can:")
             lines.append(" ".join([*command[:-1], f"'{command[-1]}'"]))
