@@ -89,6 +89,10 @@ def local(database):
     return pass_on
 
 
+# A PATH without the AWS CLI, which would remove what the report names.
+NO_PROGRAMS = "/nonexistent"
+
+
 @dataclasses.dataclass
 class Report:
     code: int
@@ -102,9 +106,10 @@ class Report:
 
 @pytest.fixture(scope="module")
 def smoke(database):
-    def smoke(url, *options):
+    def smoke(url, *options, path=NO_PROGRAMS):
         command = [sys.executable, SMOKE, url, "--tool", TOOL, "--address", "127.0.0.1", *options]
-        run = subprocess.run(command, env=os.environ | aws(database.port), capture_output=True, text=True, timeout=300)
+        environment = os.environ | aws(database.port) | {"PATH": path}
+        run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
         print(run.stdout, run.stderr)
         assert run.stderr == ""
         return Report(run.returncode, run.stdout)
@@ -399,9 +404,7 @@ def test_the_aws_cli_removes_owners_and_the_service_if_it_is_there(smoke, databa
     lines = [f'printf "%s\\n" "$@" > {noted}', f"printf '%s' '{output}'", f"exit {0 if output else 1}"]
     program.write_text("\n".join(["#!/bin/sh", *lines]))
     program.chmod(0o755)
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-        report = smoke(f"http://127.0.0.1:{database.http_port}")
+    report = smoke(f"http://127.0.0.1:{database.http_port}", path=str(tmp_path))
     *command, requests, option, form = noted.read_text().splitlines()
     assert [*command, option, form] == ["dynamodb", "batch-write-item", "--request-items", "--output", "json"]
     keys = [request["DeleteRequest"]["Key"]["pk"]["S"] for request in json.loads(requests)["clients"]]
@@ -415,7 +418,8 @@ def test_the_aws_cli_removes_owners_and_the_service_if_it_is_there(smoke, databa
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_removes_its_clients(database, number):
     command = [sys.executable, SMOKE, f"http://127.0.0.1:{database.http_port}", "--tool", TOOL]
-    run = subprocess.Popen(command, env=os.environ | aws(database.port), stdout=subprocess.PIPE, text=True)
+    environment = os.environ | aws(database.port) | {"PATH": NO_PROGRAMS}
+    run = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     first = "".join(iter(run.stdout.readline, "ok    /api: a 401 has the challenge\n"))
     run.send_signal(number)
     report = Report(run.wait(), first + run.stdout.read())
