@@ -42,8 +42,6 @@ pub trait Record: Serialize {
 }
 
 /// Metrics with the same dimensions.
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
 pub struct Metrics {
     /// The sets of dimensions. Their values must be few, so that no caller can multiply metrics.
     pub dimensions: &'static [&'static [&'static str]],
@@ -73,7 +71,7 @@ pub fn write<R: Record>(record: &R, namespace: &str, now: SystemTime) {
         fields: record,
         aws: Some(EmbeddedMetrics {
             timestamp: since_epoch.as_millis().try_into().unwrap_or(u64::MAX),
-            cloud_watch_metrics: R::METRICS.iter().map(|metrics| Directive { namespace, metrics }).collect(),
+            cloud_watch_metrics: R::METRICS.iter().map(|metrics| Directive::of(metrics, namespace)).collect(),
         }),
     };
     // The log must not fail a request. No record fails to serialize.
@@ -140,8 +138,14 @@ struct EmbeddedMetrics<'l> {
 #[serde(rename_all = "PascalCase")]
 struct Directive<'l> {
     namespace: &'l str,
-    #[serde(flatten)]
-    metrics: &'static Metrics,
+    dimensions: &'static [&'static [&'static str]],
+    metrics: &'static [Metric],
+}
+
+impl<'l> Directive<'l> {
+    fn of(&Metrics { dimensions, metrics }: &'static Metrics, namespace: &'l str) -> Self {
+        Self { namespace, dimensions, metrics }
+    }
 }
 
 /// Formats an event of `tracing` as a line: a record as it is, any other event with the ids of the invocation.
