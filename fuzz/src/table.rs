@@ -165,12 +165,8 @@ impl Table {
             }
             _ => return false,
         };
-        let as_read = match &client.kind {
-            Kind::Api(api) => &api.features[..],
-            Kind::OAuth(_) => &[],
-        };
         !client.protected
-            && features == as_read
+            && features == client.kind.features()
             && (*kind, version) == (client.kind.name(), &client.version)
             && !needed.is_empty()
             && needed.iter().all(|needed| preconditions.contains(needed))

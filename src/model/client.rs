@@ -39,6 +39,15 @@ impl Kind {
             Self::OAuth(_) => "oauth",
         }
     }
+
+    /// The features. An OAuth client has none.
+    #[must_use]
+    pub fn features(&self) -> &[String] {
+        match self {
+            Self::Api(client) => &client.features,
+            Self::OAuth(_) => &[],
+        }
+    }
 }
 
 /// A client of the Configuration API.

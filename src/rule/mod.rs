@@ -12,7 +12,7 @@ pub mod registration;
 pub mod sweep;
 
 use crate::{
-    model::{Client, Digest, Id, Idle, Kind, StoredVersion},
+    model::{Client, Digest, Id, Idle, StoredVersion},
     snapshot::{Key, Snapshot, Unreadable},
 };
 use std::{collections::BTreeSet, fmt, time::SystemTime};
@@ -87,11 +87,8 @@ impl<'r> Authorization<'r> {
     /// The permission to delete the client as it was read.
     #[must_use]
     pub fn new(target: &'r Id, client: &Client, preconditions: Vec<Precondition<'r>>) -> Self {
-        let features = match &client.kind {
-            Kind::Api(api) => api.features.clone(),
-            Kind::OAuth(_) => Vec::new(),
-        };
-        Self { target, kind: client.kind.name(), version: client.version.clone(), features, preconditions }
+        let (version, features) = (client.version.clone(), client.kind.features().to_vec());
+        Self { target, kind: client.kind.name(), version, features, preconditions }
     }
 }
 
