@@ -29,7 +29,7 @@ test-moto: (venv "moto" "tests/moto/requirements.txt")
 # A table is restored from a point in time, and the stack's tool makes it usable, against moto
 test-restore: (venv "moto" "tests/moto/requirements.txt")
     cargo build --features cli,background --bin deregisterctl
-    {{tools}}/moto/bin/python tests/moto/restore.py target/debug/deregisterctl
+    {{tools}}/moto/bin/python tests/moto/run.py {{tools}}/moto/bin/python tests/moto/restore.py target/debug/deregisterctl
 
 # The official Authlete SDK against the local run
 test-sdk: (venv "sdk" "tests/sdk/requirements.txt")

@@ -1,27 +1,18 @@
-"""The section "A table that exists" of docs/deploy.md, against moto, an emulator of AWS: a table is restored from a point in
-time, gets what it lacks, and the clients that came back to life are deleted again. `restore.py deregisterctl`.
+"""The section "A table that exists" of docs/deploy.md: a table is restored from a point in time, gets what it lacks, and the
+clients that came back to life are deleted again. `run.py python restore.py deregisterctl` runs it against moto.
 
 moto restores a table as it is now, so the deletion comes after the restoration.
 """
 
 import json
-import logging
 import os
 import subprocess
 import sys
 import tempfile
-import threading
 
 import boto3
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
-from werkzeug.serving import make_server
 
-logging.getLogger("werkzeug").setLevel(logging.ERROR)
-moto = DomainDispatcherApplication(create_backend_app)
-server = make_server("127.0.0.1", 0, moto, threaded=False, request_handler=MotoRequestHandler)
-threading.Thread(target=server.serve_forever, daemon=True).start()
 os.environ.update(
-    AWS_ENDPOINT_URL_DYNAMODB=f"http://127.0.0.1:{server.port}",
     AWS_REGION="eu-central-1",
     AWS_DEFAULT_REGION="eu-central-1",
     AWS_ACCESS_KEY_ID="local",
