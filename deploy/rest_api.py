@@ -1,6 +1,5 @@
 """Writes template.yaml with a REST API instead of an HTTP API to the standard output. It needs the packages of the SAM CLI."""
 
-import json
 import sys
 from pathlib import Path
 
@@ -67,4 +66,4 @@ def rest_api(template):
 if __name__ == "__main__":
     path = Path(__file__).parent.parent / "template.yaml"
     sys.stdout.write("# Made of template.yaml by `just rest-api`.\n")
-    sys.stdout.write(yaml_dump(json.loads(json.dumps(rest_api(yaml_parse(path.read_text()))))))
+    sys.stdout.write(yaml_dump(rest_api(yaml_parse(path.read_text()))))
