@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -283,3 +284,13 @@ def test_the_application_has_the_version_of_the_package():
     names = {"SemanticVersion": "version", "SpdxLicenseId": "license", "SourceCodeUrl": "repository"}
     assert {name: application[name] for name in names} == {name: cargo[key] for name, key in names.items()}
     assert len(application["Description"]) <= 256 and len(application["Labels"]) <= 10
+
+
+@pytest.mark.parametrize(("name", "code"), [("GrantsTable", 0), ("GrantTable", 1)])
+def test_an_unknown_parameter_is_refused_before_a_deployment(name, code, tmp_path):
+    for path in ["deploy/check_parameters.py", "template.yaml"]:
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / path, tmp_path / path)
+    (tmp_path / "parameters.yaml").write_text(f"{name}: grants\n")
+    check = subprocess.run([sys.executable, tmp_path / "deploy/check_parameters.py"], capture_output=True, text=True)
+    assert (check.returncode, name in check.stderr) == (code, code == 1)
