@@ -13,10 +13,9 @@ use aws_sdk_dynamodb::{
         SharedHttpClient, interceptors::BeforeSerializationInterceptorContextRef,
     },
     error::BoxError,
-    operation::create_table::CreateTableInput,
     types::{
-        AttributeDefinition, AttributeValue as Value, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
-        Select,
+        AttributeDefinition, AttributeValue as Value, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType,
+        Projection, ProjectionType, ScalarAttributeType, Select,
     },
 };
 use aws_smithy_runtime_api::client::{
@@ -25,11 +24,14 @@ use aws_smithy_runtime_api::client::{
 };
 use clap::{Parser, ValueEnum};
 use deregister::{
-    dynamodb::{ClientsTable, GrantsTable, https, item},
+    dynamodb::{
+        ClientsTable, GrantsTable, https,
+        item::{self, Item as SdkItem},
+    },
     functions::{Cascade, Environment, Sweep, sweep::Report},
     model::{Client as Registered, Id, Idle, IdlePolicy, Kind, Metadata, OAuthClient},
-    settings,
-    store::CallStatistics,
+    settings::{self, Variables},
+    store::{CallStatistics, Fault, Grants, GrantsPage},
 };
 use dynoxide::{AttributeValue, ImportOptions, Item};
 use lambda_http::{LambdaEvent, lambda_runtime::Context};
@@ -65,12 +67,27 @@ struct Options {
 enum Part {
     /// The cascade in a table with grants of others
     Cascade,
+    /// The same by an index
+    Index,
     /// The cascade, killed
     Killed,
+    /// The same by an index
+    KilledIndex,
+    /// The cascade by an index that lags
+    Lag,
     /// The sweep in a table with busy clients
     Sweep,
     /// The sweep of several clients at once
     Concurrency,
+}
+
+/// The layout of the grants table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Layout {
+    /// The partition key is the client id.
+    ByClient,
+    /// The key is the id of the grant, and an index has the client id.
+    ByIndex,
 }
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -83,6 +100,8 @@ const MAX_RATIO: f64 = 1.1;
 const CONCURRENCY: usize = 8;
 /// How much longer a database call takes where only the concurrency matters.
 const CALL_DELAY: Duration = Duration::from_millis(5);
+/// When each grant ends, in seconds since the epoch.
+const ENDS: u64 = 4_000_000_000;
 /// The most rows that are imported at once.
 const IMPORT_SIZE: usize = 50_000;
 
@@ -93,8 +112,11 @@ async fn main() -> Result<()> {
     let due = if quick { 10 } else { 1_000 };
     for part in Part::value_variants().iter().filter(|part| only.is_none_or(|only| only == **part)) {
         match part {
-            Part::Cascade => cascade(few, many).await?,
-            Part::Killed => killed(few, many).await?,
+            Part::Cascade => cascade(few, many, Layout::ByClient).await?,
+            Part::Index => cascade(few, many, Layout::ByIndex).await?,
+            Part::Killed => killed(few, many, Layout::ByClient).await?,
+            Part::KilledIndex => killed(few, many, Layout::ByIndex).await?,
+            Part::Lag => lag(few / 100).await?,
             Part::Sweep => sweep(due, many).await?,
             Part::Concurrency => concurrency(due).await?,
         }
@@ -102,19 +124,28 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// Purges a client's grants, in a table without other grants and in a table with grants of other clients.
-async fn cascade(few: usize, many: usize) -> Result<()> {
-    println!("# Cascade: {few} grants of one client, with 0 and with {many} of others\n");
-    let (alone, beside) = (Database::start().await?, Database::start().await?);
+/// Looks for a live grant of a client as the sweep does, and purges its grants, in a table without other grants and in a
+/// table with grants of other clients.
+async fn cascade(few: usize, many: usize, layout: Layout) -> Result<()> {
+    println!("# Cascade, {layout:?}: {few} grants of one client, with 0 and with {many} of others\n");
+    let (alone, beside) = (Database::start(layout).await?, Database::start(layout).await?);
     beside.fill_grants("others", many)?;
-    let mut calls = [0, 0];
+    let (mut calls, mut look_calls) = ([0, 0], [0, 0]);
     let (mut times, mut by_itself) = (<[Vec<f64>; 2]>::default(), <[Vec<f64>; 2]>::default());
+    let mut looks = <[Vec<f64>; 2]>::default();
+    // Every grant has ended by then.
+    let later = SystemTime::UNIX_EPOCH + Duration::from_secs(ENDS + 1);
     for _ in 0..ROUNDS {
         for (n, database) in [&alone, &beside].into_iter().enumerate() {
             database.fill_grants("the-client", few)?;
             by_itself[n].push(database.remove_by_itself("the-client")?);
             database.fill_grants("the-client", few)?;
             let (started, client, mut removed) = (Instant::now(), id("the-client")?, 0);
+            let (is_live, statistics) = CallStatistics::collect(database.grants.is_any_live(&client, later)).await;
+            assert!(!is_live?);
+            looks[n].push(started.elapsed().as_secs_f64());
+            look_calls[n] = statistics.attempts;
+            let started = Instant::now();
             let purge = database.cascade.purge(&client, &mut removed);
             let (outcome, statistics) = CallStatistics::collect(purge).await;
             outcome?;
@@ -125,22 +156,27 @@ async fn cascade(few: usize, many: usize) -> Result<()> {
     }
     assert_eq!(beside.count("grants").await?, many, "grants of others");
     let ([alone, beside], [alone_itself, beside_itself]) = (times.map(median), by_itself.map(median));
-    let [alone_calls, beside_calls] = calls.map(f64::from);
+    let ([alone_look, beside_look], [alone_calls, beside_calls]) = (looks.map(median), calls.map(f64::from));
+    let [alone_look_calls, beside_look_calls] = look_calls.map(f64::from);
     println!("| | alone | with {many} | ratio | target |\n|---|---|---|---|---|");
     let calls_reached = row("database calls", alone_calls, beside_calls);
     row("seconds", alone, beside);
     print("seconds of the same calls to the embedded database, without the cascade", alone_itself, beside_itself, "–");
     row("the seconds, as multiples of these", alone / alone_itself, beside / beside_itself);
+    let look_reached = row("database calls to find that no grant is live", alone_look_calls, beside_look_calls);
+    row("seconds to find it", alone_look, beside_look);
     println!();
-    assert!(calls_reached, "the calls of the cascade grow");
+    assert!(calls_reached && look_reached, "the calls grow");
     Ok(())
 }
 
 /// Purges a client's grants in runs that are killed after a random number of calls, and a last run that is not.
-async fn killed(few: usize, many: usize) -> Result<()> {
+async fn killed(few: usize, many: usize, layout: Layout) -> Result<()> {
     const KILLS: u32 = 10;
-    println!("# Cascade, killed {KILLS} times at random\n");
-    let database = Database::start().await?;
+    println!("# Cascade, {layout:?}, killed {KILLS} times at random\n");
+    let database = Database::start(layout).await?;
+    // The grants that one call removes.
+    let a_call = if layout == Layout::ByClient { 12 } else { 1 };
     database.fill_grants("others", many)?;
     let before = database.sum_of_others().await?;
     database.fill_grants("the-client", few)?;
@@ -153,7 +189,7 @@ async fn killed(few: usize, many: usize) -> Result<()> {
         // A few of the calls that are still to be made, so that all runs have something to do.
         let mut random = RandomState::new().build_hasher();
         random.write_u32(kill);
-        let calls = 1 + random.finish() % (left as u64 / 12 / u64::from(KILLS - kill)).max(1);
+        let calls = 1 + random.finish() % (left as u64 / a_call / u64::from(KILLS - kill)).max(1);
         database.calls.take();
         let mut removed = 0;
         tokio::select! {
@@ -173,10 +209,62 @@ async fn killed(few: usize, many: usize) -> Result<()> {
     Ok(())
 }
 
+/// Invokes the cascade over an index that lags. Half of the client's grants were stored just before, one was removed, and
+/// another client has one now.
+async fn lag(grants: usize) -> Result<()> {
+    println!("# Cascade by an index that lags: {grants} grants of one client\n");
+    println!(
+        "| the lag in seconds | grants that the index shows at first | left of the client | of others | seconds |"
+    );
+    println!("|---|---|---|---|---|");
+    for seconds in [1, 10] {
+        let database = Database::start(Layout::ByIndex).await?;
+        database.fill_grants("others", 1000)?;
+        database.fill_grants("the-client", grants + 2)?;
+        let index = Lagging::new(database.grants.clone(), Duration::from_secs(seconds));
+        let key = |n: usize| HashMap::from([("id".to_owned(), Value::S(grant_id("the-client", n)))]);
+        let earlier = Instant::now() - Duration::from_secs(60);
+        for n in 0..grants + 2 {
+            let is_new = n % 2 == 1 && n < grants;
+            index.change(if is_new { Instant::now() } else { earlier }, key(n), true);
+        }
+        let [removed, moved] = [key(grants), key(grants + 1)];
+        database.client.delete_item().table_name("grants").set_key(Some(removed.clone())).send().await?;
+        let update = database.client.update_item().table_name("grants").set_key(Some(moved.clone()));
+        let update = update.update_expression("SET client_id = :other");
+        update.expression_attribute_values(":other", Value::S("another-client".to_owned())).send().await?;
+        for key in [removed, moved] {
+            index.change(Instant::now(), key, false);
+        }
+        let before = database.sum_of_others().await?;
+        let shown = index.page(&id("the-client")?, None).await?.keys.len();
+        let cascade = Cascade::new(database.store.clone(), index, now, Environment::default());
+        let record = json!({ "dynamodb": {
+            "SequenceNumber": "1",
+            "Keys": { "pk": { "S": "client#the-client" } },
+            "ApproximateCreationDateTime": now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs(),
+        } });
+        let batch = serde_json::from_value(json!({ "Records": [record] }))?;
+        let mut context = Context::default();
+        let end = now() + Duration::from_mins(15);
+        context.deadline = end.duration_since(SystemTime::UNIX_EPOCH)?.as_millis().try_into()?;
+        let started = Instant::now();
+        let response = cascade.call(LambdaEvent::new(batch, context)).await?;
+        let left = database.rows_of("the-client").await?;
+        let after = database.sum_of_others().await?;
+        let time = started.elapsed().as_secs_f64();
+        println!("| {seconds} | {shown} | {left} | {} before, {} after | {time:.1} |", before.0, after.0);
+        assert!(response.batch_item_failures.is_empty());
+        assert_eq!((left, before), (0, after));
+    }
+    println!();
+    Ok(())
+}
+
 /// Sweeps the same number of due clients in a small table and in a large one.
 async fn sweep(due: usize, many: usize) -> Result<()> {
     println!("# Sweep: {due} clients that are due, of {} and of {many}\n", due * 10);
-    let (small, large) = (Database::start().await?, Database::start().await?);
+    let (small, large) = (Database::start(Layout::ByClient).await?, Database::start(Layout::ByClient).await?);
     small.fill_clients("busy", due * 9, true)?;
     large.fill_clients("busy", many - due, true)?;
     for database in [&small, &large] {
@@ -219,7 +307,7 @@ async fn sweep(due: usize, many: usize) -> Result<()> {
 /// Sweeps the same number of due clients one at a time and several at once, over a connection with a delay.
 async fn concurrency(due: usize) -> Result<()> {
     println!("# Sweep: {due} clients that are due, with {CALL_DELAY:?} more for each database call\n");
-    let database = Database::start_with_delay(CALL_DELAY).await?;
+    let database = Database::start_with_delay(Layout::ByClient, CALL_DELAY).await?;
     let (mut calls, mut times) = (Vec::new(), <[Vec<f64>; 2]>::default());
     for round in 0..ROUNDS {
         for (n, concurrency) in [1, CONCURRENCY].into_iter().enumerate() {
@@ -272,16 +360,17 @@ struct Database {
     store: ClientsTable,
     grants: GrantsTable,
     cascade: Cascade<ClientsTable, GrantsTable>,
+    layout: Layout,
     calls: Calls,
 }
 
 impl Database {
-    async fn start() -> Result<Self> {
-        Self::start_with_delay(Duration::ZERO).await
+    async fn start(layout: Layout) -> Result<Self> {
+        Self::start_with_delay(layout, Duration::ZERO).await
     }
 
     /// The same, over a connection with a delay.
-    async fn start_with_delay(delay: Duration) -> Result<Self> {
+    async fn start_with_delay(layout: Layout, delay: Duration) -> Result<Self> {
         let embedded = dynoxide::Database::memory()?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let config = aws_sdk_dynamodb::Config::builder()
@@ -296,10 +385,14 @@ impl Database {
         let config: Builder = config.interceptor(calls.clone());
         let store = ClientsTable::new(config.clone(), "clients", Duration::from_hours(24));
         store.create_table().await?;
-        create_grants(&client).await?;
-        let grants = GrantsTable::open(config, "grants", "expires_at").await?;
+        create_grants(&client, layout).await?;
+        let variables =
+            [("GRANTS_TABLE", "grants"), ("GRANTS_INDEX", if layout == Layout::ByIndex { "client" } else { "" })];
+        let variables = Variables::from_iter(variables);
+        let settings = settings::Grants::read(&variables, &settings::Database::read(&variables)?)?;
+        let grants = GrantsTable::open(config, settings.ok_or("no grants table")?).await?;
         let cascade = Cascade::new(store.clone(), grants.clone(), now, Environment::default());
-        Ok(Self { embedded, client, store, grants, cascade, calls })
+        Ok(Self { embedded, client, store, grants, cascade, layout, calls })
     }
 
     /// Adds grants of one client. `others` stands for as many clients as have a thousand grants each.
@@ -307,12 +400,13 @@ impl Database {
         let item = |n: usize| {
             let of = if client == "others" { format!("others-{}", n / 1000) } else { client.to_owned() };
             HashMap::from([
+                member("id", text(&grant_id(&of, n))),
                 member("client_id", text(&of)),
                 member("grant_id", text(&format!("grant-{n}"))),
                 member("subject", text("a-user-of-this-server")),
                 member("scope", text("openid profile email offline_access")),
                 member("refresh_token_digest", AttributeValue::B(vec![7; 32])),
-                member("expires_at", AttributeValue::N("4000000000".to_owned())),
+                member("expires_at", AttributeValue::N(ENDS.to_string())),
             ])
         };
         self.import("grants", count, item)
@@ -371,19 +465,35 @@ impl Database {
     /// Makes the calls of a purge directly in the embedded database, without SDK and HTTP. Returns how many seconds
     /// that takes: this part of a purge's time depends only on the database.
     fn remove_by_itself(&self, client: &str) -> Result<f64> {
-        let query = json!({
+        let of_client = json!({ ":client": { "S": client } });
+        let mut query = json!({
             "TableName": "grants",
-            "ConsistentRead": true,
             "KeyConditionExpression": "client_id = :client",
-            "ExpressionAttributeValues": { ":client": { "S": client } },
+            "ExpressionAttributeValues": of_client,
             "ProjectionExpression": "client_id, grant_id",
             "Limit": 1000,
         });
+        if self.layout == Layout::ByIndex {
+            query["IndexName"] = "client".into();
+            query["ProjectionExpression"] = "id".into();
+        }
         let started = Instant::now();
         loop {
             let keys = self.embedded.query(serde_json::from_value(query.clone())?)?.items.unwrap_or_default();
             if keys.is_empty() {
                 return Ok(started.elapsed().as_secs_f64());
+            }
+            if self.layout == Layout::ByIndex {
+                for key in keys {
+                    let delete = json!({
+                        "TableName": "grants",
+                        "Key": key,
+                        "ConditionExpression": "client_id = :client",
+                        "ExpressionAttributeValues": of_client,
+                    });
+                    self.embedded.delete_item(serde_json::from_value(delete)?)?;
+                }
+                continue;
             }
             for keys in keys.chunks(25) {
                 let removal = |key: &Item| json!({ "DeleteRequest": { "Key": key } });
@@ -452,26 +562,80 @@ fn text_of(value: &Value) -> String {
     }
 }
 
-async fn create_grants(client: &Client) -> Result<()> {
+async fn create_grants(client: &Client, layout: Layout) -> Result<()> {
     let attribute =
         |name: &str| AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S).build();
     let key = |name: &str, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build();
-    let CreateTableInput { attribute_definitions, key_schema, .. } = CreateTableInput::builder()
-        .table_name("grants")
-        .attribute_definitions(attribute("client_id")?)
-        .attribute_definitions(attribute("grant_id")?)
-        .key_schema(key("client_id", KeyType::Hash)?)
-        .key_schema(key("grant_id", KeyType::Range)?)
-        .build()?;
-    client
-        .create_table()
-        .table_name("grants")
-        .set_attribute_definitions(attribute_definitions)
-        .set_key_schema(key_schema)
-        .billing_mode(BillingMode::PayPerRequest)
-        .send()
-        .await?;
+    let by_client = vec![key("client_id", KeyType::Hash)?, key("grant_id", KeyType::Range)?];
+    let create = client.create_table().table_name("grants").billing_mode(BillingMode::PayPerRequest);
+    let create = create.attribute_definitions(attribute("client_id")?).attribute_definitions(attribute("grant_id")?);
+    let create = match layout {
+        Layout::ByClient => create.set_key_schema(Some(by_client)),
+        Layout::ByIndex => {
+            let projection = Projection::builder().projection_type(ProjectionType::Include);
+            let projection = projection.non_key_attributes("expires_at").build();
+            let index = GlobalSecondaryIndex::builder().index_name("client").set_key_schema(Some(by_client));
+            let create = create.attribute_definitions(attribute("id")?).key_schema(key("id", KeyType::Hash)?);
+            create.global_secondary_indexes(index.projection(projection).build()?)
+        }
+    };
+    create.send().await?;
     Ok(())
+}
+
+/// The id of a grant, the key in one layout.
+fn grant_id(client: &str, n: usize) -> String {
+    format!("{client} grant-{n}")
+}
+
+/// An index of grants that shows each change only after a time. The embedded database's own index has no lag. The
+/// removals are real.
+struct Lagging {
+    inner: GrantsTable,
+    lag: Duration,
+    /// The changes of the index: when, of which grant, and whether the index shows it then.
+    changes: Mutex<Vec<(Instant, SdkItem, bool)>>,
+}
+
+impl Lagging {
+    fn new(inner: GrantsTable, lag: Duration) -> Self {
+        Self { inner, lag, changes: Mutex::default() }
+    }
+
+    fn change(&self, at: Instant, key: SdkItem, shown: bool) {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner).push((at, key, shown));
+    }
+}
+
+impl Grants for Lagging {
+    type Key = SdkItem;
+    type Cursor = ();
+
+    async fn page(&self, _: &Id, _: Option<()>) -> std::result::Result<GrantsPage<SdkItem, ()>, Fault> {
+        let changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shown = BTreeMap::new();
+        for (at, key, is_shown) in changes.iter() {
+            if at.elapsed() >= self.lag {
+                shown.insert(format!("{key:?}"), (key.clone(), *is_shown));
+            }
+        }
+        let keys = shown.into_values().filter_map(|(key, is_shown)| is_shown.then_some(key)).collect();
+        Ok(GrantsPage { keys, next: None })
+    }
+
+    fn lag(&self) -> Duration {
+        self.inner.lag()
+    }
+
+    async fn remove(&self, client: &Id, keys: Vec<SdkItem>, removed: &mut usize) -> std::result::Result<(), Fault> {
+        let result = self.inner.remove(client, keys.clone(), removed).await;
+        keys.into_iter().for_each(|key| self.change(Instant::now(), key, false));
+        result
+    }
+
+    async fn is_any_live(&self, client: &Id, now: SystemTime) -> std::result::Result<bool, Fault> {
+        self.inner.is_any_live(client, now).await
+    }
 }
 
 fn member(name: &str, value: AttributeValue) -> (String, AttributeValue) {

@@ -6,13 +6,22 @@ from pathlib import Path
 from samcli.yamlhelper import yaml_dump, yaml_parse
 
 STAGE = "prod"
-# A domain name and CORS are not translated. The access log would need a role in the account's settings: without it, API
-# Gateway refuses the stage.
+# A domain name, CORS and the way to the authorization server are not translated. The access log would need a role in the
+# account's settings: without it, API Gateway refuses the stage.
+ROUTES = ["DefaultRoute", "ConfigurationRoute", "RegistrationRoute", "AuthleteRoute", "ReadRoute", "UpdateRoute"]
 WITHOUT = {
-    "Parameters": ["CorsOrigins", "DomainName", "CertificateArn"],
+    "Parameters": ["CorsOrigins", "DomainName", "CertificateArn", "RegistrationServerUrl"],
     "Rules": ["DomainNameNeedsCertificate"],
-    "Conditions": ["HasCorsOrigins", "HasDomainName"],
-    "Resources": ["Domain", "DomainMapping", "AccessLog"],
+    "Conditions": ["HasCorsOrigins", "HasDomainName", "HasRegistrationServer"],
+    "Resources": [
+        *ROUTES,
+        "Integration",
+        "RegistrationServer",
+        "ApiPermission",
+        "Domain",
+        "DomainMapping",
+        "AccessLog",
+    ],
     "Outputs": ["DomainTarget", "AccessLogGroup"],
 }
 # The metrics have other names.
@@ -32,13 +41,13 @@ def rest_api(template):
         for name in names:
             del template[section][name]
     resources = template["Resources"]
-    http_api = resources.pop("Api")["Properties"]
-    throttling = http_api["DefaultRouteSettings"]
+    name = resources.pop("Api")["Properties"]["Name"]
+    throttling = resources.pop("Stage")["Properties"]["DefaultRouteSettings"]
     # Another name, because CloudFormation does not change the type of a resource.
     resources["RestApi"] = {
         "Type": "AWS::Serverless::Api",
         "Properties": {
-            "Name": http_api["Name"],
+            "Name": name,
             "StageName": STAGE,
             # Without it, SAM makes another stage.
             "OpenApiVersion": "3.0.1",

@@ -212,8 +212,14 @@ impl Endpoints {
 /// The grants table of the authorization server. The cascade needs it; the sweep and the tool use it if there is one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grants {
-    /// The name of the grants table, if there is one.
-    pub table: Option<String>,
+    /// The name of the grants table.
+    pub table: String,
+    /// The index by client id. `None`: the client id is the partition key of the table.
+    pub index: Option<String>,
+    /// The text before the client id in the partition key. Empty: none.
+    pub key_prefix: String,
+    /// How long after a change the index may not show it.
+    pub index_lag: Duration,
     /// The attribute with the end of a grant.
     pub expires_at: String,
 }
@@ -222,7 +228,25 @@ const GRANTS_TABLE: Setting = Setting {
     name: "GRANTS_TABLE",
     default: "",
     must_be: "the name of a DynamoDB table: 3 to 255 of the characters a-z A-Z 0-9 _ - ., or empty",
-    meaning: "The DynamoDB table with the grants of each client, by client id. Empty: there is no such table, and the cascade does not start.",
+    meaning: "The DynamoDB table with the grants of each client. Empty: there is no such table, and the cascade does not start.",
+};
+const GRANTS_INDEX: Setting = Setting {
+    name: "GRANTS_INDEX",
+    default: "",
+    must_be: "the name of an index: 3 to 255 of the characters a-z A-Z 0-9 _ - ., or empty",
+    meaning: "The global secondary index of the grants table whose partition key is the client id. Empty: the client id is the partition key of the table.",
+};
+const GRANTS_KEY_PREFIX: Setting = Setting {
+    name: "GRANTS_KEY_PREFIX",
+    default: "",
+    must_be: "a text of at most 255 bytes",
+    meaning: "The text before the client id in that partition key, such as `CLIENT#`. Empty: the key is the client id.",
+};
+const GRANTS_INDEX_LAG_SECONDS: Setting = Setting {
+    name: "GRANTS_INDEX_LAG_SECONDS",
+    default: "15",
+    must_be: "a whole number of seconds from 0 to 300",
+    meaning: "How many seconds after a deletion the cascade reads the index for the last time. Then the index shows every grant from before the deletion.",
 };
 const GRANTS_EXPIRE_AT: Setting = Setting {
     name: "GRANTS_EXPIRE_AT",
@@ -233,25 +257,31 @@ const GRANTS_EXPIRE_AT: Setting = Setting {
 
 impl Grants {
     /// The settings of this struct.
-    pub const TABLE: [Setting; 2] = [GRANTS_TABLE, GRANTS_EXPIRE_AT];
+    pub const TABLE: [Setting; 5] =
+        [GRANTS_TABLE, GRANTS_INDEX, GRANTS_KEY_PREFIX, GRANTS_INDEX_LAG_SECONDS, GRANTS_EXPIRE_AT];
 
-    /// Reads the settings. An empty value counts as unset. The grants table must not be the clients table: the cascade
-    /// removes what is in it.
+    /// Reads the settings. An empty value counts as unset. `None`: there is no grants table. It must not be the clients
+    /// table: the cascade removes what is in it.
     ///
     /// # Errors
     /// The first [`WrongSetting`].
-    pub fn read(variables: &Variables, clients: &Database) -> Result<Self, WrongSetting> {
-        let is_name = |name: &str| name.is_empty() || is_table_name(name);
-        let table = GRANTS_TABLE.read(variables, |name| is_name(name).then(|| name.to_owned()))?;
+    pub fn read(variables: &Variables, clients: &Database) -> Result<Option<Self>, WrongSetting> {
+        let name = |name: &str| (name.is_empty() || is_table_name(name)).then(|| name.to_owned());
+        let text = |least: usize| move |text: &str| (least..=255).contains(&text.len()).then(|| text.to_owned());
+        let table = GRANTS_TABLE.read(variables, name)?;
         if table == clients.table {
             let (name, must_be) = (GRANTS_TABLE.name.to_owned(), "another table than CLIENTS_TABLE");
             return Err(WrongSetting { name, must_be, value: Some(table) });
         }
-        let is_attribute = |name: &str| (1..=255).contains(&name.len());
-        Ok(Self {
-            table: Some(table).filter(|name| !name.is_empty()),
-            expires_at: GRANTS_EXPIRE_AT.read(variables, |name| is_attribute(name).then(|| name.to_owned()))?,
-        })
+        let seconds = |seconds: &str| number(seconds, 0, 300).map(Duration::from_secs);
+        let grants = Self {
+            table,
+            index: Some(GRANTS_INDEX.read(variables, name)?).filter(|name| !name.is_empty()),
+            key_prefix: GRANTS_KEY_PREFIX.read(variables, text(0))?,
+            index_lag: GRANTS_INDEX_LAG_SECONDS.read(variables, seconds)?,
+            expires_at: GRANTS_EXPIRE_AT.read(variables, text(1))?,
+        };
+        Ok(Some(grants).filter(|grants| !grants.table.is_empty()))
     }
 }
 

@@ -12,6 +12,7 @@ use aws_sdk_dynamodb::config;
 use deregister::{
     dynamodb::{ClientsTable, GrantsTable},
     functions::{self, Environment, sweep::Report},
+    settings,
     store::Fault,
 };
 use dynoxide::{Database, DynoxideError, actions::get_records::GetRecordsRequest, streams};
@@ -26,6 +27,10 @@ pub(crate) type Sweep = functions::Sweep<ClientsTable, GrantsTable>;
 
 /// The grants table.
 pub(crate) const GRANTS: &str = "grants";
+/// Its index by client, in that layout.
+const INDEX: &str = "client";
+/// The index of the embedded database has no lag. The cascade waits as if it had.
+const INDEX_LAG: Duration = Duration::from_secs(2);
 /// The attribute with the time at which a grant ends.
 const EXPIRES_AT: &str = "expires_at";
 
@@ -52,37 +57,61 @@ pub(crate) struct Background {
     pub(crate) sweep: Sweep,
 }
 
+/// The layout of the grants table.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Layout {
+    /// The partition key is the client id.
+    ByClient,
+    /// The key is the id of the grant, and an index has the client id.
+    ByIndex,
+}
+
 /// Opens the grants table, as an authorization server might have it. If there is none, creates one, with or without the
 /// samples.
 pub(crate) async fn open_grants(
     database: &Database,
     config: config::Builder,
+    layout: Layout,
     samples: bool,
 ) -> Result<GrantsTable, Error> {
-    let definition = json!({
-        "TableName": GRANTS,
-        "AttributeDefinitions": [
-            { "AttributeName": "client_id", "AttributeType": "S" },
-            { "AttributeName": "grant_id", "AttributeType": "S" },
-        ],
-        "KeySchema": [
-            { "AttributeName": "client_id", "KeyType": "HASH" },
-            { "AttributeName": "grant_id", "KeyType": "RANGE" },
-        ],
-        "BillingMode": "PAY_PER_REQUEST",
-    });
+    let attribute = |name| json!({ "AttributeName": name, "AttributeType": "S" });
+    let key = |name, role| json!({ "AttributeName": name, "KeyType": role });
+    let by_client = json!([key("client_id", "HASH"), key("grant_id", "RANGE")]);
+    let mut definition = json!({ "TableName": GRANTS, "BillingMode": "PAY_PER_REQUEST" });
+    let mut settings = settings::Grants {
+        table: GRANTS.to_owned(),
+        index: None,
+        key_prefix: String::new(),
+        index_lag: INDEX_LAG,
+        expires_at: EXPIRES_AT.to_owned(),
+    };
+    let mut attributes = vec![attribute("client_id"), attribute("grant_id")];
+    if layout == Layout::ByClient {
+        definition["KeySchema"] = by_client;
+    } else {
+        attributes.push(attribute("id"));
+        definition["KeySchema"] = json!([key("id", "HASH")]);
+        definition["GlobalSecondaryIndexes"] = json!([{
+            "IndexName": INDEX,
+            "KeySchema": by_client,
+            "Projection": { "ProjectionType": "INCLUDE", "NonKeyAttributes": [EXPIRES_AT] },
+        }]);
+        settings.index = Some(INDEX.to_owned());
+    }
+    definition["AttributeDefinitions"] = attributes.into();
     match database.create_table(serde_json::from_value(definition)?) {
         Ok(_) if samples => write_grants(database)?,
         Ok(_) | Err(DynoxideError::ResourceInUseException(_)) => {}
         Err(error) => return Err(error.into()),
     }
-    Ok(GrantsTable::open(config, GRANTS, EXPIRES_AT).await?)
+    Ok(GrantsTable::open(config, settings).await?.with_expiry()?)
 }
 
 fn write_grants(database: &Database) -> Result<(), Error> {
     for (client, grant, hours) in SAMPLES {
         let end = (super::now() + Duration::from_hours(hours)).duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
         let item = json!({
+            "id": { "S": format!("{client} {grant}") },
             "client_id": { "S": client },
             "grant_id": { "S": grant },
             EXPIRES_AT: { "N": end.to_string() },

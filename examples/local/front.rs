@@ -1,15 +1,17 @@
 //! The HTTP front, in place of API Gateway's HTTP API. It makes an event of each request, hands the event to the
-//! function's public parser, and makes a response of the function's answer.
+//! function's public parser, and makes a response of the function's answer. It can pass GET and PUT of the client
+//! configuration endpoint on to the authorization server, as the API of `template.yaml` does.
 
 use crate::envelope::{self, Sender};
 use axum::{
     Router,
     body::{Body, to_bytes},
     extract::{ConnectInfo, Request},
-    http::{HeaderName, HeaderValue, StatusCode},
+    http::{HeaderName, HeaderValue, Method, StatusCode, header},
     response::Response,
 };
 use deregister::{dynamodb::ClientsTable, functions::Delete};
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use lambda_http::{LambdaEvent, lambda_runtime::Context};
 use serde_json::Value;
 use std::{
@@ -29,13 +31,30 @@ const MAX_BODY: usize = 10 * 1024 * 1024;
 /// The time-out of an invocation.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Answers every request on `listener` with the function.
-pub(crate) async fn serve(listener: TcpListener, function: Delete<ClientsTable>) -> io::Result<()> {
-    let function = Arc::new(function);
+/// The authorization server behind the front.
+#[derive(Debug, Clone)]
+pub(crate) struct RegistrationServer {
+    /// The path of the client configuration endpoint here.
+    pub(crate) path: String,
+    /// The URL of the same endpoint at the server. Both without the client id.
+    pub(crate) url: String,
+}
+
+/// Answers every request on `listener` with the function, or with the authorization server.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    function: Delete<ClientsTable>,
+    server: Option<RegistrationServer>,
+) -> io::Result<()> {
+    let (function, server) = (Arc::new(function), Arc::new(server));
     let router = Router::new().fallback(move |ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request| {
-        let function = Arc::clone(&function);
+        let (function, server) = (Arc::clone(&function), Arc::clone(&server));
         async move {
-            answer(&function, peer, request).await.unwrap_or_else(|_| {
+            let answer = match server.as_ref().as_ref().and_then(|server| server.target(&request)) {
+                Some(target) => pass_on(target, request).await,
+                None => answer(&function, peer, request).await,
+            };
+            answer.unwrap_or_else(|_| {
                 let mut response = Response::new(Body::from("The request or its answer cannot be converted."));
                 *response.status_mut() = StatusCode::BAD_GATEWAY;
                 response
@@ -43,6 +62,24 @@ pub(crate) async fn serve(listener: TcpListener, function: Delete<ClientsTable>)
         }
     });
     axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await
+}
+
+impl RegistrationServer {
+    /// The URL at the server, if it answers this request.
+    fn target(&self, request: &Request) -> Option<String> {
+        let id = request.uri().path().strip_prefix(&self.path)?.strip_prefix('/')?;
+        let is_passed_on = [Method::GET, Method::PUT].contains(request.method()) && !id.is_empty();
+        is_passed_on.then(|| format!("{}/{id}", self.url.trim_end_matches('/')))
+    }
+}
+
+/// Sends the request to this URL, and returns the response.
+async fn pass_on(target: String, mut request: Request) -> Result<Response, Box<dyn Error>> {
+    *request.uri_mut() = target.parse()?;
+    // The client sets the name of the server.
+    request.headers_mut().remove(header::HOST);
+    let client = Client::builder(TokioExecutor::new()).build_http::<Body>();
+    Ok(client.request(request).await?.map(Body::new))
 }
 
 async fn answer(

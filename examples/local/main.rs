@@ -16,7 +16,7 @@ use aws_sdk_dynamodb::{
     Client, Config,
     config::{self, BehaviorVersion, Credentials, Region},
 };
-use background::{Background, Sweep, Trigger};
+use background::{Background, Layout, Sweep, Trigger};
 use clap::{Parser, ValueEnum};
 use deregister::{
     dynamodb::{ClientsTable, admin::Creation, connection, https},
@@ -24,6 +24,7 @@ use deregister::{
     settings::{self, Database, Endpoints, Variables},
     telemetry,
 };
+use front::RegistrationServer;
 use lambda_http::Error;
 use rustls::RootCertStore;
 use std::{
@@ -57,6 +58,12 @@ struct Options {
     /// Keep a table named grants, and remove the grants of deleted clients from it
     #[arg(long, conflicts_with = "demo")]
     grants: bool,
+    /// The same, with the key of the table being the id of a grant, and an index by client
+    #[arg(long, conflicts_with_all = ["demo", "grants"])]
+    grants_index: bool,
+    /// Pass GET and PUT of a client's configuration on to this URL of the authorization server, without the client id
+    #[arg(long, value_name = "URL", conflicts_with = "demo", value_parser = url)]
+    registration_server: Option<String>,
     /// Sweep idle clients, now and every minute
     #[arg(long, value_name = "MODE", conflicts_with = "demo")]
     sweep: Option<Mode>,
@@ -64,13 +71,14 @@ struct Options {
 
 /// The end of the help.
 const NOTES: &str = "\
-The transcript shows the cascade and the sweep once. With --grants or --sweep they run until the end, and the log of all
-functions is written to the standard output.
+The transcript shows the cascade and the sweep once. With --grants, --grants-index or --sweep they run until the end, and
+the log of all functions is written to the standard output.
 
 --grants: The cascade runs in this process. It reads the table's stream from the start of the run. A record that fails is
 delivered again until it succeeds. On AWS, the stream has many shards, and such a record goes to a queue.
---sweep: SWEEP_UNUSED_HOURS and SWEEP_IDLE_DAYS set how long clients may be idle, as on AWS. Without --grants, the sweep
-deletes idle clients that have grants too.";
+--grants-index: The table's key is \"id\". The index \"client\" has the keys \"client_id\" and \"grant_id\", and expires_at.
+--sweep: SWEEP_UNUSED_HOURS and SWEEP_IDLE_DAYS set how long clients may be idle, as on AWS. Without a grants table, the
+sweep deletes idle clients that have grants too.";
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
 enum Mode {
@@ -116,7 +124,12 @@ async fn run(options: &Options) -> Result<ExitCode, Error> {
     let config = config(&database_url)?;
     let client = Client::from_conf(config.clone().build());
     let store = ClientsTable::new(config.clone(), settings.table, settings.retention);
-    tokio::spawn(front::serve(front_listener, Delete::new(store.clone(), endpoints, now, Environment::default())));
+    let server = options
+        .registration_server
+        .clone()
+        .map(|url| RegistrationServer { path: [&*endpoints.base_path, &*endpoints.registration_path].concat(), url });
+    let function = Delete::new(store.clone(), endpoints, now, Environment::default());
+    tokio::spawn(front::serve(front_listener, function, server));
     let sweep = |grants, settings| {
         let (store, environment) = (store.clone(), Environment::default());
         Sweep { store, grants, settings, clock: now, environment }
@@ -126,7 +139,7 @@ async fn run(options: &Options) -> Result<ExitCode, Error> {
     let mut as_promised = true;
     if is_new && !options.empty {
         sample::write(&store, now()).await?;
-        let grants = background::open_grants(&database, config.clone(), true).await?;
+        let grants = background::open_grants(&database, config.clone(), Layout::ByClient, true).await?;
         let trigger = Trigger::new(database.clone(), store.clone(), grants.clone())?;
         // The idle sample clients are due by the default settings.
         let sweep = sweep(Some(grants.clone()), settings::Sweep::read(&Variables::default())?);
@@ -140,8 +153,15 @@ async fn run(options: &Options) -> Result<ExitCode, Error> {
     } else if options.demo {
         return Err("the transcript needs an empty database, and the file of --data has data".into());
     }
-    let grants =
-        if options.grants { Some(background::open_grants(&database, config, !options.empty).await?) } else { None };
+    let layout = match (options.grants, options.grants_index) {
+        (_, true) => Some(Layout::ByIndex),
+        (true, _) => Some(Layout::ByClient),
+        _ => None,
+    };
+    let grants = match layout {
+        Some(layout) => Some(background::open_grants(&database, config, layout, !options.empty).await?),
+        None => None,
+    };
     let trigger = grants.clone().map(|grants| Trigger::new(database, store.clone(), grants)).transpose()?;
 
     if !options.demo {
@@ -149,7 +169,7 @@ async fn run(options: &Options) -> Result<ExitCode, Error> {
         println!("listening on {front_url}");
         io::stdout().flush()?;
         println!("serving the table {} until Ctrl-C", store.name());
-        if options.grants || options.sweep.is_some() {
+        if grants.is_some() || options.sweep.is_some() {
             // Only the log shows what these two do.
             telemetry::install(variables.get("AWS_LAMBDA_LOG_LEVEL")?, now);
         }
@@ -161,6 +181,12 @@ async fn run(options: &Options) -> Result<ExitCode, Error> {
         tokio::signal::ctrl_c().await?;
     }
     Ok(if as_promised { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A URL of an authorization server on this machine.
+fn url(text: &str) -> Result<String, &'static str> {
+    let is_url = text.parse().is_ok_and(|uri: http::Uri| uri.scheme_str() == Some("http") && uri.host().is_some());
+    is_url.then(|| text.to_owned()).ok_or("must be a URL that begins with http://")
 }
 
 /// Listens on the loopback interface. Returns the listener and its URL.

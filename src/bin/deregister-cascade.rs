@@ -17,11 +17,11 @@ fn main() -> ExitCode {
 
 async fn serve(start: Start, variables: Variables) -> Result<(), Stopped> {
     let database = Database::read(&variables)?;
-    let Grants { table, expires_at } = Grants::read(&variables, &database)?;
-    let table = table.ok_or(Stopped::Empty("GRANTS_TABLE", "the name of a DynamoDB table"))?;
+    let grants = Grants::read(&variables, &database)?;
+    let grants = grants.ok_or(Stopped::Empty("GRANTS_TABLE", "the name of a DynamoDB table"))?;
     let metrics = Metrics::read(&variables)?;
     let config = connection::configure(&database, &variables).await?.config;
-    let grants = GrantsTable::open(config.clone(), table, expires_at).await?;
+    let grants = GrantsTable::open(config.clone(), grants).await?;
     let clients = ClientsTable::new(config, database.table, database.retention);
     let function = Cascade::new(clients, grants, now, Environment::started_in(start.elapsed(), metrics));
     Ok(lambda_runtime::run(service_fn(|event| function.call(event))).await?)

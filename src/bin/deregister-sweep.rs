@@ -17,12 +17,12 @@ fn main() -> ExitCode {
 
 async fn serve(start: Start, variables: Variables) -> Result<(), Stopped> {
     let database = Database::read(&variables)?;
-    let Grants { table, expires_at } = Grants::read(&variables, &database)?;
+    let grants = Grants::read(&variables, &database)?;
     let settings = settings::Sweep::read(&variables)?;
     let metrics = settings::Metrics::read(&variables)?;
     let config = connection::configure(&database, &variables).await?.config;
-    let grants = match table {
-        Some(table) => Some(GrantsTable::open(config.clone(), table, expires_at).await?),
+    let grants = match grants {
+        Some(grants) => Some(GrantsTable::open(config.clone(), grants).await?.with_expiry()?),
         None => None,
     };
     let clients = ClientsTable::new(config, database.table, database.retention);

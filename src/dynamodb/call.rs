@@ -10,7 +10,8 @@ use aws_sdk_dynamodb::{
     error::{BoxError, ProvideErrorMetadata, SdkError},
     operation::{
         batch_get_item::BatchGetItemError, batch_write_item::BatchWriteItemError, create_table::CreateTableError,
-        get_item::GetItemError, put_item::PutItemError, query::QueryError, update_item::UpdateItemError,
+        delete_item::DeleteItemError, get_item::GetItemError, put_item::PutItemError, query::QueryError,
+        update_item::UpdateItemError,
     },
 };
 use std::error::Error;
@@ -62,7 +63,14 @@ impl Intercept for RecordAttempts {
             let looked_up = || error.downcast_ref::<GetItemError>().and_then(ProvideErrorMetadata::code);
             let put = || error.downcast_ref::<PutItemError>().and_then(ProvideErrorMetadata::code);
             let created = || error.downcast_ref::<CreateTableError>().and_then(ProvideErrorMetadata::code);
-            read.or_else(written).or_else(queried).or_else(removed).or_else(looked_up).or_else(put).or_else(created)
+            let deleted = || error.downcast_ref::<DeleteItemError>().and_then(ProvideErrorMetadata::code);
+            read.or_else(written)
+                .or_else(queried)
+                .or_else(removed)
+                .or_else(looked_up)
+                .or_else(put)
+                .or_else(created)
+                .or_else(deleted)
         });
         // Only a 4xx answer with an error code says that DynamoDB did nothing.
         let is_refusal = context.response().is_some_and(|response| response.status().is_client_error());

@@ -13,7 +13,7 @@ use crate::{
     snapshot::{Key, Unreadable},
     store::{CallStatistics, ClientStatus, ClientStatuses, Fault},
 };
-use aws_sdk_dynamodb::{operation::update_item::UpdateItemError, types::ReturnValuesOnConditionCheckFailure};
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use std::time::{Duration, SystemTime};
 
 /// At most one use of a client is noted in this time.
@@ -40,8 +40,8 @@ impl ClientStatuses for ClientsTable {
 impl ClientsTable {
     /// Notes that the client is used `now`. If the client registered itself and no use was noted in the last hour, this
     /// is one write. Otherwise it makes no call. Returns whether the client is still live. A server that calls this
-    /// before it issues something needs no second check. If the item has no room for the note, the use is not noted, and
-    /// a second call reads the status.
+    /// before it issues something needs no second check. If the write fails because another process noted a use, because
+    /// the client was deleted, or because the item has no room for the note, a second call reads the status.
     ///
     /// # Errors
     /// [`Fault`] if the database fails.
@@ -65,18 +65,16 @@ impl ClientsTable {
             .expression_attribute_values(":partition", partition.1)
             .expression_attribute_values(":since", since.1)
             .expression_attribute_values(":an_hour_ago", item::of_time(an_hour_ago))
-            .expression_attribute_values(":end", item::number(epoch_seconds::END))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let Err(error) = update.send().await else { return Ok(true) };
-        match error.as_service_error() {
-            // Another process noted a use meanwhile, or the client is deleted.
-            Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
-                Ok(failed.item.as_ref().is_some_and(|item| item.contains_key(CLIENT)))
-            }
-            // The item has no room for the note.
-            _ if is_validation(&error) => Ok(self.client_status(id).await?.is_live()),
-            _ => Err(fault(&error)),
+            .expression_attribute_values(":end", item::number(epoch_seconds::END));
+        let Err(error) = CallStatistics::of_call(Box::pin(update.send())).await.0 else { return Ok(true) };
+        let condition_failed =
+            matches!(error.as_service_error(), Some(UpdateItemError::ConditionalCheckFailedException(_)));
+        // Another process noted a use meanwhile, the client is deleted, or the item has no room for the note. The item is
+        // read again, and not returned by the update: a server has no right to read a tombstone.
+        if condition_failed || is_validation(&error) {
+            return Ok(self.client_status(id).await?.is_live());
         }
+        Err(fault(&error))
     }
 }
 

@@ -1,5 +1,8 @@
-//! The grants table: everything that an authorization server issued, by the id of the client. The table belongs to that
-//! server. Its partition key must be the client id. Nothing else is assumed.
+//! The grants table: everything that an authorization server issued. The table belongs to that server.
+//!
+//! The client id is the partition key of the table, or of a global secondary index of it. A prefix may precede the id.
+//! Nothing else is assumed. The reads of a table are strongly consistent. Those of an index are not, so each removal by
+//! an index asserts that the grant still belongs to the client.
 
 use super::{
     call::{RecordAttempts, fault, not_built, record_unprocessed},
@@ -7,65 +10,109 @@ use super::{
 };
 use crate::{
     model::{Id, epoch_seconds},
-    store::{CallStatistics, Fault, Grants},
+    settings,
+    store::{CallStatistics, Fault, Grants, GrantsPage},
 };
 use aws_sdk_dynamodb::{
     Client, config,
-    operation::query::{QueryOutput, builders::QueryFluentBuilder},
-    types::{AttributeValue, DeleteRequest, KeyType, ScalarAttributeType, Select, TableDescription, WriteRequest},
+    operation::{
+        delete_item::DeleteItemError,
+        query::{QueryOutput, builders::QueryFluentBuilder},
+    },
+    types::{
+        AttributeValue, DeleteRequest, KeySchemaElement, KeyType, ProjectionType, ScalarAttributeType, Select,
+        TableDescription, WriteRequest,
+    },
 };
-use std::{
-    collections::HashMap,
-    time::{Duration, SystemTime},
-};
+use futures::{StreamExt, stream};
+use std::time::{Duration, SystemTime};
 
 /// The most grants in a page.
 const PAGE_SIZE: i32 = 1000;
 /// The most items that `BatchWriteItem` takes.
 const BATCH_SIZE: usize = 25;
+/// The most grants that are removed at the same time by an index. All of them change the same partition of the index,
+/// and DynamoDB allows 1,000 writes a second to a partition.
+const CONCURRENCY: usize = 8;
 /// The wait before the next attempt to remove grants that DynamoDB left unprocessed: the first, and the longest.
 const FIRST_WAIT: Duration = Duration::from_millis(25);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// The longest partition key, in bytes.
+const MAX_KEY_BYTES: usize = 2048;
 
 /// A table of grants.
 #[derive(Debug, Clone)]
 pub struct GrantsTable {
     sdk: Client,
-    name: String,
+    settings: settings::Grants,
+    /// The partition key of the table or of the index: the attribute with the client id.
+    client: String,
+    /// The keys of the table.
     keys: Vec<String>,
-    expires_at: String,
+    /// Whether the pages show the attribute with the end of a grant.
+    shows_expiry: bool,
 }
 
 impl GrantsTable {
-    /// Opens the table with this name, in the database that `config` names. `expires_at` is the attribute with the time
-    /// at which a grant ends, in seconds since the epoch. A grant without it does not end. Makes one call: it describes
-    /// the table, to learn the names of its keys.
+    /// Opens the grants table in the database that `config` names. Makes one call: it describes the table, to learn the
+    /// names of the keys.
     ///
     /// # Errors
-    /// [`Fault`] if the database fails, or if the table's partition key is not a string.
-    pub async fn open(
-        config: config::Builder,
-        name: impl Into<String>,
-        expires_at: impl Into<String>,
-    ) -> Result<Self, Fault> {
+    /// [`Fault`] if the database fails, if there is no such index, or if the partition key is not a string.
+    pub async fn open(config: config::Builder, settings: settings::Grants) -> Result<Self, Fault> {
         let sdk = Client::from_conf(config.interceptor(RecordAttempts).build());
-        let name = name.into();
-        let described = sdk.describe_table().table_name(&name).send().await;
+        let name = &settings.table;
+        let described = sdk.describe_table().table_name(name).send().await;
         let described = described.map_err(|error| match fault(&error) {
             Fault::Unavailable(why) => Fault::Unavailable(format!("{why}, for the grants table {name}")),
             Fault::Unexpected(why) => Fault::Unexpected(format!("{why}, for the grants table {name}")),
             unreadable @ Fault::Unreadable(_) => unreadable,
         })?;
-        let keys = described.table.as_ref().and_then(keys).ok_or_else(|| {
-            Fault::Unexpected(format!("the partition key of the table {name} must be a string, the client id"))
+        let table = described.table.unwrap_or_else(|| TableDescription::builder().build());
+        let index = match &settings.index {
+            Some(index) => {
+                let found = table.global_secondary_indexes().iter().find(|found| found.index_name() == Some(index));
+                let missing = || format!("the table {name} has no global secondary index {index}");
+                Some(found.ok_or_else(|| Fault::Unexpected(missing()))?)
+            }
+            None => None,
+        };
+        let of_index = index.map(|index| index.key_schema());
+        let client = partition_key(of_index.unwrap_or_else(|| table.key_schema()), &table).ok_or_else(|| {
+            let place = settings.index.as_ref().map_or(String::new(), |index| format!("index {index} of the "));
+            Fault::Unexpected(format!("the partition key of the {place}table {name} must be a string, the client id"))
         })?;
-        Ok(Self { sdk, name, keys, expires_at: expires_at.into() })
+        let names = |schema: &[KeySchemaElement]| -> Vec<_> {
+            schema.iter().map(|key| key.attribute_name().to_owned()).collect()
+        };
+        let keys = names(table.key_schema());
+        let shows_expiry = index.and_then(|index| index.projection()).is_none_or(|projection| {
+            let shown = projection.non_key_attributes().iter().chain(&keys).cloned();
+            projection.projection_type() == Some(&ProjectionType::All)
+                || shown.chain(of_index.map(names).unwrap_or_default()).any(|name| name == settings.expires_at)
+        });
+        Ok(Self { sdk, client, keys, shows_expiry, settings })
+    }
+
+    /// This table, if its pages show when grants end. [`Grants::is_any_live`] needs that.
+    ///
+    /// # Errors
+    /// [`Fault::Unexpected`] if the index does not project the attribute.
+    pub fn with_expiry(self) -> Result<Self, Fault> {
+        let settings::Grants { table, index, expires_at, .. } = &self.settings;
+        if self.shows_expiry {
+            return Ok(self);
+        }
+        let index = index.as_deref().unwrap_or_default();
+        Err(Fault::Unexpected(format!(
+            "the index {index} of the table {table} must project {expires_at}, the end of a grant"
+        )))
     }
 
     /// The table's name.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        &self.settings.table
     }
 
     /// Counts the client's grants, up to `bound`. `bound + 1` means that there are more.
@@ -74,9 +121,10 @@ impl GrantsTable {
     /// [`Fault`] if the database fails.
     pub async fn count(&self, client: &Id, bound: usize) -> Result<usize, Fault> {
         let (mut counted, mut after) = (0, None);
+        let Some(key) = self.key(client) else { return Ok(0) };
         loop {
             let left = i32::try_from(bound.saturating_add(1) - counted).unwrap_or(i32::MAX);
-            let query = self.of(client).select(Select::Count).limit(left).set_exclusive_start_key(after);
+            let query = self.of(key.clone()).select(Select::Count).limit(left).set_exclusive_start_key(after);
             let page = send(query).await?;
             counted += usize::try_from(page.count).unwrap_or_default();
             after = page.last_evaluated_key;
@@ -86,26 +134,33 @@ impl GrantsTable {
         }
     }
 
-    fn of(&self, client: &Id) -> QueryFluentBuilder {
+    /// The partition key of the client's grants. `None`: a key cannot be that long, so the client has no grants.
+    fn key(&self, client: &Id) -> Option<AttributeValue> {
+        let key = [&self.settings.key_prefix, client.as_str()].concat();
+        (key.len() <= MAX_KEY_BYTES).then_some(AttributeValue::S(key))
+    }
+
+    /// The query for the grants under this partition key.
+    fn of(&self, key: AttributeValue) -> QueryFluentBuilder {
         self.sdk
             .query()
-            .table_name(&self.name)
-            .consistent_read(true)
+            .table_name(&self.settings.table)
+            .set_index_name(self.settings.index.clone())
+            // DynamoDB refuses strongly consistent reads of an index.
+            .consistent_read(self.settings.index.is_none())
             .key_condition_expression("#client = :client")
-            .set_expression_attribute_names(
-                self.keys.first().map(|name| HashMap::from([("#client".to_owned(), name.clone())])),
-            )
-            .expression_attribute_values(":client", AttributeValue::S(client.as_str().to_owned()))
+            .expression_attribute_names("#client", &self.client)
+            .expression_attribute_values(":client", key)
     }
 
     /// Removes at most [`BATCH_SIZE`] grants. Tries again those that DynamoDB leaves unprocessed, without a limit.
     async fn remove_batch(&self, mut wanted: Vec<WriteRequest>, removed: &mut usize) -> Result<(), Fault> {
-        let mut wait = FIRST_WAIT;
+        let (mut wait, name) = (FIRST_WAIT, &self.settings.table);
         loop {
             let asked = wanted.len();
-            let call = self.sdk.batch_write_item().request_items(&self.name, wanted).send();
+            let call = self.sdk.batch_write_item().request_items(name, wanted).send();
             let answer = call.await.map_err(|error| fault(&error))?;
-            let unprocessed = answer.unprocessed_items.and_then(|mut tables| tables.remove(&self.name));
+            let unprocessed = answer.unprocessed_items.and_then(|mut tables| tables.remove(name));
             wanted = unprocessed.unwrap_or_default();
             *removed += asked.saturating_sub(wanted.len());
             if wanted.is_empty() {
@@ -116,34 +171,59 @@ impl GrantsTable {
             wait = LONGEST_WAIT.min(wait * 2);
         }
     }
+
+    /// Removes a grant if it is still the client's. Returns whether it was.
+    async fn remove_asserted(&self, grant: Item, client: AttributeValue) -> Result<bool, Fault> {
+        let delete = self
+            .sdk
+            .delete_item()
+            .table_name(&self.settings.table)
+            .set_key(Some(grant))
+            .condition_expression("#client = :client")
+            .expression_attribute_names("#client", &self.client)
+            .expression_attribute_values(":client", client);
+        let Err(error) = CallStatistics::of_call(Box::pin(delete.send())).await.0 else { return Ok(true) };
+        let condition_failed = matches!(
+            error.as_service_error(),
+            // The index showed a grant that is removed, or that another client has now.
+            Some(DeleteItemError::ConditionalCheckFailedException(_))
+        );
+        if condition_failed { Ok(false) } else { Err(fault(&error)) }
+    }
 }
 
 impl Grants for GrantsTable {
     type Key = Item;
+    type Cursor = Item;
 
-    async fn page(&self, client: &Id) -> Result<Vec<Item>, Fault> {
-        let query = match &*self.keys {
-            [_, sort] => {
-                self.of(client).projection_expression("#client, #sort").expression_attribute_names("#sort", sort)
-            }
-            _ => self.of(client).projection_expression("#client"),
-        };
-        let mut after = None;
-        loop {
-            let page = send(query.clone().limit(PAGE_SIZE).set_exclusive_start_key(after)).await?;
-            // DynamoDB answers with an empty list if nothing matches. If a malformed answer were read as empty, the
-            // grants would never be removed.
-            let malformed = || Fault::Unavailable("the answer does not list grants".to_owned());
-            let grants = page.items.ok_or_else(malformed)?;
-            after = page.last_evaluated_key;
-            // An empty page is the end only if no page follows it.
-            if !grants.is_empty() || after.is_none() {
-                return Ok(grants);
-            }
+    async fn page(&self, client: &Id, after: Option<Item>) -> Result<GrantsPage<Item, Item>, Fault> {
+        let Some(key) = self.key(client) else { return Ok(GrantsPage { keys: Vec::new(), next: None }) };
+        let placeholders: Vec<_> = (0..self.keys.len()).map(|position| format!("#key{position}")).collect();
+        let mut query = self.of(key).projection_expression(placeholders.join(", ")).limit(PAGE_SIZE);
+        for (placeholder, name) in placeholders.into_iter().zip(&self.keys) {
+            query = query.expression_attribute_names(placeholder, name);
         }
+        let page = send(query.set_exclusive_start_key(after)).await?;
+        // DynamoDB answers with an empty list if nothing matches. If a malformed answer were read as empty, the grants
+        // would never be removed.
+        let malformed = || Fault::Unavailable("the answer does not list grants".to_owned());
+        Ok(GrantsPage { keys: page.items.ok_or_else(malformed)?, next: page.last_evaluated_key })
     }
 
-    async fn remove(&self, keys: Vec<Item>, removed: &mut usize) -> Result<(), Fault> {
+    fn lag(&self) -> Duration {
+        if self.settings.index.is_some() { self.settings.index_lag } else { Duration::ZERO }
+    }
+
+    async fn remove(&self, client: &Id, keys: Vec<Item>, removed: &mut usize) -> Result<(), Fault> {
+        if self.settings.index.is_some() {
+            let client = self.key(client).ok_or_else(|| Fault::Unexpected("the key is too long".to_owned()))?;
+            let removals = keys.into_iter().map(|grant| self.remove_asserted(grant, client.clone()));
+            let mut removals = stream::iter(removals).buffer_unordered(CONCURRENCY);
+            while let Some(was_removed) = removals.next().await {
+                *removed += usize::from(was_removed?);
+            }
+            return Ok(());
+        }
         let mut keys = keys.into_iter().peekable();
         while keys.peek().is_some() {
             let batch = keys.by_ref().take(BATCH_SIZE).map(removal).collect::<Result<_, _>>()?;
@@ -154,13 +234,14 @@ impl Grants for GrantsTable {
 
     async fn is_any_live(&self, client: &Id, now: SystemTime) -> Result<bool, Fault> {
         let mut after = None;
+        let Some(key) = self.key(client) else { return Ok(false) };
         loop {
             let query = self
-                .of(client)
+                .of(key.clone())
                 .select(Select::Count)
                 // Negated, so that a grant is live if its end is missing or is not a number.
                 .filter_expression("NOT #expires_at <= :now")
-                .expression_attribute_names("#expires_at", &self.expires_at)
+                .expression_attribute_names("#expires_at", &self.settings.expires_at)
                 .expression_attribute_values(":now", AttributeValue::N(epoch_seconds::of(now).to_string()))
                 .set_exclusive_start_key(after);
             let page = send(query).await?;
@@ -176,16 +257,13 @@ async fn send(query: QueryFluentBuilder) -> Result<QueryOutput, Fault> {
     CallStatistics::of_call(Box::pin(query.send())).await.0.map_err(|error| fault(&error))
 }
 
-/// The names of the table's key attributes, the partition key first. `None` if the partition key is not a string.
-fn keys(table: &TableDescription) -> Option<Vec<String>> {
-    let of = |kind: KeyType| {
-        let mut schema = table.key_schema().iter();
-        schema.find(|key| *key.key_type() == kind).map(|key| key.attribute_name().to_owned())
-    };
-    let partition = of(KeyType::Hash)?;
+/// The partition key, if it is one attribute and a string. An index can have a partition key of several attributes.
+fn partition_key(schema: &[KeySchemaElement], table: &TableDescription) -> Option<String> {
+    let mut partition = schema.iter().filter(|key| *key.key_type() == KeyType::Hash);
+    let (Some(key), None) = (partition.next(), partition.next()) else { return None };
     let mut attributes = table.attribute_definitions().iter();
-    let partition_type = attributes.find(|attribute| attribute.attribute_name() == partition)?.attribute_type();
-    (*partition_type == ScalarAttributeType::S).then(|| std::iter::once(partition).chain(of(KeyType::Range)).collect())
+    let attribute = attributes.find(|attribute| attribute.attribute_name() == key.attribute_name())?;
+    (*attribute.attribute_type() == ScalarAttributeType::S).then(|| key.attribute_name().to_owned())
 }
 
 fn removal(key: Item) -> Result<WriteRequest, Fault> {

@@ -2,8 +2,11 @@
 //!
 //! The tombstone revokes all of it at once: [`ClientStatus`](crate::store::ClientStatus) refuses it. The cascade then
 //! removes the grants. It is a function on the table's stream, which delivers every deletion at least once. It takes
-//! only the client's id from a record, and reads the client's status from the table. So it keeps no state: after an
-//! interrupted run, run it again.
+//! only the client's id and the time from a record, and reads the client's status from the table. So it keeps no state:
+//! after an interrupted run, run it again.
+//!
+//! An index of grants lags behind its table. If a deletion is so recent that the index may not show every grant, the
+//! cascade purges twice: at once, and when the index shows them.
 
 use super::{
     record::{Cost, Environment},
@@ -12,7 +15,7 @@ use super::{
 use crate::{
     invocation::Invocation,
     json::{self, RawValue},
-    model::Id,
+    model::{Id, epoch_seconds},
     store::{CallStatistics, ClientStatuses, Fault, Grants, before},
     telemetry::{self, Metric, Metrics},
 };
@@ -51,6 +54,8 @@ struct Record {
     sequence_number: Option<String>,
     /// The key of the item.
     key: Option<String>,
+    /// When the stream got the record, in seconds since the epoch.
+    created: Option<u64>,
 }
 
 impl<'de> Deserialize<'de> for Batch {
@@ -66,11 +71,14 @@ impl<'de> Deserialize<'de> for Batch {
 impl Record {
     fn read(record: &RawValue) -> Self {
         let [change] = json::values(Some(record), ["dynamodb"]);
-        let [sequence_number, keys] = json::values(change, ["SequenceNumber", "Keys"]);
+        let [sequence_number, keys, created] =
+            json::values(change, ["SequenceNumber", "Keys", "ApproximateCreationDateTime"]);
         let [key] = json::values(keys, ["pk"]);
         let [key] = json::values(key, ["S"]);
         let text = |value: Option<_>| value.and_then(json::text).map(Cow::into_owned);
-        Self { sequence_number: text(sequence_number), key: text(key) }
+        // Lambda sends a whole number of seconds. Some emulators send a fraction too.
+        let created = created.and_then(|created| created.get().split('.').next()?.parse().ok());
+        Self { sequence_number: text(sequence_number), key: text(key), created }
     }
 }
 
@@ -104,6 +112,8 @@ pub enum PurgeOutcome {
 struct Purge<'r> {
     sequence_number: &'r str,
     client: Id,
+    /// From then on, the pages show every grant from before the deletion.
+    settled: Instant,
     removed: usize,
     duration: Duration,
     calls: CallStatistics,
@@ -111,10 +121,10 @@ struct Purge<'r> {
 
 impl<'r> Purge<'r> {
     /// The purge for the item with this key. `None` if the item is not a client: nothing was issued to it.
-    fn of(sequence_number: &'r str, key: &str) -> Option<Self> {
+    fn of(sequence_number: &'r str, key: &str, settled: Instant) -> Option<Self> {
         let client = Id::new(key.strip_prefix("client#")?)?;
         let (duration, calls) = (Duration::ZERO, CallStatistics::default());
-        Some(Self { sequence_number, client, removed: 0, duration, calls })
+        Some(Self { sequence_number, client, settled, removed: 0, duration, calls })
     }
 }
 
@@ -139,7 +149,7 @@ impl<C: ClientStatuses, G: Grants> Cascade<C, G> {
         let (mut purges, mut failed) = (Vec::new(), BTreeSet::new());
         for (record, &number) in records.iter().zip(&numbers) {
             if let Some(key) = &record.key {
-                purges.extend(Purge::of(number, key));
+                purges.extend(Purge::of(number, key, self.settled(record.created, invocation.now)));
             } else {
                 tracing::error!(sequence_number = number, "a record of the stream has no key of the clients table");
                 failed.insert(number);
@@ -155,10 +165,40 @@ impl<C: ClientStatuses, G: Grants> Cascade<C, G> {
         Ok(response)
     }
 
-    /// Runs the purges one after the other, and logs a record for each. Returns the sequence numbers of those that
-    /// failed.
-    async fn run<'r>(&self, mut purges: Vec<Purge<'r>>, deadline: Instant, context: &Context) -> Vec<&'r str> {
-        let (mut failed, mut wait) = (Vec::new(), Wait::FIRST);
+    /// When the pages show every grant from before a deletion. `created` is the time of its record.
+    fn settled(&self, created: Option<u64>, now: SystemTime) -> Instant {
+        let lag = self.grants.lag();
+        if lag.is_zero() {
+            return Instant::now();
+        }
+        let created = created.and_then(epoch_seconds::at).unwrap_or(now);
+        // The record's time is in whole seconds, rounded down. A clock that is behind it does not shorten the wait.
+        let age = now.duration_since(created).unwrap_or_default().saturating_sub(Duration::from_secs(1));
+        Instant::now() + lag.saturating_sub(age)
+    }
+
+    /// Runs the purges, and logs a record for each. Returns the sequence numbers of those that failed.
+    async fn run<'r>(&self, purges: Vec<Purge<'r>>, deadline: Instant, context: &Context) -> Vec<&'r str> {
+        let (mut failed, mut again) = (Vec::new(), Vec::new());
+        self.run_pass(purges, deadline, context, &mut failed, Some(&mut again)).await;
+        if let Some(settled) = again.iter().map(|purge| purge.settled).max() {
+            tokio::time::sleep_until(settled.min(deadline)).await;
+            self.run_pass(again, deadline, context, &mut failed, None).await;
+        }
+        failed
+    }
+
+    /// Runs the purges one after the other. Adds to `failed` the sequence numbers of those that failed. Those that began
+    /// before the pages were settled are added to `again`, and not logged.
+    async fn run_pass<'r>(
+        &self,
+        mut purges: Vec<Purge<'r>>,
+        deadline: Instant,
+        context: &Context,
+        failed: &mut Vec<&'r str>,
+        mut again: Option<&mut Vec<Purge<'r>>>,
+    ) {
+        let mut wait = Wait::FIRST;
         loop {
             let (mut unfinished, mut progress) = (Vec::new(), false);
             for mut purge in purges {
@@ -171,14 +211,19 @@ impl<C: ClientStatuses, G: Grants> Cascade<C, G> {
                 if matches!(result, Err(Fault::Unavailable(_))) && wait.ends_before(deadline) {
                     progress |= purge.removed > removed_before;
                     unfinished.push(purge);
-                } else {
-                    progress = true;
-                    failed.extend(result.is_err().then_some(purge.sequence_number));
-                    self.log(&purge, &result, context);
+                    continue;
+                }
+                progress = true;
+                match &mut again {
+                    Some(again) if result == Ok(PurgeOutcome::Removed) && started < purge.settled => again.push(purge),
+                    _ => {
+                        failed.extend(result.is_err().then_some(purge.sequence_number));
+                        self.log(&purge, &result, context);
+                    }
                 }
             }
             if unfinished.is_empty() {
-                return failed;
+                return;
             }
             purges = unfinished;
             wait.pass(progress).await;
@@ -190,16 +235,20 @@ impl<C: ClientStatuses, G: Grants> Cascade<C, G> {
     /// # Errors
     /// [`Fault`] if the database fails. Some grants may be left then.
     pub async fn purge(&self, client: &Id, removed: &mut usize) -> Result<PurgeOutcome, Fault> {
+        let mut after = None;
         loop {
-            let page = self.grants.page(client).await?;
-            if page.is_empty() {
+            let page = self.grants.page(client, after).await?;
+            if !page.keys.is_empty() {
+                // Read the status after the page. If the client is restored later, its new grants are not in this page.
+                if self.clients.client_status(client).await?.is_live() {
+                    return Ok(PurgeOutcome::Kept);
+                }
+                self.grants.remove(client, page.keys, removed).await?;
+            }
+            after = page.next;
+            if after.is_none() {
                 return Ok(PurgeOutcome::Removed);
             }
-            // Read the status after the page. If the client is restored later, its new grants are not in this page.
-            if self.clients.client_status(client).await?.is_live() {
-                return Ok(PurgeOutcome::Kept);
-            }
-            self.grants.remove(page, removed).await?;
         }
     }
 

@@ -14,7 +14,11 @@ use crate::{
     rule::Authorization,
     snapshot::{Key, Record, Snapshot, Unreadable},
 };
-use std::{collections::BTreeSet, future::Future, time::SystemTime};
+use std::{
+    collections::BTreeSet,
+    future::Future,
+    time::{Duration, SystemTime},
+};
 use tokio::time::{Instant, timeout_at};
 
 /// A table of clients, services and access tokens.
@@ -92,25 +96,48 @@ pub struct IdlePage<C> {
 pub trait Grants: Send + Sync {
     /// The key of a grant.
     type Key: Send;
+    /// Where the next page of a client's grants starts.
+    type Cursor: Send;
 
-    /// The keys of some grants of this client, in a strongly consistent read. Empty: the client has no grants.
+    /// One page of the keys of this client's grants.
     ///
     /// # Errors
     /// [`Fault`] if the database fails.
-    fn page(&self, client: &Id) -> impl Future<Output = Result<Vec<Self::Key>, Fault>> + Send;
+    fn page(
+        &self,
+        client: &Id,
+        after: Option<Self::Cursor>,
+    ) -> impl Future<Output = Result<GrantsPage<Self::Key, Self::Cursor>, Fault>> + Send;
 
-    /// Removes the grants with these keys, and adds to `removed` the number of grants that the database confirmed.
-    /// Grants that the database leaves unprocessed are tried again until the caller drops the future.
+    /// How long after a change the pages may not show it. Zero: they are strongly consistent.
+    fn lag(&self) -> Duration;
+
+    /// Removes the grants with these keys, if they are still this client's. Adds to `removed` the number of grants that the
+    /// database confirmed. Grants that the database leaves unprocessed are tried again until the caller drops the future.
     ///
     /// # Errors
     /// [`Fault`] if the database fails. Some grants may be removed then.
-    fn remove(&self, keys: Vec<Self::Key>, removed: &mut usize) -> impl Future<Output = Result<(), Fault>> + Send;
+    fn remove(
+        &self,
+        client: &Id,
+        keys: Vec<Self::Key>,
+        removed: &mut usize,
+    ) -> impl Future<Output = Result<(), Fault>> + Send;
 
     /// Whether the client has a grant that has not ended at `now`.
     ///
     /// # Errors
     /// [`Fault`] if the database fails.
     fn is_any_live(&self, client: &Id, now: SystemTime) -> impl Future<Output = Result<bool, Fault>> + Send;
+}
+
+/// One page of the grants of a client.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GrantsPage<K, C> {
+    /// The keys of the grants. There can be none, although a page follows.
+    pub keys: Vec<K>,
+    /// Where the next page starts. `None`: this page is the last.
+    pub next: Option<C>,
 }
 
 /// Why a database call failed.

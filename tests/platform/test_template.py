@@ -272,12 +272,6 @@ def test_every_role_has_the_boundary_and_the_path():
         assert policy["Path"] == {"Ref": "RolePath"}, name
 
 
-def test_the_import_of_the_api_does_not_stop_at_warnings():
-    """SAM writes `servers` without a `url` into the document, if the API's own name is switched off."""
-    api = source()["Resources"]["Api"]["Properties"]
-    assert "DisableExecuteApiEndpoint" in api and "FailOnWarnings" not in api
-
-
 def test_the_application_has_the_version_of_the_package():
     cargo = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]
     application = source()["Metadata"]["AWS::ServerlessRepo::Application"]

@@ -5,9 +5,21 @@ use deregister::{
         AllowList, ApiClient, Client, Digest, Id, Idle, Kind, Metadata, OAuthClient, OWNER, StoredSecret,
         StoredVersion, Version,
     },
+    settings,
     snapshot::Record,
 };
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+
+/// The settings of the table `grants`, by client id.
+pub fn grants_settings() -> settings::Grants {
+    settings::Grants {
+        table: "grants".to_owned(),
+        index: None,
+        key_prefix: String::new(),
+        index_lag: Duration::ZERO,
+        expires_at: "expires_at".to_owned(),
+    }
+}
 
 /// The id with this text.
 pub fn id(text: &str) -> Id {

@@ -24,7 +24,10 @@ use aws_sdk_dynamodb::{
         retry::{RetryConfig, RetryPartition},
         timeout::TimeoutConfig,
     },
-    types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType},
+    types::{
+        AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
+        ScalarAttributeType,
+    },
 };
 use build::{ClientBuilder, id};
 use database::{CleanUp, Database};
@@ -167,6 +170,21 @@ impl Fixture {
             create = create.attribute_definitions(attribute.build().unwrap()).key_schema(key.build().unwrap());
         }
         create.send().await.unwrap();
+    }
+
+    /// Creates the table `grants` by the id of a grant, in its attribute `grant_id`, with this index by `client_id`.
+    pub async fn create_indexed_grants_table(&self, index: &str) {
+        let attribute = |name| {
+            let attribute = AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S);
+            attribute.build().unwrap()
+        };
+        let key = |name| KeySchemaElement::builder().attribute_name(name).key_type(KeyType::Hash).build().unwrap();
+        let all = Projection::builder().projection_type(ProjectionType::All).build();
+        let index =
+            GlobalSecondaryIndex::builder().index_name(index).key_schema(key("client_id")).projection(all).build();
+        let create = self.sdk.create_table().table_name("grants").billing_mode(BillingMode::PayPerRequest);
+        let create = create.attribute_definitions(attribute("client_id")).attribute_definitions(attribute("grant_id"));
+        create.key_schema(key("grant_id")).global_secondary_indexes(index.unwrap()).send().await.unwrap();
     }
 
     /// Whether the client is live.

@@ -64,19 +64,17 @@ async fn run(Options { json, table, command }: Options) -> Result<(), Failure> {
         variables.set("GRANTS_TABLE", table);
     }
     let database = Database::read(&variables)?;
-    let grants = command.grants().map(|_| Grants::read(&variables, &database)).transpose()?;
+    let grants = command.grants().map(|_| Grants::read(&variables, &database)).transpose()?.flatten();
     let user = variables.get("USER")?.map(ToOwned::to_owned);
     let Connection { config, place } = connection::configure(&database, &variables).await?;
     let tables = match &grants {
-        Some(Grants { table: Some(grants), .. }) => format!("tables {} and {grants}", database.table),
-        _ => format!("table {}", database.table),
+        Some(grants) => format!("tables {} and {}", database.table, grants.table),
+        None => format!("table {}", database.table),
     };
     let result = async {
         let grants = match grants {
-            Some(Grants { table: Some(table), expires_at }) => {
-                Some(GrantsTable::open(config.clone(), table, expires_at).await?)
-            }
-            _ => None,
+            Some(grants) => Some(GrantsTable::open(config.clone(), grants).await?),
+            None => None,
         };
         let store = ClientsTable::new(config, database.table, database.retention);
         Tool { store, grants, now, randomness: getrandom::fill, user, json }.run(command).await

@@ -1,7 +1,7 @@
 //! Faults, the deadline, and runs that are killed at any point.
 
 use super::{
-    CONTENT, EXPIRES_AT, MAX_DURATION, PAGE, Tables, all_done, calls, deletion, event, failed, outcomes, purges, s,
+    CONTENT, MAX_DURATION, PAGE, Tables, all_done, by_client, calls, deletion, event, failed, outcomes, purges, s,
 };
 use crate::support::{
     log::Captured,
@@ -57,7 +57,7 @@ async fn deliver_with_fault(
     for client in ["a", "b", "c"] {
         tables.issue(client, 0..2).await;
     }
-    tables.pass(operation, if operation == "Query" { 2 } else { 1 });
+    tables.pass(operation, 1);
     (0..calls).for_each(|_| tables.fixture.wire.plan(operation, Fault::error(error.0, error.1)));
     let log = Captured::at("INFO");
     let response = tables.deliver(&[deletion("1", "a"), deletion("2", "b"), deletion("3", "c")]).await;
@@ -198,7 +198,7 @@ async fn at_the_deadline_the_record_and_those_after_it_fail_and_the_next_invocat
         assert!((1..=60).contains(&tables.count("a").await), "{operation}");
 
         let config = tables.fixture.sdk.config().to_builder();
-        let grants_without_the_wire = GrantsTable::open(config, "grants", EXPIRES_AT).await.unwrap();
+        let grants_without_the_wire = GrantsTable::open(config, by_client()).await.unwrap();
         let next = Cascade::new(tables.fixture.direct(), grants_without_the_wire, now, Environment::default());
         let response = Box::pin(next.call(event(MAX_DURATION, &batch))).await.unwrap();
         assert_eq!(response, all_done(), "{operation}");

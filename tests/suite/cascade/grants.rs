@@ -1,10 +1,11 @@
 //! The grants table: how it is opened and counted, and which grants are live.
 
-use super::{CONTENT, EXPIRES_AT, Tables, create_table, id, key, put, s};
+use super::{CONTENT, EXPIRES_AT, Tables, by_client, create_table, id, key, put, s};
 use crate::support::{Fixture, now};
 use aws_sdk_dynamodb::types::{AttributeValue, ScalarAttributeType};
 use deregister::{
     dynamodb::GrantsTable,
+    settings,
     store::{CallStatistics, Grants},
 };
 use std::time::SystemTime;
@@ -17,7 +18,7 @@ async fn opening_costs_one_call_and_the_partition_key_must_be_a_string() {
     create_table(&fixture, "binary", &[("id", ScalarAttributeType::B)]).await;
     let open = async |table: &str| {
         let config = fixture.sdk.config().to_builder().http_client(fixture.wire.clone());
-        let opened = GrantsTable::open(config, table, EXPIRES_AT).await;
+        let opened = GrantsTable::open(config, settings::Grants { table: table.to_owned(), ..by_client() }).await;
         assert_eq!(fixture.wire.take_calls(), ["DescribeTable"], "{table}");
         opened.map(|grants| grants.name().to_owned()).map_err(|fault| fault.to_string())
     };

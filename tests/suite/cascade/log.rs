@@ -22,7 +22,7 @@ async fn a_purge_has_a_record_at_every_log_level_with_nothing_of_the_grants() {
     Box::pin(tables.cascade.call(event)).await.unwrap();
     let lines = log.lines();
     assert_eq!(lines.len(), 2);
-    for (line, (client, removed, calls)) in lines.iter().zip([(TARGET, 3, 4), (RFC_CLIENT.0, 26, 5)]) {
+    for (line, (client, removed, calls)) in lines.iter().zip([(TARGET, 3, 3), (RFC_CLIENT.0, 26, 4)]) {
         for (name, value) in [
             ("level", json!("INFO")),
             ("timestamp", json!("2027-01-15T08:00:00.000Z")),

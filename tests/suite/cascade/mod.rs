@@ -4,11 +4,20 @@
 mod batch;
 mod faults;
 mod grants;
+mod index;
 mod log;
 mod purge;
 mod restoration;
 
-use crate::support::{Fixture, build::id, endpoint::Endpoint, invocation, log::Captured, now, wire::Fault};
+use crate::support::{
+    Fixture,
+    build::{grants_settings, id},
+    endpoint::Endpoint,
+    invocation,
+    log::Captured,
+    now,
+    wire::Fault,
+};
 use aws_lambda_events::streams::DynamoDbEventResponse;
 use aws_sdk_dynamodb::{
     primitives::Blob,
@@ -21,6 +30,7 @@ use deregister::{
     dynamodb::{ClientsTable, GrantsTable, admin::RestoreOutcome, item::Item},
     functions::{Cascade, Environment, cascade::Batch},
     model::Restoration,
+    settings,
 };
 use lambda_http::LambdaEvent;
 use serde_json::{Value, json};
@@ -60,7 +70,7 @@ impl Tables {
         let fixture = Fixture::with_samples().await;
         create_table(&fixture, "grants", keys).await;
         let config = fixture.sdk.config().to_builder().http_client(fixture.wire.clone());
-        let grants = GrantsTable::open(config, "grants", EXPIRES_AT).await.unwrap();
+        let grants = GrantsTable::open(config, by_client()).await.unwrap();
         let cascade = Cascade::new(fixture.clients.clone(), grants.clone(), now, Environment::default());
         fixture.wire.take_calls();
         Self { fixture, keys, grants, cascade }
@@ -132,6 +142,11 @@ impl Tables {
     async fn count(&self, client: &str) -> usize {
         self.grant_items().await.iter().filter(|grant| grant[self.keys[0].0] == s(client)).count()
     }
+}
+
+/// The settings of a table whose partition key is the client id.
+fn by_client() -> settings::Grants {
+    settings::Grants { expires_at: EXPIRES_AT.to_owned(), ..grants_settings() }
 }
 
 fn s(text: &str) -> AttributeValue {
@@ -216,7 +231,9 @@ fn calls(pages: &[usize]) -> Vec<&'static str> {
     let page = |grants: &usize| {
         ["Query", "GetItem"].into_iter().chain(std::iter::repeat_n("BatchWriteItem", grants.div_ceil(BATCH)))
     };
-    pages.iter().flat_map(page).chain(["Query"]).collect()
+    // A full page does not say that it is the last.
+    let last = pages.last().is_none_or(|grants| *grants == PAGE).then_some("Query");
+    pages.iter().flat_map(page).chain(last).collect()
 }
 
 /// The records of purges. The SDK's lines have no metrics.

@@ -12,6 +12,7 @@ use aws_sdk_dynamodb::{
     error::BoxError,
     types::AttributeValue,
 };
+use aws_smithy_runtime_api::client::orchestrator::Metadata;
 use deregister::{
     dynamodb::ClientsTable,
     model::Idle,
@@ -35,6 +36,11 @@ fn without_a_call(is_live: bool) -> Noted {
 
 fn with_a_write(is_live: bool) -> Noted {
     (is_live, vec!["UpdateItem".to_owned()])
+}
+
+/// The write had no effect, and a read found out why.
+fn with_a_write_and_a_read(is_live: bool) -> Noted {
+    (is_live, ["UpdateItem", "GetItem"].map(str::to_owned).to_vec())
 }
 
 /// Reads the client's status and notes a use.
@@ -117,7 +123,7 @@ async fn costs_nothing_for_deleted_and_missing_clients() {
     }
 }
 
-/// Counts the attempts that succeeded.
+/// Counts the writes that took effect.
 #[derive(Debug, Clone, Default)]
 struct Successes(Arc<AtomicU32>);
 
@@ -130,9 +136,11 @@ impl Intercept for Successes {
         &self,
         context: &FinalizerInterceptorContextRef<'_>,
         _: &RuntimeComponents,
-        _: &mut ConfigBag,
+        config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        self.0.fetch_add(u32::from(context.output_or_error().is_some_and(|output| output.is_ok())), Relaxed);
+        let is_write = config.load::<Metadata>().is_some_and(|call| call.name() == "UpdateItem");
+        let took_effect = context.output_or_error().is_some_and(|output| output.is_ok());
+        self.0.fetch_add(u32::from(is_write && took_effect), Relaxed);
         Ok(())
     }
 }
@@ -177,7 +185,7 @@ async fn does_not_overwrite_the_note_of_another_server() {
     use_client(&fixture, "a", now()).await;
     let before = item(&fixture, "a").await;
     for at in [now() - HOUR, now() - SECOND, now(), now() + HOUR - SECOND] {
-        assert_eq!(note_use(&fixture, "a", &read, at).await, with_a_write(true));
+        assert_eq!(note_use(&fixture, "a", &read, at).await, with_a_write_and_a_read(true));
         assert_eq!(item(&fixture, "a").await, before);
     }
 }
@@ -188,7 +196,7 @@ async fn does_not_change_a_tombstone() {
     let read = client_status(&fixture, "a").await;
     let bystander = fixture.clone();
     fixture.wire.plan("UpdateItem", Fault::meanwhile(async move { delete(&bystander, "a", now()).await }));
-    assert_eq!(note_use(&fixture, "a", &read, now()).await, with_a_write(false));
+    assert_eq!(note_use(&fixture, "a", &read, now()).await, with_a_write_and_a_read(false));
     let tombstone = item(&fixture, "a").await;
     for attribute in ["client", "idle", "idle_since"] {
         assert!(!tombstone.contains_key(attribute), "{attribute}");
@@ -201,18 +209,21 @@ async fn does_not_create_an_item() {
     let fixture = with(dynamic()).await;
     let read = client_status(&fixture, "a").await;
     remove_item(&fixture, "a").await;
-    assert_eq!(note_use(&fixture, "a", &read, now()).await, with_a_write(false));
+    assert_eq!(note_use(&fixture, "a", &read, now()).await, with_a_write_and_a_read(false));
     assert_eq!(fixture.item("client#a").await, None);
 }
 
 #[tokio::test]
 async fn takes_effect_once_after_an_ambiguous_attempt() {
-    for fault in [Fault::AnswerLost, Fault::Reset] {
+    // If the first attempt took effect, the condition of the second one fails.
+    for (fault, expected) in
+        [(Fault::AnswerLost, vec!["UpdateItem", "UpdateItem", "GetItem"]), (Fault::Reset, vec!["UpdateItem"; 2])]
+    {
         let fixture = with(dynamic()).await;
         let read = client_status(&fixture, "a").await;
         fixture.wire.plan("UpdateItem", fault);
         let (is_live, calls) = note_use(&fixture, "a", &read, now()).await;
-        assert_eq!((is_live, calls.len()), (true, 2));
+        assert_eq!((is_live, calls), (true, expected.into_iter().map(str::to_owned).collect()));
         assert_eq!(idle(&fixture, "a").await, Some(Idle::used(now())));
     }
 }

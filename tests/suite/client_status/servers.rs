@@ -5,7 +5,7 @@
 use super::{SECOND, client_status, delete, deletion, dynamic, with};
 use crate::support::{
     Fixture, RETENTION, authorization,
-    build::id,
+    build::{grants_settings, id},
     now,
     random::Random,
     wire::{Fault, Wire, http},
@@ -186,7 +186,7 @@ impl Stage {
 }
 
 async fn grants(config: Builder) -> GrantsTable {
-    GrantsTable::open(config, "grants", "expires_at").await.unwrap()
+    GrantsTable::open(config, grants_settings()).await.unwrap()
 }
 
 /// A wire on which each call waits for its turn.

@@ -26,7 +26,8 @@ fn is_accepted(setting: &Setting, value: &str) -> bool {
     };
     match setting.name {
         "CLIENTS_TABLE" => is_table(value),
-        "GRANTS_TABLE" => value.is_empty() || is_table(value),
+        "GRANTS_TABLE" | "GRANTS_INDEX" => value.is_empty() || is_table(value),
+        "GRANTS_KEY_PREFIX" => value.len() <= 255,
         "GRANTS_EXPIRE_AT" => (1..=255).contains(&value.len()),
         "REALM" => is_quotable(value),
         "BASE_PATH" => value.is_empty() || is_path(value),
@@ -101,8 +102,16 @@ proptest! {
         }
         if let Some(settings) = read(Grants::TABLE, &set, |variables| Grants::read(variables, &clients))? {
             let values = values(&Grants::TABLE, &set);
-            prop_assert_eq!(settings.table.unwrap_or_default(), values["GRANTS_TABLE"].as_str());
-            prop_assert_eq!(&settings.expires_at, &values["GRANTS_EXPIRE_AT"]);
+            match settings {
+                Some(settings) => {
+                    prop_assert_eq!(&settings.table, &values["GRANTS_TABLE"]);
+                    prop_assert_eq!(settings.index.unwrap_or_default(), values["GRANTS_INDEX"].as_str());
+                    prop_assert_eq!(&settings.key_prefix, &values["GRANTS_KEY_PREFIX"]);
+                    prop_assert_eq!(Ok(settings.index_lag.as_secs()), values["GRANTS_INDEX_LAG_SECONDS"].parse());
+                    prop_assert_eq!(&settings.expires_at, &values["GRANTS_EXPIRE_AT"]);
+                }
+                None => prop_assert_eq!(&values["GRANTS_TABLE"], ""),
+            }
         }
         if let Some(settings) = read(Sweep::TABLE, &set, Sweep::read)? {
             let values = values(&Sweep::TABLE, &set);

@@ -123,7 +123,7 @@ fn by_default_the_sweep_does_not_delete_and_has_no_grants_table() {
     let settings::Sweep { deletes, policy, .. } = settings::Sweep::read(&Variables::default()).unwrap();
     assert_eq!((deletes, policy), (false, POLICY));
     let clients = Database::read(&Variables::default()).unwrap();
-    assert_eq!(settings::Grants::read(&Variables::default(), &clients).unwrap().table, None);
+    assert_eq!(settings::Grants::read(&Variables::default(), &clients).unwrap(), None);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ mod run;
 
 use crate::support::{
     Fixture, authorization,
-    build::{ClientBuilder, api_client, id, oauth_client},
+    build::{ClientBuilder, api_client, grants_settings, id, oauth_client},
     invocation,
     log::Captured,
     now,
@@ -193,7 +193,7 @@ async fn deletion_of(fixture: &Fixture, client_id: &str) -> Deletion {
 /// An empty grants table, without the wire.
 async fn grants(fixture: &Fixture) -> GrantsTable {
     fixture.create_grants_table().await;
-    GrantsTable::open(fixture.sdk.config().to_builder(), "grants", "expires_at").await.unwrap()
+    GrantsTable::open(fixture.sdk.config().to_builder(), grants_settings()).await.unwrap()
 }
 
 /// Issues a grant to the client. `None`: the grant does not end.
@@ -211,7 +211,7 @@ async fn issue_until(fixture: &Fixture, client_id: &str, grant_id: &str, end: Op
 async fn grants_through_the_wire(fixture: &Fixture) -> GrantsTable {
     fixture.create_grants_table().await;
     let config = fixture.sdk.config().to_builder().http_client(fixture.wire.clone());
-    GrantsTable::open(config, "grants", "expires_at").await.unwrap()
+    GrantsTable::open(config, grants_settings()).await.unwrap()
 }
 
 /// Whether the call with this body names the client.

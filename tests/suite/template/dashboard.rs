@@ -1,7 +1,7 @@
 //! The dashboard, which searches for the metrics of the records.
 
 use super::{sweep, template};
-use crate::support::{Fixture, endpoint::Endpoint, invocation, log::Captured, now};
+use crate::support::{Fixture, build::grants_settings, endpoint::Endpoint, invocation, log::Captured, now};
 use deregister::{
     dynamodb::GrantsTable,
     functions::{Cascade, Environment},
@@ -29,7 +29,7 @@ fn it_is_json() {
 async fn metrics() -> BTreeSet<(String, String)> {
     let fixture = Fixture::with_samples().await;
     fixture.create_grants_table().await;
-    let grants = GrantsTable::open(fixture.sdk.config().to_builder(), "grants", "expires_at").await.unwrap();
+    let grants = GrantsTable::open(fixture.sdk.config().to_builder(), grants_settings()).await.unwrap();
     let log = Captured::at("INFO");
     fixture.invoke(&Endpoint::Configuration.event()).await;
     let record = json!({ "dynamodb": { "SequenceNumber": "1", "Keys": { "pk": { "S": "client#a" } } } });

@@ -7,6 +7,7 @@ use deregister::{
     settings::{Database, Variables},
 };
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 
 #[test]
 fn the_table_has_the_schema_of_the_adapter() {
@@ -83,33 +84,54 @@ fn two_database_calls_fit_into_the_functions_time_out() {
     assert!(alarm < milliseconds, "the alarm at {alarm} ms");
 }
 
-/// A client id can contain slashes. Paths that no route has, as those of another `RegistrationPath`, take the default
-/// route.
+/// The routes of the template: each key, and what answers it.
+fn routes(template: &Value) -> BTreeMap<String, (String, Option<String>)> {
+    let path = template["Parameters"]["RegistrationPath"]["Default"].as_str().unwrap();
+    let text = |value: &Value| value.as_str().or_else(|| value["!Sub"].as_str()).unwrap().to_owned();
+    let resources = template["Resources"].as_object().unwrap().values();
+    let routes = resources.filter(|resource| resource["Type"] == "AWS::ApiGatewayV2::Route").map(|route| {
+        let properties = &route["Properties"];
+        assert_eq!(properties["ApiId"], json!({ "!Ref": "Api" }));
+        let condition = route["Condition"].as_str().map(ToOwned::to_owned);
+        let key = text(&properties["RouteKey"]).replace("${RegistrationPath}", path);
+        (key, (text(&properties["Target"]), condition))
+    });
+    routes.collect()
+}
+
+/// A client id can contain slashes.
 #[test]
-fn the_function_gets_every_path_and_each_endpoint_has_a_route() {
+fn the_function_gets_every_path_and_the_authorization_server_only_reads_and_updates_of_a_client() {
     let template = template();
-    let events = template["Resources"]["Function"]["Properties"]["Events"].as_object().unwrap();
-    let route = |event: &Value| {
-        let properties = &event["Properties"];
-        Some(format!("{} {}", properties.get("Method")?.as_str()?, properties.get("Path")?.as_str()?))
-    };
-    let mut routes: Vec<_> = events.values().map(route).collect();
-    routes.sort();
-    let registration_path = template["Parameters"]["RegistrationPath"]["Default"].as_str().unwrap();
-    let registration = format!("DELETE {registration_path}/{{clientId+}}");
-    let named = [
-        "DELETE /config/{appId}/clients/{apiClientId}",
-        &registration,
-        "POST /api/{serviceId}/client/registration/delete",
+    let function = || ("integrations/${Integration}".to_owned(), None);
+    let server = || ("integrations/${RegistrationServer}".to_owned(), Some("HasRegistrationServer".to_owned()));
+    let expected = [
+        ("$default", function()),
+        ("DELETE /config/{appId}/clients/{apiClientId}", function()),
+        ("DELETE /register/{clientId+}", function()),
+        ("GET /register/{clientId+}", server()),
+        ("POST /api/{serviceId}/client/registration/delete", function()),
+        ("PUT /register/{clientId+}", server()),
     ];
-    assert_eq!(routes, [None].into_iter().chain(named.map(|route| Some(route.to_owned()))).collect::<Vec<_>>());
-    assert!(events.values().all(|event| event["Type"] == "HttpApi"));
+    let expected = expected.map(|(key, target)| (key.to_owned(), target));
+    assert_eq!(routes(&template), BTreeMap::from(expected));
+
+    let server = &template["Resources"]["RegistrationServer"];
+    assert_eq!(server["Condition"], "HasRegistrationServer");
+    let properties = json!({
+        "ApiId": { "!Ref": "Api" },
+        "IntegrationType": "HTTP_PROXY",
+        "IntegrationMethod": "ANY",
+        "IntegrationUri": { "!Sub": "${RegistrationServerUrl}/{clientId}" },
+        "PayloadFormatVersion": "1.0",
+    });
+    assert_eq!(server["Properties"], properties);
 }
 
 #[test]
 fn the_access_log_is_json_without_credentials() {
     let template = template();
-    let format = template["Resources"]["Api"]["Properties"]["AccessLogSettings"]["Format"].as_str().unwrap();
+    let format = template["Resources"]["Stage"]["Properties"]["AccessLogSettings"]["Format"].as_str().unwrap();
     assert!(!format.to_lowercase().contains("authorization"), "{format}");
     let line: Map<String, Value> = serde_json::from_str(format).unwrap();
     for (name, value) in line {

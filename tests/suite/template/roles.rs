@@ -3,7 +3,7 @@
 use super::{sweep, template};
 use crate::support::{
     Fixture, basic, bearer,
-    build::id,
+    build::{grants_settings, id},
     endpoint::Endpoint,
     event, invocation, now,
     sample::{self, IDLE_CLIENT, TARGET},
@@ -18,6 +18,7 @@ use deregister::{
     invocation::Invocation,
     model::{IdlePartition, Restoration},
     rule::operator,
+    settings,
     snapshot::Key,
     store::{ClientStatuses, IdleClients},
 };
@@ -28,9 +29,12 @@ use std::{collections::BTreeSet, time::Duration};
 const TABLE: &str = "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${TableName}";
 const GRANTS: &str = "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${GrantsTable}";
 
-/// A grants table with a grant of this client, through a wire of its own.
-async fn grants(fixture: &Fixture, client: &str) -> (GrantsTable, Wire) {
-    fixture.create_grants_table().await;
+/// A grants table with a grant of this client, by the client or by an index, through a wire of its own.
+async fn grants(fixture: &Fixture, client: &str, index: Option<&str>) -> (GrantsTable, Wire) {
+    match index {
+        None => fixture.create_grants_table().await,
+        Some(index) => fixture.create_indexed_grants_table(index).await,
+    }
     let put = ["client_id", "grant_id"]
         .into_iter()
         .fold(PutRequest::builder(), |put, name| put.item(name, AttributeValue::S(client.to_owned())));
@@ -38,7 +42,8 @@ async fn grants(fixture: &Fixture, client: &str) -> (GrantsTable, Wire) {
     fixture.sdk.batch_write_item().request_items("grants", vec![put]).send().await.unwrap();
     let wire = Wire::over(http());
     let config = fixture.sdk.config().to_builder().http_client(wire.clone());
-    (GrantsTable::open(config, "grants", "expires_at").await.unwrap(), wire)
+    let settings = settings::Grants { index: index.map(str::to_owned), ..grants_settings() };
+    (GrantsTable::open(config, settings).await.unwrap(), wire)
 }
 
 /// The calls that went over the wire, as IAM's actions.
@@ -97,14 +102,21 @@ async fn each_route_leads_to_a_deletion_and_the_functions_role_allows_only_its_c
             "",
             204,
         ),
-        ("Registration", bearer(sample::RFC_CLIENT.1), vec![("{clientId+}", sample::RFC_CLIENT.0)], "", 204),
+        (
+            "Registration",
+            bearer(sample::RFC_CLIENT.1),
+            vec![("${RegistrationPath}", "/register"), ("{clientId+}", sample::RFC_CLIENT.0)],
+            "",
+            204,
+        ),
         ("Authlete", bearer(sample::SERVICE_TOKEN), vec![("{serviceId}", sample::SERVICE)], &body, 200),
     ] {
-        let route = &function["Events"][route]["Properties"];
-        let path =
-            ids.iter().fold(route["Path"].as_str().unwrap().to_owned(), |path, (name, id)| path.replace(name, id));
+        let key = &template["Resources"][format!("{route}Route")]["Properties"]["RouteKey"];
+        let key = key.as_str().or_else(|| key["!Sub"].as_str()).unwrap().to_owned();
+        let key = ids.iter().fold(key, |key, (name, id)| key.replace(name, id));
+        let (method, path) = key.split_once(' ').unwrap();
         let headers = [("authorization", &*authorization), ("content-type", "application/json")];
-        let answer = fixture.invoke(&event(route["Method"].as_str().unwrap(), &path, "", &headers, body)).await;
+        let answer = fixture.invoke(&event(method, path, "", &headers, body)).await;
         assert_eq!(answer.status(), status, "{path}: {answer:?}");
         calls.extend(actions(&fixture.wire));
     }
@@ -117,25 +129,41 @@ async fn each_route_leads_to_a_deletion_and_the_functions_role_allows_only_its_c
     assert_is_key_policy(&template, of_the_key, "HasTableKey", "TableKeyPolicy");
 }
 
+/// The statements for the grants table: those that the calls of a run need, without and with an index.
+fn of_grants(calls: [BTreeSet<String>; 2]) -> [Value; 2] {
+    let [of_table, of_index] = calls;
+    let query = BTreeSet::from(["dynamodb:Query".to_owned()]);
+    let on_table = json!({ "!If": ["HasGrantsIndex", &of_index - &query, of_table] });
+    let mut statement = allow([""], &json!({ "!Sub": GRANTS }));
+    statement["Action"] = on_table;
+    let on_index = allow(query, &json!({ "!Sub": format!("{GRANTS}/index/${{GrantsIndex}}") }));
+    [statement, json!({ "!If": ["HasGrantsIndex", on_index, { "!Ref": "AWS::NoValue" }] })]
+}
+
 #[tokio::test]
 async fn the_cascades_role_allows_only_its_calls() {
-    let fixture = Fixture::with_samples().await;
-    let (grants, wire) = grants(&fixture, TARGET).await;
-    fixture.invoke(&Endpoint::Configuration.event()).await;
-    fixture.wire.take_calls();
-    let cascade = Cascade::new(fixture.clients.clone(), grants, now, Environment::default());
-    let records =
-        json!([{ "dynamodb": { "SequenceNumber": "1", "Keys": { "pk": { "S": format!("client#{TARGET}") } } } }]);
-    let batch = serde_json::from_value(json!({ "Records": records })).unwrap();
-    let response = Box::pin(cascade.call(LambdaEvent::new(batch, invocation()))).await.unwrap();
-    assert_eq!(response, DynamoDbEventResponse::default());
+    let (mut of_clients, mut of_the_grants) = (BTreeSet::new(), Vec::new());
+    for index in [None, Some("by-client")] {
+        let fixture = Fixture::with_samples().await;
+        let (grants, wire) = grants(&fixture, TARGET, index).await;
+        fixture.invoke(&Endpoint::Configuration.event()).await;
+        fixture.wire.take_calls();
+        let cascade = Cascade::new(fixture.clients.clone(), grants, now, Environment::default());
+        let records =
+            json!([{ "dynamodb": { "SequenceNumber": "1", "Keys": { "pk": { "S": format!("client#{TARGET}") } } } }]);
+        let batch = serde_json::from_value(json!({ "Records": records })).unwrap();
+        let response = Box::pin(cascade.call(LambdaEvent::new(batch, invocation()))).await.unwrap();
+        assert_eq!(response, DynamoDbEventResponse::default());
+        of_clients.extend(actions(&fixture.wire));
+        of_the_grants.push(actions(&wire));
+    }
 
     let template = template();
     let policies = template["Resources"]["Cascade"]["Properties"]["Policies"].as_array().unwrap();
     let [of_tables, of_the_stream, of_the_key, of_the_grants_key] = &policies[..] else { panic!("{policies:?}") };
-    let clients = allow(actions(&fixture.wire), &json!({ "!Sub": TABLE }));
-    let grants = allow(actions(&wire), &json!({ "!Sub": GRANTS }));
-    assert_eq!(of_tables["Statement"], json!([clients, grants]));
+    let [on_table, on_index] = of_grants(of_the_grants.try_into().unwrap());
+    let clients = allow(of_clients, &json!({ "!Sub": TABLE }));
+    assert_eq!(of_tables["Statement"], json!([clients, on_table, on_index]));
     assert_eq!(of_the_stream["Statement"], json!(of_a_stream_reader("CascadeQueue")));
     assert_is_key_policy(&template, of_the_key, "HasTableKey", "TableKeyPolicy");
     assert_is_key_policy(&template, of_the_grants_key, "HasGrantsTableKey", "GrantsKeyPolicy");
@@ -143,28 +171,34 @@ async fn the_cascades_role_allows_only_its_calls() {
 
 #[tokio::test]
 async fn the_sweeps_role_allows_only_its_calls_and_no_write_while_it_observes() {
-    let fixture = Fixture::with_samples().await;
-    let (grants, wire) = grants(&fixture, IDLE_CLIENT).await;
-    fixture.clients.idle_clients(IdlePartition::all()[0], now(), None).await.unwrap();
-    let of_the_index = actions(&fixture.wire);
-    let query: Value = serde_json::from_str(&fixture.wire.last_body()).unwrap();
-    let mut of_runs = Vec::new();
-    for deletes in [false, true] {
-        let report = sweep(&fixture, Some(grants.clone()), deletes, 10).await;
-        assert_eq!((report.swept, report.granted), (1, 1));
-        of_runs.push(&actions(&fixture.wire) - &of_the_index);
+    let (mut of_the_grants, mut of_runs, mut query) = (Vec::new(), Vec::new(), Value::Null);
+    for index in [None, Some("by-client")] {
+        let fixture = Fixture::with_samples().await;
+        let (grants, wire) = grants(&fixture, IDLE_CLIENT, index).await;
+        fixture.clients.idle_clients(IdlePartition::all()[0], now(), None).await.unwrap();
+        let of_the_index = actions(&fixture.wire);
+        query = serde_json::from_str(&fixture.wire.last_body()).unwrap();
+        for deletes in [false, true] {
+            let report = sweep(&fixture, Some(grants.clone()), deletes, 10).await;
+            assert_eq!((report.swept, report.granted), (1, 1));
+            of_runs.push(&actions(&fixture.wire) - &of_the_index);
+        }
+        assert_eq!(of_the_index, BTreeSet::from(["dynamodb:Query".to_owned()]));
+        of_the_grants.push(actions(&wire));
     }
+    assert_eq!(of_runs[..2], of_runs[2..]);
 
     let template = template();
     let policies = template["Resources"]["Sweep"]["Properties"]["Policies"].as_array().unwrap();
-    let [of_the_table, of_grants, of_the_key, of_the_grants_key] = &policies[..] else { panic!("{policies:?}") };
+    let [of_the_table, grants, of_the_key, of_the_grants_key] = &policies[..] else { panic!("{policies:?}") };
     let index = format!("{TABLE}/index/{}", query["IndexName"].as_str().unwrap());
     let mut of_runs_allowed = allow([""], &json!({ "!Sub": TABLE }));
     of_runs_allowed["Action"] = json!({ "!If": ["SweepMayDelete", of_runs[1], of_runs[0]] });
-    assert_eq!(of_the_table["Statement"], json!([of_runs_allowed, allow(of_the_index, &json!({ "!Sub": index }))]));
+    let queries = allow(["dynamodb:Query"], &json!({ "!Sub": index }));
+    assert_eq!(of_the_table["Statement"], json!([of_runs_allowed, queries]));
     assert_eq!(template["Conditions"]["SweepMayDelete"], json!({ "!Equals": [{ "!Ref": "SweepDeletes" }, "true"] }));
-    let of_grants = only_if("HasGrantsTable", of_grants);
-    assert_eq!(of_grants["Statement"], json!([allow(actions(&wire), &json!({ "!Sub": GRANTS }))]));
+    let grants = only_if("HasGrantsTable", grants);
+    assert_eq!(grants["Statement"], json!(of_grants(of_the_grants.try_into().unwrap())));
     assert_is_key_policy(&template, of_the_key, "HasTableKey", "TableKeyPolicy");
     assert_is_key_policy(&template, of_the_grants_key, "HasGrantsTableKey", "GrantsKeyPolicy");
 }
