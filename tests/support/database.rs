@@ -17,6 +17,10 @@ use deregister::{
     dynamodb::connection,
     settings::{Database as Settings, Variables},
 };
+use http_body_util::BodyExt;
+use hyper_util::{client::legacy, rt::TokioExecutor};
+use lambda_http::http::{self, StatusCode};
+use serde_json::Value;
 use std::{
     env,
     hash::{BuildHasher, RandomState},
@@ -98,4 +102,17 @@ impl Drop for CleanUp {
         };
         thread::scope(|scope| drop(scope.spawn(delete).join()));
     }
+}
+
+/// Sends the body of a call to an emulator, without the SDK. Returns the status and the answer.
+pub async fn ask(endpoint: &str, target: &str, body: &Value) -> (StatusCode, Value) {
+    let request = http::Request::post(endpoint)
+        .header("content-type", "application/x-amz-json-1.0")
+        .header("x-amz-target", target)
+        .header("x-amz-date", "20270115T080000Z")
+        .header("authorization", "AWS4-HMAC-SHA256 Credential=test, SignedHeaders=host, Signature=test")
+        .body(body.to_string());
+    let client = legacy::Client::builder(TokioExecutor::new()).build_http();
+    let answer = client.request(request.unwrap()).await.unwrap();
+    (answer.status(), serde_json::from_slice(&answer.into_body().collect().await.unwrap().to_bytes()).unwrap())
 }

@@ -1,10 +1,7 @@
 //! The clients table's stream, as Lambda's event-source mapping reads it.
 
-use super::Fixture;
+use super::{Fixture, database::ask};
 use aws_sdk_dynamodb::types::{StreamSpecification, StreamViewType};
-use http_body_util::BodyExt;
-use hyper_util::{client::legacy, rt::TokioExecutor};
-use lambda_http::http;
 use serde_json::{Value, json};
 
 /// The clients table's stream, from here on, as the embedded database has it.
@@ -47,15 +44,8 @@ impl Stream {
 
     /// Sends a request like the SDK for streams.
     async fn ask(&self, operation: &str, body: &Value) -> Value {
-        let request = http::Request::post(&self.endpoint)
-            .header("content-type", "application/x-amz-json-1.0")
-            .header("x-amz-target", format!("DynamoDBStreams_20120810.{operation}"))
-            .header("x-amz-date", "20270115T080000Z")
-            .header("authorization", "AWS4-HMAC-SHA256 Credential=test, SignedHeaders=host, Signature=test")
-            .body(body.to_string());
-        let client = legacy::Client::builder(TokioExecutor::new()).build_http();
-        let answer = client.request(request.unwrap()).await.unwrap();
-        assert_eq!(answer.status(), 200, "{operation}");
-        serde_json::from_slice(&answer.into_body().collect().await.unwrap().to_bytes()).unwrap()
+        let (status, answer) = ask(&self.endpoint, &format!("DynamoDBStreams_20120810.{operation}"), body).await;
+        assert_eq!(status, 200, "{operation}");
+        answer
     }
 }

@@ -1,7 +1,9 @@
 //! The pages list what the code has: settings, answers, and the tests that the threat model names.
 
 mod answers;
+mod integrating;
 mod settings;
+mod snippet;
 mod threats;
 
 /// The text of a page from this heading to the next one.
