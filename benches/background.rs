@@ -223,7 +223,7 @@ async fn lag(grants: usize) -> Result<()> {
         database.fill_grants("the-client", grants + 2)?;
         let index = Lagging::new(database.grants.clone(), Duration::from_secs(seconds));
         let key = |n: usize| HashMap::from([("id".to_owned(), Value::S(grant_id("the-client", n)))]);
-        let earlier = Instant::now() - Duration::from_secs(60);
+        let earlier = Instant::now() - Duration::from_mins(1);
         for n in 0..grants + 2 {
             let is_new = n % 2 == 1 && n < grants;
             index.change(if is_new { Instant::now() } else { earlier }, key(n), true);
@@ -629,7 +629,9 @@ impl Grants for Lagging {
 
     async fn remove(&self, client: &Id, keys: Vec<SdkItem>, removed: &mut usize) -> std::result::Result<(), Fault> {
         let result = self.inner.remove(client, keys.clone(), removed).await;
-        keys.into_iter().for_each(|key| self.change(Instant::now(), key, false));
+        for key in keys {
+            self.change(Instant::now(), key, false);
+        }
         result
     }
 

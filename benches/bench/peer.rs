@@ -70,7 +70,7 @@ pub(crate) async fn serve(clients: usize) -> Result<()> {
     }
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     println!("http://{}", listener.local_addr()?);
-    Ok(front::serve(listener, function(database.store)?).await?)
+    Ok(front::serve(listener, function(database.store)?, None).await?)
 }
 
 /// The registration access token of a client that [`serve`] creates.

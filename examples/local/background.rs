@@ -77,7 +77,6 @@ pub(crate) async fn open_grants(
     let attribute = |name| json!({ "AttributeName": name, "AttributeType": "S" });
     let key = |name, role| json!({ "AttributeName": name, "KeyType": role });
     let by_client = json!([key("client_id", "HASH"), key("grant_id", "RANGE")]);
-    let mut definition = json!({ "TableName": GRANTS, "BillingMode": "PAY_PER_REQUEST" });
     let mut settings = settings::Grants {
         table: GRANTS.to_owned(),
         index: None,
@@ -85,20 +84,27 @@ pub(crate) async fn open_grants(
         index_lag: INDEX_LAG,
         expires_at: EXPIRES_AT.to_owned(),
     };
-    let mut attributes = vec![attribute("client_id"), attribute("grant_id")];
-    if layout == Layout::ByClient {
-        definition["KeySchema"] = by_client;
-    } else {
-        attributes.push(attribute("id"));
-        definition["KeySchema"] = json!([key("id", "HASH")]);
-        definition["GlobalSecondaryIndexes"] = json!([{
-            "IndexName": INDEX,
+    let definition = if layout == Layout::ByClient {
+        json!({
+            "TableName": GRANTS,
+            "AttributeDefinitions": [attribute("client_id"), attribute("grant_id")],
             "KeySchema": by_client,
-            "Projection": { "ProjectionType": "INCLUDE", "NonKeyAttributes": [EXPIRES_AT] },
-        }]);
+            "BillingMode": "PAY_PER_REQUEST",
+        })
+    } else {
         settings.index = Some(INDEX.to_owned());
-    }
-    definition["AttributeDefinitions"] = attributes.into();
+        json!({
+            "TableName": GRANTS,
+            "AttributeDefinitions": [attribute("id"), attribute("client_id"), attribute("grant_id")],
+            "KeySchema": [key("id", "HASH")],
+            "GlobalSecondaryIndexes": [{
+                "IndexName": INDEX,
+                "KeySchema": by_client,
+                "Projection": { "ProjectionType": "INCLUDE", "NonKeyAttributes": [EXPIRES_AT] },
+            }],
+            "BillingMode": "PAY_PER_REQUEST",
+        })
+    };
     match database.create_table(serde_json::from_value(definition)?) {
         Ok(_) if samples => write_grants(database)?,
         Ok(_) | Err(DynoxideError::ResourceInUseException(_)) => {}

@@ -39,6 +39,7 @@ use tokio::net::TcpListener;
 /// deregister on one machine: an embedded DynamoDB, and an HTTP front that hands each request to the function.
 #[derive(Parser)]
 #[command(name = "local", after_help = NOTES)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 struct Options {
     /// The port of the HTTP front. 0: any free port
     #[arg(long, default_value_t = 9000)]

@@ -20,8 +20,8 @@ use aws_sdk_dynamodb::{
         query::{QueryOutput, builders::QueryFluentBuilder},
     },
     types::{
-        AttributeValue, DeleteRequest, KeySchemaElement, KeyType, ProjectionType, ScalarAttributeType, Select,
-        TableDescription, WriteRequest,
+        AttributeValue, DeleteRequest, GlobalSecondaryIndexDescription, KeySchemaElement, KeyType, ProjectionType,
+        ScalarAttributeType, Select, TableDescription, WriteRequest,
     },
 };
 use futures::{StreamExt, stream};
@@ -77,8 +77,8 @@ impl GrantsTable {
             }
             None => None,
         };
-        let of_index = index.map(|index| index.key_schema());
-        let client = partition_key(of_index.unwrap_or_else(|| table.key_schema()), &table).ok_or_else(|| {
+        let schema = index.map_or_else(|| table.key_schema(), GlobalSecondaryIndexDescription::key_schema);
+        let client = partition_key(schema, &table).ok_or_else(|| {
             let place = settings.index.as_ref().map_or(String::new(), |index| format!("index {index} of the "));
             Fault::Unexpected(format!("the partition key of the {place}table {name} must be a string, the client id"))
         })?;
@@ -86,12 +86,11 @@ impl GrantsTable {
             schema.iter().map(|key| key.attribute_name().to_owned()).collect()
         };
         let keys = names(table.key_schema());
-        let shows_expiry = index.and_then(|index| index.projection()).is_none_or(|projection| {
-            let shown = projection.non_key_attributes().iter().chain(&keys).cloned();
-            projection.projection_type() == Some(&ProjectionType::All)
-                || shown.chain(of_index.map(names).unwrap_or_default()).any(|name| name == settings.expires_at)
+        let shows_expiry = index.and_then(GlobalSecondaryIndexDescription::projection).is_none_or(|projection| {
+            let mut shown = projection.non_key_attributes().iter().chain(&keys).cloned().chain(names(schema));
+            projection.projection_type() == Some(&ProjectionType::All) || shown.any(|name| name == settings.expires_at)
         });
-        Ok(Self { sdk, client, keys, shows_expiry, settings })
+        Ok(Self { sdk, settings, client, keys, shows_expiry })
     }
 
     /// This table, if its pages show when grants end. [`Grants::is_any_live`] needs that.

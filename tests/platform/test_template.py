@@ -92,6 +92,61 @@ def references(value):
             yield from references(inner)
 
 
+def resolved(value, parameters, conditions):
+    """The value as CloudFormation resolves it, as far as the API needs that."""
+    if isinstance(value, list):
+        return [resolved(item, parameters, conditions) for item in value]
+    if not isinstance(value, dict):
+        return value
+    match value:
+        case {"Ref": name}:
+            return parameters.get(name, name)
+        case {"Fn::Equals": [one, other]}:
+            return resolved(one, parameters, conditions) == resolved(other, parameters, conditions)
+        case {"Fn::Not": [condition]}:
+            return not resolved(condition, parameters, conditions)
+        case {"Fn::Sub": str(text)}:
+            return re.sub(r"\$\{([^}]+)\}", lambda name: str(parameters.get(name[1], name[1])), text)
+        case {"Fn::If": [name, one, other]}:
+            chosen = one if resolved(conditions[name], parameters, conditions) else other
+            return resolved(chosen, parameters, conditions)
+    return {name: resolved(inner, parameters, conditions) for name, inner in value.items()}
+
+
+def routes(**parameters):
+    """The routes of the API: each key, and where its requests go."""
+    template = transformed(source())
+    values = {name: it.get("Default") for name, it in template["Parameters"].items()} | parameters
+    conditions, resources = template["Conditions"], template["Resources"]
+    exists = {
+        name: resolved(it.get("Properties"), values, conditions)
+        for name, it in resources.items()
+        if "Condition" not in it or resolved(conditions[it["Condition"]], values, conditions)
+    }
+    found = {}
+    for name, route in exists.items():
+        if resources[name]["Type"] == "AWS::ApiGatewayV2::Route":
+            integration = exists[route["Target"].removeprefix("integrations/")]
+            found[route["RouteKey"]] = integration["IntegrationUri"]
+    return found
+
+
+def test_one_url_has_three_methods():
+    for path, server in [("/register", ""), ("/reg", "https://auth.example.com/reg")]:
+        found = routes(RegistrationPath=path, RegistrationServerUrl=server)
+        print(f"{path} {server}: {found}")
+        of_clients = {key.split()[0]: uri for key, uri in found.items() if key.endswith(f" {path}/{{clientId+}}")}
+        passed_on = {"GET": f"{server}/{{clientId}}", "PUT": f"{server}/{{clientId}}"} if server else {}
+        assert of_clients == {"DELETE": "FunctionAliaslive"} | passed_on
+        assert found["$default"] == "FunctionAliaslive"
+
+
+@pytest.mark.parametrize("url", ["http://auth.example.com/reg", "https://auth.example.com/reg/", "https://a/{id}"])
+def test_a_url_that_the_api_cannot_pass_requests_on_to_is_refused(url):
+    pattern = source()["Parameters"]["RegistrationServerUrl"]["AllowedPattern"]
+    assert re.fullmatch(pattern, "https://auth.example.com/connect/reg") and not re.fullmatch(pattern, url)
+
+
 # A version of the function: what it runs with. A changed parameter must make another one.
 
 

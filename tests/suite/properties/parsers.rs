@@ -102,15 +102,13 @@ proptest! {
         }
         if let Some(settings) = read(Grants::TABLE, &set, |variables| Grants::read(variables, &clients))? {
             let values = values(&Grants::TABLE, &set);
-            match settings {
-                Some(settings) => {
-                    prop_assert_eq!(&settings.table, &values["GRANTS_TABLE"]);
-                    prop_assert_eq!(settings.index.unwrap_or_default(), values["GRANTS_INDEX"].as_str());
-                    prop_assert_eq!(&settings.key_prefix, &values["GRANTS_KEY_PREFIX"]);
-                    prop_assert_eq!(Ok(settings.index_lag.as_secs()), values["GRANTS_INDEX_LAG_SECONDS"].parse());
-                    prop_assert_eq!(&settings.expires_at, &values["GRANTS_EXPIRE_AT"]);
-                }
-                None => prop_assert_eq!(&values["GRANTS_TABLE"], ""),
+            prop_assert_eq!(settings.is_none(), values["GRANTS_TABLE"].is_empty());
+            if let Some(settings) = settings {
+                prop_assert_eq!(&settings.table, &values["GRANTS_TABLE"]);
+                prop_assert_eq!(settings.index.unwrap_or_default(), values["GRANTS_INDEX"].as_str());
+                prop_assert_eq!(&settings.key_prefix, &values["GRANTS_KEY_PREFIX"]);
+                prop_assert_eq!(Ok(settings.index_lag.as_secs()), values["GRANTS_INDEX_LAG_SECONDS"].parse());
+                prop_assert_eq!(&settings.expires_at, &values["GRANTS_EXPIRE_AT"]);
             }
         }
         if let Some(settings) = read(Sweep::TABLE, &set, Sweep::read)? {

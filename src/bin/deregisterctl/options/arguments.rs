@@ -51,7 +51,8 @@ pub struct Delete {
 pub struct Grants {
     /// Count the grants in this table [default: the one that GRANTS_TABLE names, if any]
     ///
-    /// It is the table in which the authorization server stores its grants. Its partition key must be the client id.
+    /// It is the table in which the authorization server stores its grants. Its partition key must be the client id, or
+    /// GRANTS_INDEX names an index with that key.
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub grants_table: Option<String>,
     /// The most grants of a client to count
