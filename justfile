@@ -36,6 +36,18 @@ test-sdk: (venv "sdk" "tests/sdk/requirements.txt")
     cargo build --example local
     {{tools}}/sdk/bin/pytest -q -p no:cacheprovider --confcutdir tests tests/sdk
 
+# The adapter for oidc-provider: its types, its tests, and the proof with an MCP client, also with its switches
+test-oidc-provider:
+    cargo build --example local
+    cargo build --features cli,background --bin deregisterctl
+    cd integrations/oidc-provider && npm ci --no-audit --no-fund && npm run types && npm test && npm run proof && npm run proof:teeth
+
+# The module for authorization servers in Python: its types, its tests and the example of an MCP server
+test-python: (venv "python" "integrations/python/requirements.txt")
+    cargo build --example local
+    cargo build --features cli,background --bin deregisterctl
+    cd integrations/python && {{tools}}/python/bin/mypy . && {{tools}}/python/bin/pytest -q -p no:cacheprovider
+
 # Formatting, lints and documentation: no warning is accepted
 lint:
     cargo fmt --check

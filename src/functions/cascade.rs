@@ -15,7 +15,7 @@ use super::{
 use crate::{
     invocation::Invocation,
     json::{self, RawValue},
-    model::{Id, epoch_seconds},
+    model::Id,
     store::{CallStatistics, ClientStatuses, Fault, Grants, before},
     telemetry::{self, Metric, Metrics},
 };
@@ -54,8 +54,8 @@ struct Record {
     sequence_number: Option<String>,
     /// The key of the item.
     key: Option<String>,
-    /// When the stream got the record, in seconds since the epoch.
-    created: Option<u64>,
+    /// When the stream got the record, in whole seconds, rounded down.
+    created: Option<SystemTime>,
 }
 
 impl<'de> Deserialize<'de> for Batch {
@@ -76,8 +76,9 @@ impl Record {
         let [key] = json::values(keys, ["pk"]);
         let [key] = json::values(key, ["S"]);
         let text = |value: Option<_>| value.and_then(json::text).map(Cow::into_owned);
-        // Lambda sends a whole number of seconds. Some emulators send a fraction too.
-        let created = created.and_then(|created| created.get().split('.').next()?.parse().ok());
+        // Seconds since the epoch. A number has several forms, such as 1.8E9.
+        let created = created.and_then(|seconds| Duration::try_from_secs_f64(seconds.get().parse().ok()?).ok());
+        let created = created.and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since));
         Self { sequence_number: text(sequence_number), key: text(key), created }
     }
 }
@@ -166,14 +167,14 @@ impl<C: ClientStatuses, G: Grants> Cascade<C, G> {
     }
 
     /// When the pages show every grant from before a deletion. `created` is the time of its record.
-    fn settled(&self, created: Option<u64>, now: SystemTime) -> Instant {
+    fn settled(&self, created: Option<SystemTime>, now: SystemTime) -> Instant {
         let lag = self.grants.lag();
         if lag.is_zero() {
             return Instant::now();
         }
-        let created = created.and_then(epoch_seconds::at).unwrap_or(now);
-        // The record's time is in whole seconds, rounded down. A clock that is behind it does not shorten the wait.
-        let age = now.duration_since(created).unwrap_or_default().saturating_sub(Duration::from_secs(1));
+        // A clock that is behind the stream's does not shorten the wait.
+        let age = now.duration_since(created.unwrap_or(now)).unwrap_or_default();
+        let age = age.saturating_sub(Duration::from_secs(1));
         Instant::now() + lag.saturating_sub(age)
     }
 
