@@ -58,7 +58,7 @@ def gateway(answer_to):
             self.end_headers()
             self.wfile.write(answer.body)
 
-        do_GET = do_POST = do_DELETE
+        do_GET = do_PATCH = do_POST = do_DELETE
 
         def log_message(self, *_):
             pass
