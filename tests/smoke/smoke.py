@@ -35,6 +35,8 @@ OTHER_ADDRESS = "192.0.2.1"
 # How a path must be decoded.
 ONCE = "decoded once"
 REMAPPED = "x-amzn-remapped-www-authenticate"
+# They end the checks, and not the removal.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 Answer = collections.namedtuple("Answer", "request status headers body duration")
 Checked = collections.namedtuple("Checked", "title check")
@@ -437,9 +439,16 @@ class Run:
         return json.loads(done.stdout)
 
     def run_tool(self, *arguments):
-        # A session of its own: Ctrl-C does not reach the tool while it cleans up.
+        # A session of its own: Ctrl-C does not reach the tool. A signal to this program waits until the tool has ended.
+        # Otherwise the tool could create a client after the removal.
         command = [self.tool, "--json", *arguments]
-        return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, start_new_session=True)
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        try:
+            return subprocess.run(
+                command, stdin=subprocess.DEVNULL, capture_output=True, text=True, start_new_session=True
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
     def show(self, client):
         return self.call("deletion", "show", client)
@@ -545,15 +554,14 @@ def interrupt(*_):
 
 def main():
     run, counts, interrupted = Run(command_line()), collections.Counter(), False
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    for number in signals:
+    for number in SIGNALS:
         signal.signal(number, interrupt)
     try:
         run_checks(run, counts)
     except KeyboardInterrupt:
         interrupted = True
     finally:
-        for number in signals:
+        for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)
         remains = run.remove()
     print(f"\n{counts['ok']} ok, {counts['FAIL']} FAIL, {counts['note']} note{', interrupted' if interrupted else ''}")
