@@ -1,0 +1,34 @@
+import type { CreateTableCommandInput, DynamoDBClient } from '@aws-sdk/client-dynamodb';
+
+export interface AdapterOptions {
+  /** The client of DynamoDB. Its retries and time-outs apply. */
+  dynamodb: DynamoDBClient;
+  /** The clients table of deregister. Default: `clients`. */
+  clientsTable?: string;
+  /** The grants table. Default: `grants`. */
+  grantsTable?: string;
+  /** The index of the grants table by client. Default: `client`. */
+  grantsIndex?: string;
+  /** The time in milliseconds since the epoch. Default: `Date.now`. */
+  clock?: () => number;
+  /** Read the client status before something is accepted or handed out, and note uses. Default: true. Without it, tokens of
+   * a deleted client work until the cascade removes them, and the sweep deletes clients that are in use. */
+  revocationCheck?: boolean;
+}
+
+/** The storage of one model. It has the methods that oidc-provider calls for this model. */
+export interface ModelAdapter {
+  upsert(id: string, payload: Record<string, unknown>, expiresIn?: number): Promise<void>;
+  find(id: string): Promise<Record<string, any> | undefined>;
+  findByUid(uid: string): Promise<Record<string, any> | undefined>;
+  findByUserCode(userCode: string): Promise<Record<string, any> | undefined>;
+  consume(id: string): Promise<void>;
+  destroy(id: string): Promise<void>;
+  revokeByGrantId(grantId: string): Promise<void>;
+}
+
+/** The setting `adapter` of a Provider. */
+export function createAdapter(options: AdapterOptions): (model: string) => ModelAdapter;
+
+/** The definition of the grants table, for CreateTableCommand. Switch on its time to live, on `expires_at`. */
+export function grantsTable(name: string, index?: string): CreateTableCommandInput;

@@ -1,0 +1,119 @@
+// Whole requests of oidc-provider over this adapter: how many calls they make, and what a deletion in the middle does.
+import assert from 'node:assert/strict';
+import { after, beforeEach, it } from 'node:test';
+import { createAdapter } from '../index.js';
+import { Agent } from '../proof/agent.js';
+import { authorizationServer, introspect, listen, mcpServer } from '../proof/servers.js';
+import { deleted, now, restored, useLocal } from './support.js';
+
+const local = await useLocal();
+const [as, mcp] = [await listen(), await listen()];
+let agent;
+let id;
+as.use(authorizationServer(as.url, createAdapter({ dynamodb: local.dynamodb })).callback());
+mcp.use(await mcpServer(mcp.url, as.url));
+after(() => Promise.all([as.stop(), mcp.stop()]));
+beforeEach(async () => {
+  local.intercept = undefined;
+  agent = new Agent(`${mcp.url}/mcp`);
+  await Agent.mustAuthorize(agent.connect());
+  await agent.authorize();
+  id = agent.client.client_id;
+  local.calls.length = 0;
+});
+
+/** The calls since the last time: reads, writes and queries. */
+function calls() {
+  const count = (name) => local.calls.filter((call) => call.startsWith(name)).length;
+  const counted = { reads: count('GetItem'), writes: count('UpdateItem') + count('DeleteItem'), queries: count('Query') };
+  local.calls.length = 0;
+  return counted;
+}
+const token = async (form) => {
+  const answer = await fetch(`${as.url}/token`, { method: 'POST', body: new URLSearchParams({ client_id: id, ...form }) });
+  return { status: answer.status, body: await answer.json() };
+};
+const refresh = () => token({ grant_type: 'refresh_token', refresh_token: agent.current.refresh_token });
+/** A code that is not exchanged yet. */
+async function code() {
+  agent.current = undefined;
+  await Agent.mustAuthorize(agent.connect());
+  const answer = await agent.browser.authorize(agent.pending);
+  local.calls.length = 0;
+  return { grant_type: 'authorization_code', code: answer.code, code_verifier: agent.verifier, redirect_uri: agent.redirectUrl };
+}
+
+it('calls of an introspection', async () => {
+  assert.equal((await introspect(as.url, agent.current.access_token)).body.active, true);
+  assert.deepEqual(calls(), { reads: 4, writes: 0, queries: 0 });
+});
+it('calls of a refresh with rotation', async () => {
+  assert.equal((await refresh()).status, 200);
+  assert.deepEqual(calls(), { reads: 7, writes: 3, queries: 0 });
+});
+it('calls of a code exchange with a refresh token', async () => {
+  const form = await code();
+  assert.equal((await token(form)).status, 200);
+  assert.deepEqual(calls(), { reads: 7, writes: 3, queries: 0 });
+});
+it('calls of a registration', async () => {
+  await fetch(`${as.url}/reg`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(agent.clientMetadata) });
+  assert.deepEqual(calls(), { reads: 0, writes: 2, queries: 0 });
+});
+
+it('a code that is used again revokes everything that was issued for it', async () => {
+  const form = await code();
+  const { body: tokens } = await token(form);
+  assert.equal((await introspect(as.url, tokens.access_token)).body.active, true);
+  assert.deepEqual([(await token(form)).body.error, (await token(form)).status], ['invalid_grant', 400]);
+  assert.deepEqual((await introspect(as.url, tokens.access_token)).body, { active: false });
+  assert.equal((await token({ grant_type: 'refresh_token', refresh_token: tokens.refresh_token })).body.error, 'invalid_grant');
+});
+it('of two exchanges of one code at the same time, one gets tokens', async () => {
+  const form = await code();
+  const statuses = (await Promise.all([token(form), token(form)])).map(({ status }) => status).sort();
+  assert.deepEqual(statuses, [200, 400]);
+});
+it('the revocation of an access token ends its refresh token too, also if the index does not show it', async () => {
+  local.intercept = async (call, run) => (call.startsWith('Query') ? { output: { Items: [] }, response: {} } : run());
+  const answer = await fetch(`${as.url}/token/revocation`, { method: 'POST', body: new URLSearchParams({ client_id: id, token: agent.current.access_token }) });
+  assert.equal(answer.status, 200);
+  assert.equal((await local.grants(id)).filter(({ id: key }) => key.S.startsWith('RefreshToken')).length, 1);
+  assert.deepEqual([(await refresh()).status, (await refresh()).body.error], [400, 'invalid_grant']);
+});
+
+/** Changes the client after the first write to the grants table that has this model. */
+const afterStoring = (model, change) => {
+  local.intercept = async (call, run, input) => {
+    const result = await run();
+    if (call === 'UpdateItem grants' && input.Key.id.S.startsWith(model)) { local.intercept = undefined; await change(); }
+    return result;
+  };
+};
+for (const model of ['AccessToken', 'RefreshToken']) {
+  it(`a client that is deleted while its ${model} is issued: 401 invalid_client, and the token is gone`, async () => {
+    const stored = (await local.grants(id)).length;
+    afterStoring(model, () => local.putClient(id, deleted()));
+    const { status, body } = await refresh();
+    assert.deepEqual([status, body.error], [401, 'invalid_client']);
+    assert.equal((await local.grants(id)).filter(({ id: key }) => key.S.startsWith(model)).length, 1, `of ${stored}`);
+  });
+}
+it('a client that is deleted and restored while a token is issued: 400 invalid_grant', async () => {
+  const { client } = await local.client(id);
+  afterStoring('AccessToken', () => local.putClient(id, restored(now(), now(), { client })));
+  const { status, body } = await refresh();
+  assert.deepEqual([status, body.error], [400, 'invalid_grant']);
+});
+it('a client that is deleted while its code is issued: no redirect, no code', async () => {
+  agent.current = undefined;
+  await Agent.mustAuthorize(agent.connect());
+  afterStoring('AuthorizationCode', () => local.putClient(id, deleted()));
+  await assert.rejects(agent.browser.authorize(agent.pending), /ends with 401/);
+  assert.equal((await local.grants(id)).filter(({ id: key }) => key.S.startsWith('AuthorizationCode') ).length, 1, 'the one that was exchanged before');
+});
+it('if the database fails, a token endpoint answers 500, and introspection too', async () => {
+  local.intercept = async () => { throw new Error('down'); };
+  assert.equal((await refresh()).status, 500);
+  assert.equal((await introspect(as.url, agent.current.access_token)).status, 500);
+});
