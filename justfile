@@ -31,10 +31,10 @@ test-restore: (venv "moto" "tests/moto/requirements.txt")
     cargo build --features cli,background --bin deregisterctl
     {{tools}}/moto/bin/python tests/moto/run.py {{tools}}/moto/bin/python tests/moto/restore.py target/debug/deregisterctl
 
-# The official Authlete SDK against the local run
+# The official Authlete SDK, and an authorization server behind the front, against the local run
 test-sdk: (venv "sdk" "tests/sdk/requirements.txt")
     cargo build --example local
-    {{tools}}/sdk/bin/pytest -q -p no:cacheprovider --confcutdir tests tests/sdk
+    {{tools}}/sdk/bin/pytest -q -p no:cacheprovider --confcutdir tests tests/sdk tests/local
 
 # The adapter for oidc-provider: its types, its tests, and the proof with an MCP client, also with its switches
 test-oidc-provider:

@@ -25,7 +25,7 @@ WITHOUT = {
     "Outputs": ["DomainTarget", "AccessLogGroup"],
 }
 # The metrics have other names.
-DASHBOARD = {'"ApiId", "${Api}"': '"ApiName", "${AWS::StackName}"', '"4xx"': '"4XXError"', '"5xx"': '"5XXError"'}
+DASHBOARD = {'"ApiId", "${HttpApi}"': '"ApiName", "${AWS::StackName}"', '"4xx"': '"4XXError"', '"5xx"': '"5XXError"'}
 
 
 def replaced(text, names):
@@ -41,7 +41,7 @@ def rest_api(template):
         for name in names:
             del template[section][name]
     resources = template["Resources"]
-    name = resources.pop("Api")["Properties"]["Name"]
+    name = resources.pop("HttpApi")["Properties"]["Name"]
     throttling = resources.pop("Stage")["Properties"]["DefaultRouteSettings"]
     # Another name, because CloudFormation does not change the type of a resource.
     resources["RestApi"] = {

@@ -13,6 +13,7 @@ use axum::{
 use deregister::{dynamodb::ClientsTable, functions::Delete};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use lambda_http::{LambdaEvent, lambda_runtime::Context};
+use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use std::{
     error::Error,
@@ -31,9 +32,21 @@ const MAX_BODY: usize = 10 * 1024 * 1024;
 /// The time-out of an invocation.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The header fields that concern one connection only (RFC 9110, section 7.6.1), and the name of the host.
+const OF_A_CONNECTION: [HeaderName; 6] = [
+    header::CONNECTION,
+    header::HOST,
+    header::TE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HeaderName::from_static("keep-alive"),
+];
+
 /// The authorization server behind the front.
 #[derive(Debug, Clone)]
 pub(crate) struct RegistrationServer {
+    /// The base path here. It may be missing in a request.
+    pub(crate) base_path: String,
     /// The path of the client configuration endpoint here.
     pub(crate) path: String,
     /// The URL of the same endpoint at the server. Both without the client id.
@@ -65,19 +78,29 @@ pub(crate) async fn serve(
 }
 
 impl RegistrationServer {
-    /// The URL at the server, if it answers this request.
+    /// The URL at the server, if it answers this request. A path that leads out of the endpoint is not passed on.
     fn target(&self, request: &Request) -> Option<String> {
-        let id = request.uri().path().strip_prefix(&self.path)?.strip_prefix('/')?;
-        let is_passed_on = [Method::GET, Method::PUT].contains(request.method()) && !id.is_empty();
-        is_passed_on.then(|| format!("{}/{id}", self.url.trim_end_matches('/')))
+        let path = request.uri().path();
+        let path = path.strip_prefix(&self.base_path).unwrap_or(path);
+        let id = path.strip_prefix(&self.path)?.strip_prefix('/')?;
+        let decoded = percent_decode_str(id).decode_utf8().ok()?;
+        let is_inside = !id.is_empty() && !decoded.split(['/', '\\']).any(|segment| [".", ".."].contains(&segment));
+        if !(is_inside && [Method::GET, Method::PUT].contains(request.method())) {
+            return None;
+        }
+        let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+        Some(format!("{}/{id}{query}", self.url.trim_end_matches('/')))
     }
 }
 
 /// Sends the request to this URL, and returns the response.
 async fn pass_on(target: String, mut request: Request) -> Result<Response, Box<dyn Error>> {
     *request.uri_mut() = target.parse()?;
-    // The client sets the name of the server.
-    request.headers_mut().remove(header::HOST);
+    let named = request.headers().get_all(header::CONNECTION).iter().filter_map(|names| names.to_str().ok());
+    let named: Vec<_> = named.flat_map(|names| names.split(',')).map(|name| name.trim().to_owned()).collect();
+    for name in named.iter().map(String::as_str).chain(OF_A_CONNECTION.iter().map(HeaderName::as_str)) {
+        request.headers_mut().remove(name);
+    }
     let client = Client::builder(TokioExecutor::new()).build_http::<Body>();
     Ok(client.request(request).await?.map(Body::new))
 }

@@ -125,10 +125,11 @@ async fn run(options: &Options) -> Result<ExitCode, Error> {
     let config = config(&database_url)?;
     let client = Client::from_conf(config.clone().build());
     let store = ClientsTable::new(config.clone(), settings.table, settings.retention);
-    let server = options
-        .registration_server
-        .clone()
-        .map(|url| RegistrationServer { path: [&*endpoints.base_path, &*endpoints.registration_path].concat(), url });
+    let server = options.registration_server.clone().map(|url| RegistrationServer {
+        base_path: endpoints.base_path.clone(),
+        path: endpoints.registration_path.clone(),
+        url,
+    });
     let function = Delete::new(store.clone(), endpoints, now, Environment::default());
     tokio::spawn(front::serve(front_listener, function, server));
     let sweep = |grants, settings| {
@@ -186,8 +187,10 @@ async fn run(options: &Options) -> Result<ExitCode, Error> {
 
 /// A URL of an authorization server on this machine.
 fn url(text: &str) -> Result<String, &'static str> {
-    let is_url = text.parse().is_ok_and(|uri: http::Uri| uri.scheme_str() == Some("http") && uri.host().is_some());
-    is_url.then(|| text.to_owned()).ok_or("must be a URL that begins with http://")
+    let is_url = text
+        .parse()
+        .is_ok_and(|uri: http::Uri| uri.scheme_str() == Some("http") && uri.host().is_some() && uri.query().is_none());
+    is_url.then(|| text.to_owned()).ok_or("must be a URL that begins with http://, without a query")
 }
 
 /// Listens on the loopback interface. Returns the listener and its URL.

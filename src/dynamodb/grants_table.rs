@@ -20,8 +20,8 @@ use aws_sdk_dynamodb::{
         query::{QueryOutput, builders::QueryFluentBuilder},
     },
     types::{
-        AttributeValue, DeleteRequest, GlobalSecondaryIndexDescription, KeySchemaElement, KeyType, ProjectionType,
-        ScalarAttributeType, Select, TableDescription, WriteRequest,
+        AttributeValue, DeleteRequest, GlobalSecondaryIndexDescription, IndexStatus, KeySchemaElement, KeyType,
+        ProjectionType, ScalarAttributeType, Select, TableDescription, WriteRequest,
     },
 };
 use futures::{StreamExt, stream};
@@ -58,7 +58,8 @@ impl GrantsTable {
     /// names of the keys.
     ///
     /// # Errors
-    /// [`Fault`] if the database fails, if there is no such index, or if the partition key is not a string.
+    /// [`Fault`] if the database fails, if there is no such index or it is being created, if the partition key is not a
+    /// string, or if the settings name no index for a table that needs one.
     pub async fn open(config: config::Builder, settings: settings::Grants) -> Result<Self, Fault> {
         let sdk = Client::from_conf(config.interceptor(RecordAttempts).build());
         let name = &settings.table;
@@ -69,26 +70,19 @@ impl GrantsTable {
             unreadable @ Fault::Unreadable(_) => unreadable,
         })?;
         let table = described.table.unwrap_or_else(|| TableDescription::builder().build());
-        let index = match &settings.index {
-            Some(index) => {
-                let found = table.global_secondary_indexes().iter().find(|found| found.index_name() == Some(index));
-                let missing = || format!("the table {name} has no global secondary index {index}");
-                Some(found.ok_or_else(|| Fault::Unexpected(missing()))?)
-            }
-            None => None,
-        };
+        let index = index(&table, &settings)?;
         let schema = index.map_or_else(|| table.key_schema(), GlobalSecondaryIndexDescription::key_schema);
         let client = partition_key(schema, &table).ok_or_else(|| {
             let place = settings.index.as_ref().map_or(String::new(), |index| format!("index {index} of the "));
             Fault::Unexpected(format!("the partition key of the {place}table {name} must be a string, the client id"))
         })?;
-        let names = |schema: &[KeySchemaElement]| -> Vec<_> {
-            schema.iter().map(|key| key.attribute_name().to_owned()).collect()
-        };
-        let keys = names(table.key_schema());
+        let keys: Vec<_> = table.key_schema().iter().map(|key| key.attribute_name().to_owned()).collect();
         let shows_expiry = index.and_then(GlobalSecondaryIndexDescription::projection).is_none_or(|projection| {
-            let mut shown = projection.non_key_attributes().iter().chain(&keys).cloned().chain(names(schema));
-            projection.projection_type() == Some(&ProjectionType::All) || shown.any(|name| name == settings.expires_at)
+            let mut shown = projection.non_key_attributes().iter().chain(&keys);
+            // An item without a key attribute of the index is not in the index. So a grant without an end would be missing.
+            schema.iter().all(|key| key.attribute_name() != settings.expires_at)
+                && (projection.projection_type() == Some(&ProjectionType::All)
+                    || shown.any(|name| *name == settings.expires_at))
         });
         Ok(Self { sdk, settings, client, keys, shows_expiry })
     }
@@ -96,7 +90,7 @@ impl GrantsTable {
     /// This table, if its pages show when grants end. [`Grants::is_any_live`] needs that.
     ///
     /// # Errors
-    /// [`Fault::Unexpected`] if the index does not project the attribute.
+    /// [`Fault::Unexpected`] if the index does not project the attribute, or has it as a key.
     pub fn with_expiry(self) -> Result<Self, Fault> {
         let settings::Grants { table, index, expires_at, .. } = &self.settings;
         if self.shows_expiry {
@@ -104,7 +98,7 @@ impl GrantsTable {
         }
         let index = index.as_deref().unwrap_or_default();
         Err(Fault::Unexpected(format!(
-            "the index {index} of the table {table} must project {expires_at}, the end of a grant"
+            "the index {index} of the table {table} must project {expires_at}, the end of a grant, and not have it as a key"
         )))
     }
 
@@ -254,6 +248,33 @@ impl Grants for GrantsTable {
 
 async fn send(query: QueryFluentBuilder) -> Result<QueryOutput, Fault> {
     CallStatistics::of_call(Box::pin(query.send())).await.0.map_err(|error| fault(&error))
+}
+
+/// The index that the settings name. `None`: they name none.
+fn index<'t>(
+    table: &'t TableDescription,
+    settings: &settings::Grants,
+) -> Result<Option<&'t GlobalSecondaryIndexDescription>, Fault> {
+    let (name, indexes) = (&settings.table, table.global_secondary_indexes());
+    let Some(wanted) = &settings.index else {
+        // Such a table has one item for each key, and finds the items of a client by an index. Without the index the client
+        // would seem to have no grants, and the sweep would delete it.
+        if table.key_schema().len() == 1 && !indexes.is_empty() {
+            let why = "its key is one attribute, so GRANTS_INDEX must name the index by client id";
+            return Err(Fault::Unexpected(format!("the table {name} has indexes, and {why}")));
+        }
+        return Ok(None);
+    };
+    let found = indexes.iter().find(|index| index.index_name() == Some(wanted));
+    let index =
+        found.ok_or_else(|| Fault::Unexpected(format!("the table {name} has no global secondary index {wanted}")))?;
+    let is_complete = index.index_status().is_none_or(|status| {
+        [IndexStatus::Active, IndexStatus::Updating].contains(status) && index.backfilling() != Some(true)
+    });
+    if is_complete {
+        return Ok(Some(index));
+    }
+    Err(Fault::Unavailable(format!("the index {wanted} of the table {name} is being created or deleted")))
 }
 
 /// The partition key, if it is one attribute and a string. An index can have a partition key of several attributes.

@@ -297,7 +297,7 @@ impl telemetry::Record for PurgeRecord<'_> {
 
     fn message(&self) -> &'static str {
         match self.outcome {
-            "removed" => "no grants of the client are left",
+            "removed" => "found no more grants of the client",
             "kept" => "kept the grants of a live client",
             _ => "left grants of a deleted client for a later attempt",
         }

@@ -60,8 +60,10 @@ async fn run(Options { json, table, command }: Options) -> Result<(), Failure> {
     if let Some(table) = table {
         variables.set("CLIENTS_TABLE", &table);
     }
-    if let Some(table) = command.grants().and_then(|options| options.grants_table.as_deref()) {
-        variables.set("GRANTS_TABLE", table);
+    if let Some(options) = command.grants() {
+        for (name, value) in [("GRANTS_TABLE", &options.grants_table), ("GRANTS_INDEX", &options.grants_index)] {
+            value.iter().for_each(|value| variables.set(name, value));
+        }
     }
     let database = Database::read(&variables)?;
     let grants = command.grants().map(|_| Grants::read(&variables, &database)).transpose()?.flatten();

@@ -22,7 +22,7 @@ use deregister::{
     functions::{Cascade, Environment, cascade::PurgeOutcome},
     model::{Deletion, Id},
     settings,
-    store::{CallStatistics, ClientStatuses, Grants, Store},
+    store::{CallStatistics, ClientStatuses, Fault as StoreFault, Grants, Store},
 };
 use serde_json::{Value, json};
 use std::{
@@ -179,14 +179,19 @@ async fn opening_needs_the_index_a_string_as_its_key_and_for_the_sweep_the_end_o
     ] {
         create_table(&fixture, table, layout, projection).await;
     }
-    for table in ["include", "all", "ends"] {
+    for table in ["include", "all"] {
         assert!(open(table, "by-client").await.unwrap().with_expiry().is_ok(), "{table}");
     }
-    // The table itself always has the attribute.
-    assert!(open("keys-only", "").await.unwrap().with_expiry().is_ok());
     let keys_only = open("keys-only", "by-client").await.unwrap();
+    let ends = open("ends", "by-client").await.unwrap();
+    let must = "must project ttl, the end of a grant, and not have it as a key";
     for (why, fault) in [
-        ("the index by-client of the table keys-only must project ttl, the end of a grant", keys_only.with_expiry()),
+        (&*format!("the index by-client of the table keys-only {must}"), keys_only.with_expiry()),
+        (&*format!("the index by-client of the table ends {must}"), ends.with_expiry()),
+        (
+            "the table all has indexes, and its key is one attribute, so GRANTS_INDEX must name the index by client id",
+            open("all", "").await,
+        ),
         ("the table all has no global secondary index other", open("all", "other").await),
         (
             "the partition key of the index by-client of the table number must be a string, the client id",
@@ -194,6 +199,39 @@ async fn opening_needs_the_index_a_string_as_its_key_and_for_the_sweep_the_end_o
         ),
     ] {
         assert_eq!(fault.unwrap_err().to_string(), format!("the database call failed: {why}"));
+    }
+}
+
+/// Until then, queries would fail, or not find every grant.
+#[tokio::test]
+async fn an_index_that_is_being_created_makes_the_table_unavailable() {
+    let tables = Indexed::new(Duration::ZERO).await;
+    for (status, backfilling, opens) in [
+        ("ACTIVE", json!(null), true),
+        ("UPDATING", json!(false), true),
+        ("CREATING", json!(false), false),
+        ("CREATING", json!(true), false),
+        ("UPDATING", json!(true), false),
+        ("DELETING", json!(null), false),
+    ] {
+        let key = json!([{ "AttributeName": "client_id", "KeyType": "HASH" }]);
+        let index = json!({
+            "IndexName": "by-client", "KeySchema": key, "IndexStatus": status, "Backfilling": backfilling,
+        });
+        let description = json!({ "Table": {
+            "AttributeDefinitions": [{ "AttributeName": "client_id", "AttributeType": "S" }],
+            "KeySchema": [{ "AttributeName": "id", "KeyType": "HASH" }],
+            "GlobalSecondaryIndexes": [index],
+        } });
+        tables.fixture.wire.plan("DescribeTable", Fault::Answer(200, description.to_string()));
+        let config = tables.fixture.sdk.config().to_builder().http_client(tables.fixture.wire.clone());
+        match GrantsTable::open(config, tables.settings.clone()).await {
+            Ok(_) => assert!(opens, "{status} {backfilling}"),
+            Err(fault) => {
+                let why = "the index by-client of the table grants is being created or deleted";
+                assert_eq!((fault, opens), (StoreFault::Unavailable(why.to_owned()), false), "{status} {backfilling}");
+            }
+        }
     }
 }
 

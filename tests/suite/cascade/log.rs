@@ -27,7 +27,7 @@ async fn a_purge_has_a_record_at_every_log_level_with_nothing_of_the_grants() {
             ("level", json!("INFO")),
             ("timestamp", json!("2027-01-15T08:00:00.000Z")),
             ("service", json!("deregister")),
-            ("message", json!("no grants of the client are left")),
+            ("message", json!("found no more grants of the client")),
             ("outcome", json!("removed")),
             ("reason", Value::Null),
             ("client_id", json!(client)),

@@ -91,7 +91,7 @@ fn routes(template: &Value) -> BTreeMap<String, (String, Option<String>)> {
     let resources = template["Resources"].as_object().unwrap().values();
     let routes = resources.filter(|resource| resource["Type"] == "AWS::ApiGatewayV2::Route").map(|route| {
         let properties = &route["Properties"];
-        assert_eq!(properties["ApiId"], json!({ "!Ref": "Api" }));
+        assert_eq!(properties["ApiId"], json!({ "!Ref": "HttpApi" }));
         let condition = route["Condition"].as_str().map(ToOwned::to_owned);
         let key = text(&properties["RouteKey"]).replace("${RegistrationPath}", path);
         (key, (text(&properties["Target"]), condition))
@@ -116,10 +116,15 @@ fn the_function_gets_every_path_and_the_authorization_server_only_reads_and_upda
     let expected = expected.map(|(key, target)| (key.to_owned(), target));
     assert_eq!(routes(&template), BTreeMap::from(expected));
 
+    let condition = json!({ "!Not": [{ "!Equals": [{ "!Ref": "RegistrationServerUrl" }, ""] }] });
+    assert_eq!(template["Conditions"]["HasRegistrationServer"], condition);
+    let methods = &template["Resources"]["HttpApi"]["Properties"]["CorsConfiguration"]["!If"][1]["AllowMethods"];
+    let methods_of = json!([["DELETE", "GET", "POST", "PUT"], ["DELETE", "POST"]]);
+    assert_eq!(*methods, json!({ "!If": ["HasRegistrationServer", methods_of[0], methods_of[1]] }));
     let server = &template["Resources"]["RegistrationServer"];
     assert_eq!(server["Condition"], "HasRegistrationServer");
     let properties = json!({
-        "ApiId": { "!Ref": "Api" },
+        "ApiId": { "!Ref": "HttpApi" },
         "IntegrationType": "HTTP_PROXY",
         "IntegrationMethod": "ANY",
         "IntegrationUri": { "!Sub": "${RegistrationServerUrl}/{clientId}" },

@@ -160,6 +160,8 @@ async fn the_cascades_role_allows_only_its_calls() {
     let template = template();
     let policies = template["Resources"]["Cascade"]["Properties"]["Policies"].as_array().unwrap();
     let [of_tables, of_the_stream, of_the_key, of_the_grants_key] = &policies[..] else { panic!("{policies:?}") };
+    let has_index = json!({ "!Not": [{ "!Equals": [{ "!Ref": "GrantsIndex" }, ""] }] });
+    assert_eq!(template["Conditions"]["HasGrantsIndex"], has_index);
     let [on_table, on_index] = of_grants(of_the_grants.try_into().unwrap());
     let clients = allow(of_clients, &json!({ "!Sub": TABLE }));
     assert_eq!(of_tables["Statement"], json!([clients, on_table, on_index]));

@@ -22,7 +22,7 @@ pub struct Deletions {
 }
 
 #[derive(Args)]
-#[command(group = ArgGroup::new("impact").args(["grants_table", "count_up_to"]).multiple(true).requires("dry_run"))]
+#[command(group = ArgGroup::new("impact").args(["grants_table", "grants_index", "count_up_to"]).multiple(true).requires("dry_run"))]
 pub struct Delete {
     /// The clients' ids
     #[arg(value_name = "ID", value_parser = id, required_unless_present = "from", conflicts_with = "from")]
@@ -52,9 +52,12 @@ pub struct Grants {
     /// Count the grants in this table [default: the one that GRANTS_TABLE names, if any]
     ///
     /// It is the table in which the authorization server stores its grants. Its partition key must be the client id, or
-    /// GRANTS_INDEX names an index with that key.
+    /// --grants-index names an index with that key.
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub grants_table: Option<String>,
+    /// The index of that table by client id [default: the one that GRANTS_INDEX names, if any]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub grants_index: Option<String>,
     /// The most grants of a client to count
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub count_up_to: usize,
