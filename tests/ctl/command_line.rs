@@ -60,6 +60,7 @@ async fn every_command_has_help() {
     }
     for (command, part) in [
         ("client delete", "--grants-table <NAME>"),
+        ("client delete", "--grants-index <NAME>"),
         ("client restore", "--by <NAME>"),
         ("deletion list", "--via <CHANNEL>"),
         ("deletion list", "reads the whole table"),

@@ -5,6 +5,7 @@ use crate::{
     run::text,
     support::{Fixture, now},
 };
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -48,6 +49,30 @@ async fn the_impact_is_the_last_use_and_the_number_of_grants() {
         assert_eq!(of("missing"), refused, "{line}");
     }
     assert_eq!((fixture.items("grants").await, fixture.items("clients").await), (grants, clients));
+}
+
+#[tokio::test]
+async fn grants_are_counted_by_an_index_and_not_without_it() {
+    let fixture = Fixture::empty().await;
+    fixture.used_and_unused().await;
+    fixture.create_indexed_grants_table("by-client").await;
+    for number in ["1", "2"] {
+        let put = fixture.sdk.put_item().table_name("grants").item("client_id", AttributeValue::S("7".to_owned()));
+        put.item("grant_id", AttributeValue::S(number.to_owned())).send().await.unwrap();
+    }
+    let line = "--json client delete 7 --dry-run --grants-table grants";
+    for (option, environment) in
+        [("--grants-index by-client", ""), ("--grants-index by-client", "other"), ("", "by-client")]
+    {
+        let run = fixture.ctl(&format!("{line} {option}")).with_env("GRANTS_INDEX", environment);
+        assert_eq!(run.run().await.objects()[0]["grants"], 2, "{option} {environment}");
+    }
+    for (option, why) in
+        [("", "GRANTS_INDEX must name the index"), ("--grants-index other", "no global secondary index other")]
+    {
+        let ran = fixture.ctl(&format!("{line} {option}")).run().await;
+        assert!(ran.refused().contains(why), "{option}");
+    }
 }
 
 #[tokio::test]

@@ -62,7 +62,9 @@ async fn run(Options { json, table, command }: Options) -> Result<(), Failure> {
     }
     if let Some(options) = command.grants() {
         for (name, value) in [("GRANTS_TABLE", &options.grants_table), ("GRANTS_INDEX", &options.grants_index)] {
-            value.iter().for_each(|value| variables.set(name, value));
+            if let Some(value) = value {
+                variables.set(name, value);
+            }
         }
     }
     let database = Database::read(&variables)?;

@@ -36,7 +36,7 @@ pub struct Delete {
     #[arg(long)]
     pub dry_run: bool,
     #[command(flatten)]
-    pub grants: Grants,
+    pub grants: GrantOptions,
     /// Do not ask for confirmation
     #[arg(long)]
     pub yes: bool,
@@ -48,7 +48,7 @@ pub struct Delete {
 }
 
 #[derive(Args)]
-pub struct Grants {
+pub struct GrantOptions {
     /// Count the grants in this table [default: the one that GRANTS_TABLE names, if any]
     ///
     /// It is the table in which the authorization server stores its grants. Its partition key must be the client id, or

@@ -5,8 +5,8 @@ mod arguments;
 mod value;
 
 pub use arguments::{
-    Delete, Deletions, Grants, Import, List, NewApiClient, NewOAuthClients, NewService, NewToken, Parent, ParentFilter,
-    Scope,
+    Delete, Deletions, GrantOptions, Import, List, NewApiClient, NewOAuthClients, NewService, NewToken, Parent,
+    ParentFilter, Scope,
 };
 pub use value::{api_client_id, id};
 
@@ -94,7 +94,7 @@ pub enum Command {
 
 impl Command {
     /// The options for the table of grants, if the command reads it.
-    pub fn grants(&self) -> Option<&Grants> {
+    pub fn grants(&self) -> Option<&GrantOptions> {
         match self {
             Self::Client(Client::Delete(Delete { dry_run: true, grants, .. }) | Client::Restore { grants, .. }) => {
                 Some(grants)
@@ -185,7 +185,7 @@ pub enum Client {
         #[command(flatten)]
         by: By,
         #[command(flatten)]
-        grants: Grants,
+        grants: GrantOptions,
     },
     /// Protect a live client from deletion, and print its new entity tag
     Protect {
