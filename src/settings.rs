@@ -218,7 +218,7 @@ pub struct Grants {
     pub index: Option<String>,
     /// The text before the client id in the partition key. Empty: none.
     pub key_prefix: String,
-    /// How long after a change the index may not show it.
+    /// How long a change can take to appear in the index.
     pub index_lag: Duration,
     /// The attribute with the end of a grant.
     pub expires_at: String,
@@ -246,7 +246,7 @@ const GRANTS_INDEX_LAG_SECONDS: Setting = Setting {
     name: "GRANTS_INDEX_LAG_SECONDS",
     default: "15",
     must_be: "a whole number of seconds from 0 to 300",
-    meaning: "How many seconds after a deletion the cascade reads the index for the last time. Then the index shows every grant from before the deletion.",
+    meaning: "How many seconds after a deletion the cascade reads the index for the last time. Choose it so long that the index normally shows every grant by then.",
 };
 const GRANTS_EXPIRE_AT: Setting = Setting {
     name: "GRANTS_EXPIRE_AT",
@@ -260,8 +260,7 @@ impl Grants {
     pub const TABLE: [Setting; 5] =
         [GRANTS_TABLE, GRANTS_INDEX, GRANTS_KEY_PREFIX, GRANTS_INDEX_LAG_SECONDS, GRANTS_EXPIRE_AT];
 
-    /// Reads the settings. An empty value counts as unset. `None`: there is no grants table. It must not be the clients
-    /// table: the cascade removes what is in it.
+    /// Reads the settings. An empty value counts as unset. `None`: there is no grants table. The grants table must not be the clients table, because the cascade removes items of the grants table.
     ///
     /// # Errors
     /// The first [`WrongSetting`].

@@ -110,7 +110,7 @@ pub(crate) async fn open_grants(
         Ok(_) | Err(DynoxideError::ResourceInUseException(_)) => {}
         Err(error) => return Err(error.into()),
     }
-    Ok(GrantsTable::open(config, settings).await?.with_expiry()?)
+    Ok(GrantsTable::open(config, settings).await?.require_expiry()?)
 }
 
 fn write_grants(database: &Database) -> Result<(), Error> {

@@ -1,5 +1,5 @@
-//! The HTTP front, in place of API Gateway's HTTP API. It makes an event of each request, hands the event to the
-//! function's public parser, and makes a response of the function's answer. It can pass GET and PUT of the client
+//! The HTTP front, in place of API Gateway's HTTP API. It turns each request into an event, gives it to the
+//! function's public parser, and turns the function's answer into a response. It can pass GET and PUT of the client
 //! configuration endpoint on to the authorization server, as the API of `template.yaml` does.
 
 use crate::envelope::{self, Sender};
@@ -33,7 +33,7 @@ const MAX_BODY: usize = 10 * 1024 * 1024;
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The header fields that concern one connection only (RFC 9110, section 7.6.1), and the name of the host.
-const OF_A_CONNECTION: [HeaderName; 6] = [
+const CONNECTION_FIELDS: [HeaderName; 6] = [
     header::CONNECTION,
     header::HOST,
     header::TE,
@@ -45,11 +45,11 @@ const OF_A_CONNECTION: [HeaderName; 6] = [
 /// The authorization server behind the front.
 #[derive(Debug, Clone)]
 pub(crate) struct RegistrationServer {
-    /// The base path here. It may be missing in a request.
+    /// The base path of the front. A request may omit it.
     pub(crate) base_path: String,
     /// The path of the client configuration endpoint here.
     pub(crate) path: String,
-    /// The URL of the same endpoint at the server. Both without the client id.
+    /// The URL of the same endpoint at the server. Neither has the client id.
     pub(crate) url: String,
 }
 
@@ -68,7 +68,9 @@ pub(crate) async fn serve(
                 None => answer(&function, peer, request).await,
             };
             answer.unwrap_or_else(|_| {
-                let mut response = Response::new(Body::from("The request or its answer cannot be converted."));
+                let mut response = Response::new(Body::from(
+                    "The request cannot be converted, or the authorization server did not answer.",
+                ));
                 *response.status_mut() = StatusCode::BAD_GATEWAY;
                 response
             })
@@ -98,7 +100,7 @@ async fn pass_on(target: String, mut request: Request) -> Result<Response, Box<d
     *request.uri_mut() = target.parse()?;
     let named = request.headers().get_all(header::CONNECTION).iter().filter_map(|names| names.to_str().ok());
     let named: Vec<_> = named.flat_map(|names| names.split(',')).map(|name| name.trim().to_owned()).collect();
-    for name in named.iter().map(String::as_str).chain(OF_A_CONNECTION.iter().map(HeaderName::as_str)) {
+    for name in named.iter().map(String::as_str).chain(CONNECTION_FIELDS.iter().map(HeaderName::as_str)) {
         request.headers_mut().remove(name);
     }
     let client = Client::builder(TokioExecutor::new()).build_http::<Body>();

@@ -22,7 +22,7 @@ async fn serve(start: Start, variables: Variables) -> Result<(), Stopped> {
     let metrics = settings::Metrics::read(&variables)?;
     let config = connection::configure(&database, &variables).await?.config;
     let grants = match grants {
-        Some(grants) => Some(GrantsTable::open(config.clone(), grants).await?.with_expiry()?),
+        Some(grants) => Some(GrantsTable::open(config.clone(), grants).await?.require_expiry()?),
         None => None,
     };
     let clients = ClientsTable::new(config, database.table, database.retention);

@@ -1,8 +1,7 @@
 //! The grants table: everything that an authorization server issued. The table belongs to that server.
 //!
 //! The client id is the partition key of the table, or of a global secondary index of it. A prefix may precede the id.
-//! Nothing else is assumed. The reads of a table are strongly consistent. Those of an index are not, so each removal by
-//! an index asserts that the grant still belongs to the client.
+//! Nothing else is assumed. The reads of a table are strongly consistent. Those of an index are not, so each removal through an index asserts that the grant still belongs to the client.
 
 use super::{
     call::{RecordAttempts, fault, not_built, record_unprocessed},
@@ -31,12 +30,12 @@ use std::time::{Duration, SystemTime};
 const PAGE_SIZE: i32 = 1000;
 /// The most items that `BatchWriteItem` takes.
 const BATCH_SIZE: usize = 25;
-/// The most grants that are removed at the same time by an index. All of them change the same partition of the index,
+/// The most `DeleteItem` calls at the same time, if an index is used. All of them change the same partition of the index,
 /// and DynamoDB allows 1,000 writes a second to a partition.
 const CONCURRENCY: usize = 8;
 /// The wait before the next attempt to remove grants that DynamoDB left unprocessed: the first, and the longest.
 const FIRST_WAIT: Duration = Duration::from_millis(25);
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
+const MAX_WAIT: Duration = Duration::from_secs(1);
 /// The longest partition key, in bytes.
 const MAX_KEY_BYTES: usize = 2048;
 
@@ -87,11 +86,11 @@ impl GrantsTable {
         Ok(Self { sdk, settings, client, keys, shows_expiry })
     }
 
-    /// This table, if its pages show when grants end. [`Grants::is_any_live`] needs that.
+    /// Returns this table if its pages show when grants end. [`Grants::is_any_live`] needs that.
     ///
     /// # Errors
     /// [`Fault::Unexpected`] if the index does not project the attribute, or has it as a key.
-    pub fn with_expiry(self) -> Result<Self, Fault> {
+    pub fn require_expiry(self) -> Result<Self, Fault> {
         let settings::Grants { table, index, expires_at, .. } = &self.settings;
         if self.shows_expiry {
             return Ok(self);
@@ -117,7 +116,7 @@ impl GrantsTable {
         let Some(key) = self.key(client) else { return Ok(0) };
         loop {
             let left = i32::try_from(bound.saturating_add(1) - counted).unwrap_or(i32::MAX);
-            let query = self.of(key.clone()).select(Select::Count).limit(left).set_exclusive_start_key(after);
+            let query = self.query(key.clone()).select(Select::Count).limit(left).set_exclusive_start_key(after);
             let page = send(query).await?;
             counted += usize::try_from(page.count).unwrap_or_default();
             after = page.last_evaluated_key;
@@ -134,7 +133,7 @@ impl GrantsTable {
     }
 
     /// The query for the grants under this partition key.
-    fn of(&self, key: AttributeValue) -> QueryFluentBuilder {
+    fn query(&self, key: AttributeValue) -> QueryFluentBuilder {
         self.sdk
             .query()
             .table_name(&self.settings.table)
@@ -147,21 +146,21 @@ impl GrantsTable {
     }
 
     /// Removes at most [`BATCH_SIZE`] grants. Tries again those that DynamoDB leaves unprocessed, without a limit.
-    async fn remove_batch(&self, mut wanted: Vec<WriteRequest>, removed: &mut usize) -> Result<(), Fault> {
+    async fn remove_batch(&self, mut requests: Vec<WriteRequest>, removed: &mut usize) -> Result<(), Fault> {
         let (mut wait, name) = (FIRST_WAIT, &self.settings.table);
         loop {
-            let asked = wanted.len();
-            let call = self.sdk.batch_write_item().request_items(name, wanted).send();
+            let requested = requests.len();
+            let call = self.sdk.batch_write_item().request_items(name, requests).send();
             let answer = call.await.map_err(|error| fault(&error))?;
             let unprocessed = answer.unprocessed_items.and_then(|mut tables| tables.remove(name));
-            wanted = unprocessed.unwrap_or_default();
-            *removed += asked.saturating_sub(wanted.len());
-            if wanted.is_empty() {
+            requests = unprocessed.unwrap_or_default();
+            *removed += requested.saturating_sub(requests.len());
+            if requests.is_empty() {
                 return Ok(());
             }
             record_unprocessed();
             tokio::time::sleep(wait).await;
-            wait = LONGEST_WAIT.min(wait * 2);
+            wait = MAX_WAIT.min(wait * 2);
         }
     }
 
@@ -192,7 +191,7 @@ impl Grants for GrantsTable {
     async fn page(&self, client: &Id, after: Option<Item>) -> Result<GrantsPage<Item, Item>, Fault> {
         let Some(key) = self.key(client) else { return Ok(GrantsPage { keys: Vec::new(), next: None }) };
         let placeholders: Vec<_> = (0..self.keys.len()).map(|position| format!("#key{position}")).collect();
-        let mut query = self.of(key).projection_expression(placeholders.join(", ")).limit(PAGE_SIZE);
+        let mut query = self.query(key).projection_expression(placeholders.join(", ")).limit(PAGE_SIZE);
         for (placeholder, name) in placeholders.into_iter().zip(&self.keys) {
             query = query.expression_attribute_names(placeholder, name);
         }
@@ -230,7 +229,7 @@ impl Grants for GrantsTable {
         let Some(key) = self.key(client) else { return Ok(false) };
         loop {
             let query = self
-                .of(key.clone())
+                .query(key.clone())
                 .select(Select::Count)
                 // Negated, so that a grant is live if its end is missing or is not a number.
                 .filter_expression("NOT #expires_at <= :now")
@@ -256,8 +255,8 @@ fn index<'t>(
     settings: &settings::Grants,
 ) -> Result<Option<&'t GlobalSecondaryIndexDescription>, Fault> {
     let (name, indexes) = (&settings.table, table.global_secondary_indexes());
-    let Some(wanted) = &settings.index else {
-        // Such a table has one item for each key, and finds the items of a client by an index. Without the index the client
+    let Some(index_name) = &settings.index else {
+        // Such a table has one item for each key, and finds the items of a client through an index. Without the index the client
         // would seem to have no grants, and the sweep would delete it.
         if table.key_schema().len() == 1 && !indexes.is_empty() {
             let why = "its key is one attribute, so GRANTS_INDEX must name the index by client id";
@@ -265,16 +264,16 @@ fn index<'t>(
         }
         return Ok(None);
     };
-    let found = indexes.iter().find(|index| index.index_name() == Some(wanted));
-    let index =
-        found.ok_or_else(|| Fault::Unexpected(format!("the table {name} has no global secondary index {wanted}")))?;
+    let found = indexes.iter().find(|index| index.index_name() == Some(index_name));
+    let index = found
+        .ok_or_else(|| Fault::Unexpected(format!("the table {name} has no global secondary index {index_name}")))?;
     let is_complete = index.index_status().is_none_or(|status| {
         [IndexStatus::Active, IndexStatus::Updating].contains(status) && index.backfilling() != Some(true)
     });
     if is_complete {
         return Ok(Some(index));
     }
-    Err(Fault::Unavailable(format!("the index {wanted} of the table {name} is being created or deleted")))
+    Err(Fault::Unavailable(format!("the index {index_name} of the table {name} is being created or deleted")))
 }
 
 /// The partition key, if it is one attribute and a string. An index can have a partition key of several attributes.

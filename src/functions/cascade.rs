@@ -6,7 +6,7 @@
 //! after an interrupted run, run it again.
 //!
 //! An index of grants lags behind its table. If a deletion is so recent that the index may not show every grant, the
-//! cascade purges twice: at once, and when the index shows them.
+//! cascade purges twice: at once, and again after [`Grants::lag`]. A grant that the index shows even later is not removed.
 
 use super::{
     record::{Cost, Environment},
@@ -103,7 +103,7 @@ impl From<UnreadableBatch> for Diagnostic {
 /// The outcome of a purge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PurgeOutcome {
-    /// The client has no grants.
+    /// The purge found no more grants of the client.
     Removed,
     /// The client was restored: its grants stay.
     Kept,
@@ -113,7 +113,7 @@ pub enum PurgeOutcome {
 struct Purge<'r> {
     sequence_number: &'r str,
     client: Id,
-    /// From then on, the pages show every grant from before the deletion.
+    /// When the lag of the index is over. A pass that starts earlier is repeated.
     settled: Instant,
     removed: usize,
     duration: Duration,
@@ -166,7 +166,7 @@ impl<C: ClientStatuses, G: Grants> Cascade<C, G> {
         Ok(response)
     }
 
-    /// When the pages show every grant from before a deletion. `created` is the time of its record.
+    /// When the lag of the index is over, for a deletion whose record was created at this time.
     fn settled(&self, created: Option<SystemTime>, now: SystemTime) -> Instant {
         let lag = self.grants.lag();
         if lag.is_zero() {

@@ -109,7 +109,7 @@ pub trait Grants: Send + Sync {
         after: Option<Self::Cursor>,
     ) -> impl Future<Output = Result<GrantsPage<Self::Key, Self::Cursor>, Fault>> + Send;
 
-    /// How long after a change the pages may not show it. Zero: they are strongly consistent.
+    /// How long a change can take to appear in the pages. Zero: the pages are strongly consistent.
     fn lag(&self) -> Duration;
 
     /// Removes the grants with these keys, if they are still this client's. Adds to `removed` the number of grants that the

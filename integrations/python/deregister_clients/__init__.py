@@ -3,8 +3,8 @@
 :class:`Clients` registers and changes OAuth clients. It also makes the revocation check: a server calls it before it
 accepts or issues a grant. So deregister can delete a client, and its grants stop working at once.
 
-If the database fails, each method raises the exception of botocore. No method takes a failure for a live client. The
-calls stay inside the policy of the server, so no method can read or erase a tombstone.
+If the database fails, each method raises the exception of botocore. After a failure, no method reports a client
+as live. The calls need only the rights of ``ServerPolicy``. No method reads or erases a tombstone.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ MEMBERS: Final = frozenset(
     {"kind", "service_id", "dynamic", "registration_token_digest", "metadata", "protected", "version"}
     | {"app_id", "features", "secrets", "ip_allow_list"}
 )
-"""The members of clients that deregister uses: of OAuth clients, and of API clients. They are no own members."""
+"""The members of clients that deregister uses: of OAuth clients, and of API clients. A server must not use these names for
+its own members."""
 
 
 class ClientExistsError(Exception):
@@ -57,17 +58,18 @@ class ClientGoneError(Exception):
 
 
 class UnreadableItemError(Exception):
-    """A member that decides cannot be read. Refuse the request. ``deregisterctl table check`` explains the item."""
+    """A member that the revocation check needs cannot be read. Refuse the request. ``deregisterctl table check`` explains the item."""
 
 
 @dataclass(frozen=True)
 class Live:
-    """The client is live."""
+    """A live client: what the revocation check needs, and its members."""
 
     dynamic: bool
     """Whether the client registered itself. The sweep deletes only such clients."""
     revoked_until: int | None
-    """The second of the latest restoration. Everything that was issued up to it stays revoked."""
+    """The latest second in the history, of a restoration or a deletion. Everything that was issued up to it stays
+    revoked."""
     used_at: int | None
     """The second of the last noted use. ``None`` if no use was noted."""
     client: Mapping[str, Any] = field(repr=False)
@@ -92,7 +94,7 @@ class Live:
 
 @dataclass(frozen=True)
 class Deleted:
-    """The client is deleted."""
+    """A deleted client, with the record of its deletion."""
 
     record: Mapping[str, Any] = field(repr=False)
     """The record of the deletion, for a log: ``at``, ``by``, ``via`` and others, as far as they are there."""
@@ -212,7 +214,7 @@ class Clients:
     ) -> None:
         """Registers a client (RFC 7591).
 
-        :param client_id: a new id. Never use an id again, so that the grants of its earlier client cannot return.
+        :param client_id: a new id. Do not reuse the id of an earlier client while any of its grants is stored and valid.
         :param registration_access_token: the token with which the client can delete itself. Only its digest is stored.
         :param dynamic: whether the client registered itself. The sweep can delete it then.
         :param own: own members of the server, such as a client secret. Keep secrets out of ``metadata``.

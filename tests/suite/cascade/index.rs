@@ -160,7 +160,7 @@ async fn create_table(fixture: &Fixture, table: &str, layout: &Layout, projectio
 }
 
 #[tokio::test]
-async fn opening_needs_the_index_a_string_as_its_key_and_for_the_sweep_the_end_of_a_grant() {
+async fn opening_requires_the_index_and_a_string_as_its_key_and_the_sweep_requires_the_end_of_a_grant() {
     const NUMBER: Layout = Layout { keys: &[("id", Type::S)], index: &[("client_id", Type::N)], prefix: "" };
     const ENDS: Layout =
         Layout { keys: &[("id", Type::S)], index: &[("client_id", Type::S), (EXPIRES_AT, Type::N)], prefix: "" };
@@ -180,14 +180,14 @@ async fn opening_needs_the_index_a_string_as_its_key_and_for_the_sweep_the_end_o
         create_table(&fixture, table, layout, projection).await;
     }
     for table in ["include", "all"] {
-        assert!(open(table, "by-client").await.unwrap().with_expiry().is_ok(), "{table}");
+        assert!(open(table, "by-client").await.unwrap().require_expiry().is_ok(), "{table}");
     }
     let keys_only = open("keys-only", "by-client").await.unwrap();
     let ends = open("ends", "by-client").await.unwrap();
     let must = "must project ttl, the end of a grant, and not have it as a key";
     for (why, fault) in [
-        (&*format!("the index by-client of the table keys-only {must}"), keys_only.with_expiry()),
-        (&*format!("the index by-client of the table ends {must}"), ends.with_expiry()),
+        (&*format!("the index by-client of the table keys-only {must}"), keys_only.require_expiry()),
+        (&*format!("the index by-client of the table ends {must}"), ends.require_expiry()),
         (
             "the table all has indexes, and its key is one attribute, so GRANTS_INDEX must name the index by client id",
             open("all", "").await,
@@ -202,7 +202,7 @@ async fn opening_needs_the_index_a_string_as_its_key_and_for_the_sweep_the_end_o
     }
 }
 
-/// Until then, queries would fail, or not find every grant.
+/// While an index is being created, queries fail or do not find every grant.
 #[tokio::test]
 async fn an_index_that_is_being_created_makes_the_table_unavailable() {
     let tables = Indexed::new(Duration::ZERO).await;
@@ -262,7 +262,6 @@ async fn removes_all_grants_of_the_client_and_no_others_in_any_layout() {
     }
 }
 
-/// The key of the table can have a prefix too.
 #[tokio::test]
 async fn a_prefix_precedes_the_client_id_in_the_partition_key_of_a_table() {
     let tables = Tables::new().await;
@@ -342,7 +341,6 @@ async fn a_grant_that_the_index_does_not_show_at_first_is_removed_after_the_lag(
     assert_eq!((tables.items_of("a").await.len(), tables.items_of("other").await.len()), (0, 3));
 }
 
-/// The record is old enough: the index shows every grant.
 #[tokio::test]
 async fn a_deletion_that_is_older_than_the_lag_is_purged_once() {
     let seconds = now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
@@ -500,7 +498,8 @@ async fn the_sweep_finds_live_grants_by_the_index_and_the_tool_counts_them() {
     fixture.create("a", oauth_client()).await;
     create_table(&fixture, "grants", &BY_ID, ProjectionType::Include).await;
     let settings = settings::Grants { index: Some("by-client".to_owned()), ..by_client() };
-    let grants = GrantsTable::open(fixture.sdk.config().to_builder(), settings).await.unwrap().with_expiry().unwrap();
+    let grants =
+        GrantsTable::open(fixture.sdk.config().to_builder(), settings).await.unwrap().require_expiry().unwrap();
     let seconds = now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
     for (number, end) in [seconds - 1, seconds, seconds + 1].into_iter().enumerate() {
         let put = fixture.sdk.put_item().table_name("grants").item("id", s(&number.to_string()));

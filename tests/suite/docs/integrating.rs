@@ -23,7 +23,7 @@ fn seconds(time: SystemTime) -> String {
 /// The requests in a section, with their placeholders filled in.
 fn requests(heading: &str, token: &str, at: SystemTime) -> Vec<Value> {
     let partition = &Digest::of(CLIENT).to_hex()[..1];
-    let digest = BASE64_STANDARD.encode(hex(&Digest::of(token).to_hex()));
+    let digest = BASE64_STANDARD.encode(from_hex(&Digest::of(token).to_hex()));
     let blocks = section(PAGE, heading).split("```json\n").skip(1);
     let fill = |block: &str| {
         let text = block.split("```").next().unwrap();
@@ -34,7 +34,7 @@ fn requests(heading: &str, token: &str, at: SystemTime) -> Vec<Value> {
     blocks.map(fill).collect()
 }
 
-fn hex(text: &str) -> Vec<u8> {
+fn from_hex(text: &str) -> Vec<u8> {
     let digits = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
     text.as_bytes().chunks(2).map(digits).collect()
 }
@@ -98,7 +98,7 @@ async fn members_and_attributes_of_the_server_survive_a_deletion_and_a_restorati
     assert_eq!((&item["client"].as_m().unwrap()["server_secret"], &item["server_note"]), (&own, &own));
 }
 
-/// The table beside the request, on the answer of the request.
+/// Applies the page's table of the revocation check to the answer of `GetItem`.
 fn accepts(answer: &Value, issued_at: SystemTime) -> bool {
     let Some(item) = answer.get("Item") else { return false };
     let number = |value: &Value| value["N"].as_str().unwrap().parse::<u64>().unwrap();
@@ -152,7 +152,7 @@ async fn a_use_is_noted_once_in_an_hour_and_never_on_a_tombstone() {
 }
 
 #[tokio::test]
-async fn an_update_and_a_rotation_count_up_the_version_and_keep_the_other_members() {
+async fn an_update_and_a_rotation_increment_the_version_and_keep_the_other_members() {
     let fixture = registered().await;
     fixture.direct().set_protected(&id(CLIENT), true).await.unwrap();
     let before = fixture.item(&format!("client#{CLIENT}")).await.unwrap()["client"].as_m().unwrap().clone();
