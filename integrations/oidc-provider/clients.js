@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * The clients table of deregister, as an authorization server uses it: registration, update, registration access tokens,
- * the client status, and the noting of uses. Nothing here knows oidc-provider.
+ * the client status, and the noting of uses. It does not import oidc-provider, but stores clients in the form of its payloads.
  */
 import { createHash } from 'node:crypto';
 import { GetItemCommand, UpdateItemCommand } from '@aws-sdk/client-dynamodb';
@@ -9,9 +9,9 @@ import { GetItemCommand, UpdateItemCommand } from '@aws-sdk/client-dynamodb';
 /** At most one use of a client is noted in this time, in seconds. */
 const USE_GRANULARITY = 3600;
 /** The first second of the year 10000. Later times cannot be read. */
-const END_OF_TIME = 253402300800;
+const YEAR_10000 = 253402300800;
 /** The longest client id that fits into the key, in bytes. */
-const MAX_CLIENT_ID = 2040;
+const MAX_CLIENT_ID_BYTES = 2040;
 /** What a registration response adds to the metadata of a client (RFC 7591, section 3.2.1). */
 const BESIDE_METADATA = ['client_secret', 'client_secret_expires_at', 'client_id_issued_at'];
 
@@ -19,34 +19,38 @@ const BESIDE_METADATA = ['client_secret', 'client_secret_expires_at', 'client_id
 /**
  * @typedef {object} Status What one read tells about a client.
  * @property {boolean} live
+ * @property {boolean} [unknown] Whether there is no item: neither a client nor a tombstone.
  * @property {boolean} dynamic Whether it registered itself.
  * @property {number} revokedUntil What was issued up to this second is revoked. -1: nothing is.
- * @property {number} usedSince The last noted use. -1: none.
+ * @property {number} usedAt The last noted use. -1: none.
  * @property {Members} client The members of a live OAuth client. Empty for any other.
  */
 /** @type {Status} */
-const NOT_LIVE = { live: false, dynamic: false, revokedUntil: -1, usedSince: -1, client: {} };
+const NOT_LIVE = { live: false, dynamic: false, revokedUntil: -1, usedAt: -1, client: {} };
+const UNKNOWN = { ...NOT_LIVE, unknown: true };
 
 /** @param {string} text */
 export const sha256 = (text) => createHash('sha256').update(text).digest();
 
-/** Whether the client is live, and what was issued in this second is not revoked.
+/** Whether to accept a grant that was issued in this second: the client is live, and the grant is not revoked.
  * @param {Status} status @param {number} issuedAt */
 export const accepts = (status, issuedAt) =>
   status.live && (status.revokedUntil < 0 || issuedAt > status.revokedUntil);
 
 export class Clients {
-  /** @param {import('@aws-sdk/client-dynamodb').DynamoDBClient} dynamodb @param {string} table @param {() => number} now */
-  constructor(dynamodb, table, now) {
+  /** @param {import('@aws-sdk/client-dynamodb').DynamoDBClient} dynamodb @param {string} table @param {() => number} now
+   * @param {string} [serviceId] The service of the clients that register. */
+  constructor(dynamodb, table, now, serviceId) {
     this.dynamodb = dynamodb;
     this.table = table;
     this.now = now;
+    this.serviceId = serviceId;
   }
 
   /** Reads the status of a client, strongly consistent. Throws if the database fails or a deciding member is unreadable.
    * @param {string} id @returns {Promise<Status>} */
   async status(id) {
-    if (Buffer.byteLength(id) > MAX_CLIENT_ID) return NOT_LIVE;
+    if (Buffer.byteLength(id) > MAX_CLIENT_ID_BYTES) return UNKNOWN;
     const { Item: item } = await this.dynamodb.send(new GetItemCommand({
       TableName: this.table,
       Key: key(id),
@@ -54,21 +58,21 @@ export class Clients {
       ProjectionExpression: '#client, deleted, history, idle, idle_since',
       ExpressionAttributeNames: { '#client': 'client' },
     }));
-    return item ? read(item) : NOT_LIVE;
+    return item ? read(item) : UNKNOWN;
   }
 
   /** Notes a use, if the client registered itself and none was noted in the last hour.
    * @param {string} id @param {Status} status @returns {Promise<Status>} the latest status that is known */
   async noteUse(id, status) {
     const now = this.now();
-    if (!status.dynamic || status.usedSince > now - USE_GRANULARITY) return status;
+    if (!status.dynamic || status.usedAt > now - USE_GRANULARITY) return status;
     try {
       await this.#update(id, 'SET idle = :used, idle_since = :now', 'attribute_exists(#client)'
         + ' AND (attribute_not_exists(idle) OR attribute_not_exists(idle_since) OR idle <> :used'
         + ' OR idle_since <= :an_hour_ago OR idle_since >= :end)', { '#client': 'client' }, {
-        ':used': `used#${digit(id)}`, ':now': now, ':an_hour_ago': now - USE_GRANULARITY, ':end': END_OF_TIME,
+        ':used': `used#${digit(id)}`, ':now': now, ':an_hour_ago': now - USE_GRANULARITY, ':end': YEAR_10000,
       });
-      return { ...status, usedSince: now };
+      return { ...status, usedAt: now };
     } catch (error) {
       // Another process noted a use, or the client was deleted, or the item has no room for the note.
       if (isFailedCondition(error) || /** @type {Error} */ (error).name === 'ValidationException') return this.status(id);
@@ -77,9 +81,9 @@ export class Clients {
   }
 
   /** Registers a client. Returns false if the id is taken by a live or a deleted client.
-   * @param {string} id @param {Members} payload @param {boolean} dynamic Only if it registered itself, its use is tracked. */
+   * @param {string} id @param {Members} payload @param {boolean} dynamic Whether the client registered itself. Only then is its use tracked. */
   async register(id, payload, dynamic) {
-    const client = { kind: 'oauth', dynamic, version: 1, ...split(payload) };
+    const client = { kind: 'oauth', service_id: this.serviceId, dynamic, version: 1, ...split(payload) };
     const tracked = { ':idle': `unused#${digit(id)}`, ':now': this.now() };
     return this.#write(id, `SET #client = :client${dynamic ? ', idle = :idle, idle_since = :now' : ''}`,
       'attribute_not_exists(pk)', { '#client': 'client' }, { ':client': client, ...(dynamic ? tracked : {}) });
@@ -91,10 +95,12 @@ export class Clients {
     return this.#change(id, split(payload));
   }
 
-  /** Stores the digest of a registration access token. The client has at most one. Returns false if it is not live.
-   * @param {string} id @param {string} token @param {Members} payload */
-  async setRegistrationToken(id, token, { jti, clientId, ...payload }) {
-    return this.#change(id, { registration_token_digest: sha256(token), registration_token: payload });
+  /** Stores the digest of a registration access token. The client has at most one. Returns false if it is not live, or no
+   * longer has the token that was presented. @param {string} id @param {string} token @param {Members} payload */
+  async setRegistrationToken(id, token, { jti, clientId, ...payload }, presented = '') {
+    const members = { registration_token_digest: sha256(token), registration_token: payload };
+    const [condition, values] = presented ? ['AND #client.registration_token_digest = :presented', { ':presented': sha256(presented) }] : [];
+    return this.#change(id, members, condition, values);
   }
 
   /** Removes the registration access token, if it is still this one. @param {string} id @param {string} token */
@@ -156,7 +162,7 @@ const key = (id) => ({ pk: { S: `client#${id}` } });
 /** @param {string} id */
 const digit = (id) => sha256(id).toString('hex')[0];
 
-/** Reads an item. A member that decides and cannot be read is an error, never "live". @param {Members} item @returns {Status} */
+/** Reads an item. If a member that the check needs cannot be read, throws: that is never "live". @param {Members} item @returns {Status} */
 function read(item) {
   if (!item.client) {
     check(item.deleted?.M, 'deleted');
@@ -170,7 +176,7 @@ function read(item) {
     live: true,
     dynamic: isOAuth && client.dynamic?.BOOL === true,
     revokedUntil: Math.max(-1, ...check(item.history ? item.history.L : [], 'history').map(revokedBy)),
-    usedSince: item.idle?.S?.startsWith('used#') ? seconds(item.idle_since) : -1,
+    usedAt: item.idle?.S?.startsWith('used#') ? seconds(item.idle_since, /^\d+(\.\d+)?$/) : -1,
     client: isOAuth ? fromAttribute(item.client) : {},
   };
 }
@@ -188,10 +194,10 @@ function check(value, member) {
   return value;
 }
 
-/** A time in whole seconds. -1 if it cannot be read. @param {Members | undefined} attribute */
-function seconds(attribute) {
-  const number = /^\d+$/.test(attribute?.N) ? Number(attribute?.N) : END_OF_TIME;
-  return number < END_OF_TIME ? number : -1;
+/** A time in whole seconds, rounded down. -1 if it cannot be read. @param {Members | undefined} attribute */
+function seconds(attribute, form = /^\d+$/) {
+  const number = form.test(attribute?.N) ? Math.floor(Number(attribute?.N)) : YEAR_10000;
+  return number < YEAR_10000 ? number : -1;
 }
 
 /** A value of JSON, or bytes, as DynamoDB has it. @param {any} value @returns {any} */

@@ -9,6 +9,8 @@ export interface AdapterOptions {
   grantsTable?: string;
   /** The index of the grants table by client. Default: `client`. */
   grantsIndex?: string;
+  /** The service of the clients that register, for `deregisterctl client list --service`. Default: none. */
+  serviceId?: string;
   /** The time in milliseconds since the epoch. Default: `Date.now`. */
   clock?: () => number;
   /** Read the client status before something is accepted or handed out, and note uses. Default: true. Without it, tokens of
@@ -29,6 +31,21 @@ export interface ModelAdapter {
 
 /** The setting `adapter` of a Provider. */
 export function createAdapter(options: AdapterOptions): (model: string) => ModelAdapter;
+
+export interface ImportOptions {
+  /** The registration access token, if you have it. Otherwise the client cannot delete itself. */
+  registrationAccessToken?: string;
+  /** Whether the client registered itself. The sweep deletes only such clients. Default: true. */
+  dynamic?: boolean;
+}
+
+/** Writes a client of an earlier adapter into the clients table. It counts as used now. Its tokens and sessions do not move.
+ * Fails if the id is taken. */
+export function importClient(
+  options: AdapterOptions,
+  payload: { client_id: string } & Record<string, unknown>,
+  more?: ImportOptions,
+): Promise<void>;
 
 /** The definition of the grants table, for CreateTableCommand. Switch on its time to live, on `expires_at`. */
 export function grantsTable(name: string, index?: string): CreateTableCommandInput;

@@ -13,7 +13,7 @@ import { Clients, accepts, isFailedCondition, payloadOf, sha256, toAttribute } f
 /** @typedef {import('./clients.js').Status} Status */
 
 /** How many grants are removed at the same time when a consent is revoked. */
-const REVOKED_AT_ONCE = 25;
+const MAX_CONCURRENT_REMOVALS = 25;
 
 /** @type {typeof import('./index.d.ts').grantsTable} */
 export const grantsTable = (name, index = 'client') => ({
@@ -30,10 +30,20 @@ export const grantsTable = (name, index = 'client') => ({
 
 /** @type {typeof import('./index.d.ts').createAdapter} */
 export function createAdapter(options) {
-  const defaults = { clientsTable: 'clients', grantsTable: 'grants', grantsIndex: 'client', clock: Date.now, revocationCheck: true };
-  const store = new Store({ ...defaults, ...options });
+  const store = new Store(options);
   const adapters = /** @type {Record<string, any>} */ ({ Client: ClientAdapter, RegistrationAccessToken: RegistrationTokenAdapter });
   return (model) => new (adapters[model] ?? GrantAdapter)(store, model);
+}
+
+/** @type {typeof import('./index.d.ts').importClient} */
+export async function importClient(options, payload, { registrationAccessToken, dynamic = true } = {}) {
+  const { clients } = new Store(options);
+  const id = payload.client_id;
+  if (!await clients.register(id, payload, dynamic)) throw new Error('the client id is taken by another client, which may be deleted');
+  // The import counts as a use, so that the sweep waits as long as after a use.
+  await clients.noteUse(id, await clients.status(id));
+  const token = { iat: clients.now(), kind: 'RegistrationAccessToken' };
+  if (registrationAccessToken) await clients.setRegistrationToken(id, registrationAccessToken, token);
 }
 
 /** What the adapters of all models share: the two tables, and what is known within the request under way. */
@@ -45,11 +55,11 @@ class Store {
   /** The revocations of consents that are under way. @type {Map<string, Promise<void>>} */
   revocations = new Map();
 
-  /** @param {Required<import('./index.d.ts').AdapterOptions>} options */
-  constructor(options) {
-    this.options = options;
-    this.now = () => Math.floor(options.clock() / 1000);
-    this.clients = new Clients(options.dynamodb, options.clientsTable, this.now);
+  /** @param {import('./index.d.ts').AdapterOptions} options */
+  constructor({ dynamodb, clientsTable = 'clients', grantsTable = 'grants', grantsIndex = 'client', serviceId, clock = Date.now, revocationCheck = true }) {
+    this.options = { dynamodb, grantsTable, grantsIndex, revocationCheck };
+    this.now = () => Math.floor(clock() / 1000);
+    this.clients = new Clients(dynamodb, clientsTable, this.now, serviceId);
   }
 
   /** Without a request under way, nothing is kept. @returns {Known} */
@@ -97,8 +107,9 @@ class Store {
     await this.options.dynamodb.send(new DeleteItemCommand({ ...this.#item(key), ...(consent && condition) }));
   }
 
-  /** Revokes everything that was issued with a consent. The count in the consent's item refuses what the index does not
-   * show yet. If the consent is gone, nothing of it is accepted any more. @param {string} consent */
+  /** Revokes everything that was issued with a consent. First increments `revocations` in the item of the consent. From then
+   * on, grants with another count are refused, also those that the index does not show yet. If the item is gone, all its
+   * grants are refused. @param {string} consent */
   async revoke(consent) {
     this.known.consents.delete(consent);
     const { Attributes: item } = await this.#update(consent, 'ADD revocations :one', { ':one': 1 },
@@ -111,7 +122,7 @@ class Store {
         IndexName: this.options.grantsIndex,
         KeyConditionExpression: 'client_id = :client AND grant_id = :consent',
         ExpressionAttributeValues: { ':client': item.client_id, ':consent': { S: consent } },
-        Limit: REVOKED_AT_ONCE,
+        Limit: MAX_CONCURRENT_REMOVALS,
         ExclusiveStartKey: start,
       }));
       const keys = (page.Items ?? []).map(({ id }) => String(id.S)).filter((key) => key !== consent);
@@ -121,8 +132,8 @@ class Store {
     }
   }
 
-  /** Why something that was issued to a client is not accepted. `undefined`: it is accepted, and the use of the client is
-   * noted. @param {Members} item @param {number} issuedAt */
+  /** Makes the revocation check for an item, and notes the use of the client. Returns the error to answer with. `undefined`:
+   * the item is accepted. @param {Members} item @param {number} issuedAt */
   async refusal(item, issuedAt) {
     if (!item.client_id) return undefined;
     const [id, consentKey] = [item.client_id.S, item.grant_id.S];
@@ -137,9 +148,25 @@ class Store {
       this.known.statuses.set(id, noted);
       latest = await noted;
     }
+    if (latest?.unknown && !isRevoked && await this.#isStatic(id)) return undefined;
     // The answer of a token endpoint is 401 then. An authorization endpoint does not redirect to a deleted client.
     if (latest && !latest.live) return Object.assign(new errors.InvalidClientAuth('the client is deleted'), { allow_redirect: false });
     return isRevoked || (latest && !accepts(latest, issuedAt)) ? new errors.InvalidGrant('the grant is revoked') : undefined;
+  }
+
+  /** Notes a use of the client that asks about a grant of another client. Its status was read when it authenticated, unless
+   * it is one of the setting `clients`. */
+  async noteIntrospection() {
+    const { oidc } = Provider.ctx ?? {};
+    const id = oidc?.route === 'introspection' ? oidc.client?.clientId : undefined;
+    const status = id && await this.known.statuses.get(id);
+    if (status && this.options.revocationCheck) await this.clients.noteUse(id, status);
+  }
+
+  /** Whether the client is one of the setting `clients`: oidc-provider knows it, and it is not in the table. The id of a
+   * metadata document is a URL. @param {string} id */
+  async #isStatic(id) {
+    return !/^https?:/.test(id) && Boolean(await Provider.ctx?.oidc.provider.Client.find(id));
   }
 
   /** @param {string} key @param {string} update @param {Members} values @param {Members} [more] */
@@ -177,7 +204,7 @@ class ModelAdapter {
   }
 }
 
-/** The model Client. */
+/** Stores clients in the clients table of deregister. */
 class ClientAdapter extends ModelAdapter {
   /** @param {string} id */
   async find(id) {
@@ -220,7 +247,11 @@ class RegistrationTokenAdapter extends ModelAdapter {
   async upsert(token, payload) {
     const { clients, known } = this.store;
     known.statuses.delete(payload.clientId);
-    if (!await clients.setRegistrationToken(payload.clientId, token, payload)) throw new errors.InvalidToken('the client is deleted');
+    // A rotation replaces the token that was presented. If another request or an operator has replaced it, this one fails.
+    const presented = Provider.ctx?.oidc.entities.RotatedRegistrationAccessToken?.jti;
+    if (!await clients.setRegistrationToken(payload.clientId, token, payload, presented)) {
+      throw new errors.InvalidToken('the client is deleted, or has another registration access token by now');
+    }
   }
 
   /** @param {string} token */
@@ -234,17 +265,18 @@ class RegistrationTokenAdapter extends ModelAdapter {
   }
 }
 
-/** Every other model. */
+/** Stores all other models in the grants table, and makes the revocation check. */
 class GrantAdapter extends ModelAdapter {
-  /** The key of an id. What was found by a pointer has its key as id, because no item has the id itself. @param {string} id */
+  /** The key of an item. A lookup through a pointer gives the key in place of the id, because the table has only digests of
+   * ids. @param {string} id */
   #key(id) {
     return id.startsWith(`${this.model}:`) ? id : keyOf(this.model, id);
   }
 
   /** @param {string} id */
   async find(id) {
-    // The interaction of a device code has the id that `findByUserCode` gave. Anywhere else, a key is not an id: it comes
-    // from outside, and who reads the table must not be able to use it.
+    // Only the route `device_resume` passes on a key that `findByUserCode` gave. On other routes the id comes from a request.
+    // A person who can read the table must not be able to use a key as an id.
     const isInteraction = this.model === 'DeviceCode' && Provider.ctx?.oidc.route === 'device_resume';
     return this.#read(isInteraction ? this.#key(id) : keyOf(this.model, id), id);
   }
@@ -259,8 +291,7 @@ class GrantAdapter extends ModelAdapter {
     return this.#follow(keyOf('user_code', userCode));
   }
 
-  /** Stores an item. If it was issued to a client, checks the client with a fresh read, and withdraws the item if the answer
-   * is no. @param {string} id @param {Members} payload @param {number} [expiresIn] */
+  /** Stores an item. If it was issued to a client, checks the client with a fresh read, and removes the item again if the check refuses it. @param {string} id @param {Members} payload @param {number} [expiresIn] */
   async upsert(id, { jti, ...payload }, expiresIn) {
     const { store, store: { known }, model } = this;
     const key = this.#key(id);
@@ -297,7 +328,7 @@ class GrantAdapter extends ModelAdapter {
   async destroy(id) {
     const key = this.#key(id);
     this.store.known.consents.delete(key);
-    // A revocation of the consent finds the client in this item.
+    // Wait for a revocation that is under way: it reads the client id from this item.
     await this.store.revocations.get(key);
     await this.store.remove(key);
   }
@@ -323,6 +354,7 @@ class GrantAdapter extends ModelAdapter {
     if (!item) return undefined;
     const payload = JSON.parse(item.payload.S);
     if (await store.refusal(item, payload.iat)) return undefined;
+    await store.noteIntrospection();
     const clientId = item.client_id?.S;
     presented.set(clientId, Math.min(payload.iat, presented.get(clientId) ?? Infinity));
     return { ...payload, jti: id, ...(item.consumed_at && { consumed: Number(item.consumed_at.N) }) };

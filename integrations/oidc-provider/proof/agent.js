@@ -1,4 +1,4 @@
-// An MCP client, as the SDK makes it, with a person and a browser. Everything about OAuth is done by the SDK.
+// An MCP client built with the SDK, and a simulated person with a browser. The SDK runs all steps of OAuth.
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { UnauthorizedError } from '@modelcontextprotocol/sdk/client/auth.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';

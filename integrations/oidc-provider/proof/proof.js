@@ -4,7 +4,7 @@
 // --without-history   the client status does not have the past deletions
 // --teeth             succeed only if exactly the steps fail that the switch must make fail
 //
-// With a switch, the cascade does not run: nothing but the client status can refuse a grant then.
+// With a `--without-…` switch, the cascade does not run. Then only the client status can refuse a grant.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
@@ -16,7 +16,7 @@ import { authorizationServer, introspect, listen, mcpServer } from './servers.js
 
 const options = process.argv.slice(2);
 const without = ['check', 'history'].find((part) => options.includes(`--without-${part}`));
-const [YEAR, SWEEP] = [31_536_000, 75_000];
+const [YEAR_SECONDS, SWEEP_TIMEOUT_MS] = [31_536_000, 75_000];
 const numbers = { step: 0, control: 0 };
 const failed = [];
 const mustFail = [];
@@ -55,7 +55,7 @@ const refresh = (issuer, client, tokens) => fetch(`${issuer}/token`, {
 
 /** Registers a client that acts for itself (client credentials), gets a token for it, and deletes it. What introspection
  * says before and after. */
-async function deleteService(issuer, resource) {
+async function introspectBeforeAndAfterDeletion(issuer, resource) {
   const client = await register(issuer, { redirect_uris: [], response_types: [], grant_types: ['client_credentials'], token_endpoint_auth_method: 'client_secret_post' });
   const answer = await fetch(`${issuer}/token`, {
     method: 'POST', body: new URLSearchParams({ grant_type: 'client_credentials', client_id: client.client_id, client_secret: client.client_secret, resource, scope: 'tools' }),
@@ -74,7 +74,7 @@ const { dynamodb, front } = local;
 const started = Date.now();
 if (without) await dynamodb.send(new CreateTableCommand(grantsTable('grants')));
 
-// The adapter has a client of its own, so that a switch changes nothing but what the adapter reads.
+// The adapter has its own DynamoDB client. So a switch changes only what the adapter reads.
 const adapterDynamodb = connect(local.database);
 if (without === 'history') {
   adapterDynamodb.middlewareStack.add((next) => async (input) => {
@@ -165,7 +165,7 @@ await step('introspection says inactive', async () => {
   assert.deepEqual(await introspect(as.url, tokens.access_token), { status: 200, body: { active: false } });
 }, { fails: ['check'] });
 await step('introspection of a token that a client got for itself, before and after its deletion', async () => {
-  assert.deepEqual(await deleteService(as.url, `${mcp.url}/mcp`), ['200 active true', '200 active false']);
+  assert.deepEqual(await introspectBeforeAndAfterDeletion(as.url, `${mcp.url}/mcp`), ['200 active true', '200 active false']);
 }, { fails: ['check'] });
 await step('the refresh is 401 invalid_client', async () => {
   const answer = await refresh(as.url, registered, tokens);
@@ -220,9 +220,9 @@ await step('a tool call answers under the old id', async () => {
 const skipped = without === 'history';
 await step('the sweep deletes an old client that was never used, and spares one that is used', async () => {
   const unused = await register(as.url, agent.clientMetadata);
-  await Promise.all([unused.client_id, registered.client_id].map((id) => idleSince(id, now() - YEAR)));
+  await Promise.all([unused.client_id, registered.client_id].map((id) => idleSince(id, now() - YEAR_SECONDS)));
   await again.call();
-  await until(() => local.log.some(({ swept }) => swept > 0), SWEEP);
+  await until(() => local.log.some(({ swept }) => swept > 0), SWEEP_TIMEOUT_MS);
   assert.equal((await item(unused.client_id)).deleted.M.via.S, 'sweep');
   assert.ok((await item(registered.client_id)).client, 'the used client is deleted');
   return `${Math.round((Date.now() - started) / 1000)} s after the start`;
@@ -250,7 +250,7 @@ await step('afterwards, introspection of the access token does not say inactive'
 }, { kind: 'control' });
 
 await step('a token that a client got for itself stays active after its deletion', async () => {
-  const seen = await deleteService(ownAs.url, `${ownMcp.url}/mcp`);
+  const seen = await introspectBeforeAndAfterDeletion(ownAs.url, `${ownMcp.url}/mcp`);
   assert.deepEqual(seen, ['200 active true', '200 active true']);
 }, { kind: 'control' });
 

@@ -21,10 +21,10 @@ export async function listen() {
 
 /** The authorization server. `front` is the origin that clients see in `registration_client_uri`; without it, this server
  * answers DELETE itself. */
-export function authorizationServer(issuer, adapter, front) {
+export function authorizationServer(issuer, adapter, front, clients = []) {
   const provider = new Provider(issuer, {
     adapter,
-    clients: [{ ...INTROSPECTOR, redirect_uris: [], response_types: [], grant_types: [] }],
+    clients: [{ ...INTROSPECTOR, redirect_uris: [], response_types: [], grant_types: [] }, ...clients],
     cookies: { keys: ['a key of the proof'] },
     scopes: [SCOPE],
     pkce: { required: () => true },
@@ -33,7 +33,7 @@ export function authorizationServer(issuer, adapter, front) {
     expiresWithSession: () => false,
     features: {
       clientCredentials: { enabled: true },
-      introspection: { enabled: true, allowedPolicy: (_ctx, client) => client.clientId === INTROSPECTOR.client_id },
+      introspection: { enabled: true, allowedPolicy: (_ctx, client) => client.clientAuthMethod !== 'none' },
       registration: { enabled: true },
       registrationManagement: { enabled: true },
       resourceIndicators: {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, beforeEach, describe, it } from 'node:test';
 import { CreateTableCommand, DescribeTableCommand } from '@aws-sdk/client-dynamodb';
 import { errors } from 'oidc-provider';
-import { createAdapter, grantsTable } from 'deregister-oidc-provider';
+import { createAdapter, grantsTable, importClient } from 'deregister-oidc-provider';
 import { connect } from './local.js';
 import { deleted, digest, live, newId, now, restored, serve, used, useLocal } from './support.js';
 
@@ -80,6 +80,34 @@ describe('clients', () => {
     for (const attributes of [deleted(), { client: { M: { kind: { S: 'api' } } } }]) assert.equal(await adapter('Client').find(await liveClient(attributes)), undefined);
     assert.equal(await adapter('Client').find(newId()), undefined);
     assert.equal(await adapter('Client').find('x'.repeat(3000)), undefined);
+  });
+  it('a client can belong to a service', async () => {
+    const id = newId();
+    await adapter('Client', { serviceId: '7' }).upsert(id, { client_id: id });
+    assert.deepEqual((await local.client(id)).client.M.service_id, { S: '7' });
+    await adapter('Client').upsert(id, { client_id: id, client_name: 'n' });
+    assert.deepEqual((await local.client(id)).client.M.service_id, { S: '7' });
+  });
+  it('an option that is undefined has its default', async () => {
+    const [id, grant] = [await liveClient(), newId()];
+    await adapter('AccessToken').upsert(grant, payload(id), 60);
+    await local.putClient(id, deleted());
+    assert.equal(await adapter('AccessToken', { revocationCheck: undefined, grantsTable: undefined }).find(grant), undefined);
+  });
+  it('a client of an earlier adapter keeps its secret and its registration access token, and counts as used', async () => {
+    const [id, options] = [newId(), { dynamodb: local.dynamodb }];
+    const before = { client_id: id, client_secret: 's', client_name: 'n' };
+    await importClient(options, before, { registrationAccessToken: 'rat' });
+    assert.deepEqual(await adapter('Client').find(id), before);
+    const { client: { M: client }, idle } = await local.client(id);
+    assert.deepEqual([client.dynamic.BOOL, idle.S.split('#')[0]], [true, 'used']);
+    const found = await server.inside((ctx) => { ctx.params.clientId = id; return adapter('RegistrationAccessToken').find('rat'); });
+    assert.deepEqual([found.jti, found.clientId, found.kind], ['rat', id, 'RegistrationAccessToken']);
+    await assert.rejects(importClient(options, before), /taken/);
+    const other = newId();
+    await importClient(options, { client_id: other }, { dynamic: false });
+    const item = await local.client(other);
+    assert.deepEqual([item.client.M.dynamic.BOOL, item.idle, item.client.M.registration_token_digest], [false, undefined, undefined]);
   });
   it('does not delete clients', async () => {
     await assert.rejects(adapter('Client').destroy(await liveClient()), /to deregister/);

@@ -145,3 +145,12 @@ describe('with deregister', () => {
     assert.equal((await local.client(taken)).client, undefined);
   });
 });
+
+it('of two rotations at the same time, one fails, and its client asks again', async () => {
+  const client = caller(servers.ours);
+  await client.register(WEB);
+  const { token } = client;
+  const answers = await Promise.all([client.put(WEB, { token }), client.put(WEB, { token })]);
+  assert.deepEqual(answers.map(({ status }) => status).sort(), [200, 401]);
+  assert.equal((await client.get()).status, 200);
+});

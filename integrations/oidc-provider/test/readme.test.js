@@ -18,7 +18,7 @@ const folder = await mkdtemp(`${root}readme-`);
 after(() => rm(folder, { recursive: true }));
 
 it('has only programs that this test runs', () => {
-  assert.deepEqual(blocks.filter(({ language }) => language !== 'sh').map(({ name }) => name), ['setup.mjs', 'server.mjs', 'try.mjs']);
+  assert.deepEqual(blocks.filter(({ language }) => language !== 'sh').map(({ name }) => name), ['setup.mjs', 'server.mjs', 'import.mjs', 'try.mjs']);
 });
 
 it('its programs do what it says', async (t) => {
@@ -38,6 +38,9 @@ it('its programs do what it says', async (t) => {
     assert.ok(tries < 100, 'the server listens');
     await new Promise((resolve) => { setTimeout(resolve, 100); });
   }
+  await run(process.execPath, [`${folder}/import.mjs`], { env });
+  const imported = await fetch(`${free.url}/reg/an-earlier-client`, { headers: { authorization: 'Bearer its-token' } });
+  assert.deepEqual([imported.status, (await imported.json()).client_secret], [200, 'its secret']);
   const { stdout } = await run(process.execPath, [`${folder}/try.mjs`], { env });
   assert.equal(stdout, 'active: true\nDELETE: 204\nactive: false\n');
   const closed = await fetch(`${free.url}/reg/any`, { method: 'DELETE' });
@@ -47,7 +50,7 @@ it('its programs do what it says', async (t) => {
 it('the package has what its programs import', async () => {
   const { stdout } = await run('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: root });
   const [{ files }] = JSON.parse(stdout);
-  assert.deepEqual(files.map(({ path }) => path).sort(), ['README.md', 'clients.js', 'index.d.ts', 'index.js', 'package.json']);
+  assert.deepEqual(files.map(({ path }) => path).sort(), ['LICENSE', 'README.md', 'clients.js', 'index.d.ts', 'index.js', 'package.json']);
 });
 
 it('its command for the local run has options that exist', async () => {

@@ -10,7 +10,11 @@ const local = await useLocal();
 const [as, mcp] = [await listen(), await listen()];
 let agent;
 let id;
-as.use(authorizationServer(as.url, createAdapter({ dynamodb: local.dynamodb })).callback());
+const SERVICE = {
+  client_id: 'static-service', client_secret: 'a secret of this test', redirect_uris: [], response_types: [],
+  grant_types: ['client_credentials'], token_endpoint_auth_method: 'client_secret_post', scope: 'tools',
+};
+as.use(authorizationServer(as.url, createAdapter({ dynamodb: local.dynamodb }), undefined, [SERVICE]).callback());
 mcp.use(await mcpServer(mcp.url, as.url));
 after(() => Promise.all([as.stop(), mcp.stop()]));
 beforeEach(async () => {
@@ -111,6 +115,29 @@ it('a client that is deleted while its code is issued: no redirect, no code', as
   afterStoring('AuthorizationCode', () => local.putClient(id, deleted()));
   await assert.rejects(agent.browser.authorize(agent.pending), /ends with 401/);
   assert.equal((await local.grants(id)).filter(({ id: key }) => key.S.startsWith('AuthorizationCode') ).length, 1, 'the one that was exchanged before');
+});
+it('a client of the setting `clients` works without an item, and not with a tombstone', async () => {
+  const { client_id, client_secret } = SERVICE;
+  const form = { grant_type: 'client_credentials', client_id, client_secret, resource: `${mcp.url}/mcp`, scope: 'tools' };
+  const { status, body } = await token(form);
+  assert.equal(status, 200);
+  assert.equal((await introspect(as.url, body.access_token)).body.active, true);
+  await local.putClient(client_id, deleted());
+  assert.deepEqual((await introspect(as.url, body.access_token)).body, { active: false });
+  assert.deepEqual([(await token(form)).status, (await token(form)).body.error], [401, 'invalid_client']);
+});
+it('a client that asks about a token of another client is used', async () => {
+  const post = (path, body) => fetch(as.url + path, { method: 'POST', body: new URLSearchParams(body) });
+  const registered = await (await fetch(`${as.url}/reg`, {
+    method: 'POST', headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ redirect_uris: [], response_types: [], grant_types: [], token_endpoint_auth_method: 'client_secret_post' }),
+  })).json();
+  const idle = async () => (await local.client(registered.client_id)).idle.S.split('#')[0];
+  const ask = (secret) => post('/token/introspection', { token: agent.current.access_token, client_id: registered.client_id, client_secret: secret });
+  await ask('wrong');
+  assert.equal(await idle(), 'unused');
+  assert.equal((await (await ask(registered.client_secret)).json()).active, true);
+  assert.equal(await idle(), 'used');
 });
 it('if the database fails, a token endpoint answers 500, and introspection too', async () => {
   local.intercept = async () => { throw new Error('down'); };

@@ -106,7 +106,7 @@ class Deleted:
 
 @dataclass(frozen=True)
 class Unknown:
-    """No client has this id."""
+    """No OAuth client has this id."""
 
     def accepts(self, issued_at: float) -> bool:
         """An unknown client has no valid grants."""
@@ -287,8 +287,8 @@ class Clients:
         key = _key(client_id)
         if key is None:
             raise ClientGoneError(client_id)
-        names = {"#version": "version"}
-        values = {":zero": _value(0), ":one": _value(1)}
+        names = {"#version": "version", "#kind": "kind"}
+        values = {":zero": _value(0), ":one": _value(1), ":oauth": _value("oauth")}
         sets = ["client.#version = if_not_exists(client.#version, :zero) + :one"]
         removals = []
         for number, (name, value) in enumerate(changes.items()):
@@ -303,7 +303,7 @@ class Clients:
                 TableName=self._table,
                 Key=key,
                 UpdateExpression="SET " + ", ".join(sets) + (" REMOVE " + ", ".join(removals) if removals else ""),
-                ConditionExpression="attribute_exists(client)",
+                ConditionExpression="client.#kind = :oauth",
                 ExpressionAttributeNames=names,
                 ExpressionAttributeValues=values,
             )
@@ -360,8 +360,10 @@ def _read(client_id: str, item: Mapping[str, Any]) -> Status:
     kind = typed(client, "kind", "S", "client.")
     if kind not in ("api", "oauth"):
         raise _unreadable(client_id, "client.kind")
-    # Only an OAuth client has the member `dynamic`.
-    dynamic = kind == "oauth" and "dynamic" in client and typed(client, "dynamic", "BOOL", "client.")
+    if kind == "api":
+        # A client of the Configuration API is in the same table. It is no OAuth client.
+        return Unknown()
+    dynamic = "dynamic" in client and typed(client, "dynamic", "BOOL", "client.")
     revoked_until = None
     for number, entry in enumerate(typed(item, "history", "L") if "history" in item else []):
         place = f"history[{number}]"

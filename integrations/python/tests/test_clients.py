@@ -264,10 +264,22 @@ def test_an_unreadable_member_is_an_error(
 def test_a_member_that_only_describes_counts_as_absent(
     clients: Clients, database: DynamoDBClient, client_id: str
 ) -> None:
-    client = {"kind": {"S": "api"}, "dynamic": {"S": "odd"}, "metadata": {"S": "odd"}}
+    client = {"kind": {"S": "oauth"}, "metadata": {"S": "odd"}}
     write(database, client_id, client={"M": client}, idle={"S": "used#0"}, idle_since={"N": "-1"})
     status = live(clients, client_id)
     assert (status.dynamic, status.metadata, status.used_at) == (False, {}, None)
+
+
+def test_a_client_of_the_configuration_api_is_unknown_and_not_changed(
+    clients: Clients, database: DynamoDBClient, client_id: str
+) -> None:
+    write(database, client_id, client={"M": {"kind": {"S": "api"}, "dynamic": {"S": "odd"}}})
+    assert clients.status(client_id) == Unknown()
+    assert not clients.accepts(client_id, NOW)
+    with pytest.raises(ClientGoneError):
+        clients.update(client_id, {})
+    with pytest.raises(ClientGoneError):
+        clients.rotate_registration_access_token(client_id, "token")
 
 
 def test_a_client_without_a_mark_is_static(clients: Clients, database: DynamoDBClient, client_id: str) -> None:
