@@ -90,23 +90,21 @@ export class Clients {
   }
 
   /** Replaces the metadata and the secret of a live client. Other members stay. Returns false if there is none.
-   * @param {string} id @param {Members} payload */
-  async update(id, payload) {
-    return this.#change(id, split(payload));
+   * @param {string} id @param {Members} payload @param {string} [presented] The registration access token that it must have. */
+  async update(id, payload, presented) {
+    return this.#change(id, split(payload), ...asserting(presented));
   }
 
   /** Stores the digest of a registration access token. The client has at most one. Returns false if it is not live, or no
-   * longer has the token that was presented. @param {string} id @param {string} token @param {Members} payload */
-  async setRegistrationToken(id, token, { jti, clientId, ...payload }, presented = '') {
-    const members = { registration_token_digest: sha256(token), registration_token: payload };
-    const [condition, values] = presented ? ['AND #client.registration_token_digest = :presented', { ':presented': sha256(presented) }] : [];
-    return this.#change(id, members, condition, values);
+   * longer has the token that was presented.
+   * @param {string} id @param {string} token @param {Members} payload @param {string} [presented] */
+  async setRegistrationToken(id, token, { jti, clientId, ...payload }, presented) {
+    return this.#change(id, { registration_token_digest: sha256(token), registration_token: payload }, ...asserting(presented));
   }
 
   /** Removes the registration access token, if it is still this one. @param {string} id @param {string} token */
   async removeRegistrationToken(id, token) {
-    return this.#change(id, { registration_token_digest: undefined, registration_token: undefined },
-      'AND #client.registration_token_digest = :digest', { ':digest': sha256(token) });
+    return this.#change(id, { registration_token_digest: undefined, registration_token: undefined }, ...asserting(token));
   }
 
   /** Sets members of a live client, removes those that are undefined, and increments its version: a deletion that is
@@ -141,6 +139,9 @@ export class Clients {
     }));
   }
 }
+
+/** The condition that a client has this registration access token. @param {string | undefined} token @returns {[string?, Members?]} */
+const asserting = (token) => (token ? ['AND #client.registration_token_digest = :presented', { ':presented': sha256(token) }] : []);
 
 /** @param {unknown} error */
 export const isFailedCondition = (error) => /** @type {Error} */ (error).name === 'ConditionalCheckFailedException';

@@ -30,7 +30,11 @@ export interface ModelAdapter {
 }
 
 /** The setting `adapter` of a Provider. */
-export function createAdapter(options: AdapterOptions): (model: string) => ModelAdapter;
+export function createAdapter(options: AdapterOptions): ((model: string) => ModelAdapter) & {
+  /** The revocation check for tokens that the adapter does not store. Use it as the setting `extraTokenClaims` if access
+   * tokens are JWTs. It adds no claims. */
+  checkIssue(ctx: unknown, token: { clientId?: string }): Promise<undefined | void>;
+};
 
 export interface ImportOptions {
   /** The registration access token, if you have it. Otherwise the client cannot delete itself. */

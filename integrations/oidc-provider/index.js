@@ -12,6 +12,7 @@ import { Clients, accepts, isFailedCondition, payloadOf, sha256, toAttribute } f
 /** @typedef {import('./clients.js').Members} Members */
 /** @typedef {import('./clients.js').Status} Status */
 
+const REPLACED = 'the client is deleted, or has another registration access token by now';
 /** How many grants are removed at the same time when a consent is revoked. */
 const MAX_CONCURRENT_REMOVALS = 25;
 
@@ -32,7 +33,9 @@ export const grantsTable = (name, index = 'client') => ({
 export function createAdapter(options) {
   const store = new Store(options);
   const adapters = /** @type {Record<string, any>} */ ({ Client: ClientAdapter, RegistrationAccessToken: RegistrationTokenAdapter });
-  return (model) => new (adapters[model] ?? GrantAdapter)(store, model);
+  return Object.assign((/** @type {string} */ model) => new (adapters[model] ?? GrantAdapter)(store, model), {
+    checkIssue: (/** @type {unknown} */ _ctx, /** @type {{ clientId?: string }} */ { clientId }) => store.checkIssue(clientId),
+  });
 }
 
 /** @type {typeof import('./index.d.ts').importClient} */
@@ -48,13 +51,11 @@ export async function importClient(options, payload, { registrationAccessToken, 
 
 /** What the adapters of all models share: the two tables, and what is known within the request under way. */
 class Store {
-  /** What is known within a request: the reads so far, and the oldest issue time of what was presented for each client.
-   * @typedef {{ statuses: Map<string, Promise<Status>>, consents: Map<string, Promise<Members | undefined>>, presented: Map<string, number> }} Known */
+  /** What is known within a request: the reads so far, the revocations of consents that are under way, and the oldest issue
+   * time of what was presented for each client.
+   * @typedef {{ statuses: Map<string, Promise<Status>>, consents: Map<string, Promise<Members | undefined>>, revocations: Map<string, Promise<void>>, presented: Map<string, number> }} Known */
   /** @type {WeakMap<object, Known>} */
   #requests = new WeakMap();
-  /** The revocations of consents that are under way. @type {Map<string, Promise<void>>} */
-  revocations = new Map();
-
   /** @param {import('./index.d.ts').AdapterOptions} options */
   constructor({ dynamodb, clientsTable = 'clients', grantsTable = 'grants', grantsIndex = 'client', serviceId, clock = Date.now, revocationCheck = true }) {
     this.options = { dynamodb, grantsTable, grantsIndex, revocationCheck };
@@ -62,10 +63,11 @@ class Store {
     this.clients = new Clients(dynamodb, clientsTable, this.now, serviceId);
   }
 
-  /** Without a request under way, nothing is kept. @returns {Known} */
+  /** Without a request under way, nothing is kept. What a request has started can go on after its answer. @returns {Known} */
   get known() {
-    const { ctx } = Provider;
-    const known = (ctx && this.#requests.get(ctx)) ?? { statuses: new Map(), consents: new Map(), presented: new Map() };
+    const ctx = Provider.ctx?.res.writableEnded ? undefined : Provider.ctx;
+    const known = (ctx && this.#requests.get(ctx))
+      ?? { statuses: new Map(), consents: new Map(), revocations: new Map(), presented: new Map() };
     if (ctx) this.#requests.set(ctx, known);
     return known;
   }
@@ -154,6 +156,15 @@ class Store {
     return isRevoked || (latest && !accepts(latest, issuedAt)) ? new errors.InvalidGrant('the grant is revoked') : undefined;
   }
 
+  /** The revocation check, with a fresh read, for what is issued and not stored. @param {string | undefined} id */
+  async checkIssue(id) {
+    if (!id) return;
+    this.known.statuses.delete(id);
+    const item = { id: { S: '' }, client_id: { S: id }, grant_id: { S: '' } };
+    const refusal = await this.refusal(item, Math.min(this.now(), this.known.presented.get(id) ?? Infinity));
+    if (refusal) throw refusal;
+  }
+
   /** Notes a use of the client that asks about a grant of another client. Its status was read when it authenticated, unless
    * it is one of the setting `clients`. */
   async noteIntrospection() {
@@ -218,9 +229,17 @@ class ClientAdapter extends ModelAdapter {
     const { clients, known } = this.store;
     const route = Provider.ctx?.oidc.route;
     known.statuses.delete(id);
-    if (route !== 'client_update' && await clients.register(id, payload, route === 'registration')) return;
-    if (route === 'registration') throw new Error('the client id is taken by another client, which may be deleted');
-    if (!await clients.update(id, payload)) throw new errors.InvalidToken('the client is deleted');
+    try {
+      if (route !== 'client_update' && await clients.register(id, payload, route === 'registration')) return;
+      if (route === 'registration') throw new Error('the client id is taken by another client, which may be deleted');
+      // An update asserts the token that was presented: an operator can have replaced it.
+      const presented = Provider.ctx?.oidc.entities.RegistrationAccessToken?.jti;
+      if (!await clients.update(id, payload, presented)) throw new errors.InvalidToken(REPLACED);
+    } catch (error) {
+      // DynamoDB takes no numbers beyond 1e126, no empty names and no deeper nesting.
+      const isOdd = ['SerializationException', 'ValidationException'].includes(/** @type {Error} */ (error).name);
+      throw isOdd ? new errors.InvalidClientMetadata('the metadata cannot be stored') : error;
+    }
   }
 
   async destroy() {
@@ -250,7 +269,7 @@ class RegistrationTokenAdapter extends ModelAdapter {
     // A rotation replaces the token that was presented. If another request or an operator has replaced it, this one fails.
     const presented = Provider.ctx?.oidc.entities.RotatedRegistrationAccessToken?.jti;
     if (!await clients.setRegistrationToken(payload.clientId, token, payload, presented)) {
-      throw new errors.InvalidToken('the client is deleted, or has another registration access token by now');
+      throw new errors.InvalidToken(REPLACED);
     }
   }
 
@@ -329,7 +348,7 @@ class GrantAdapter extends ModelAdapter {
     const key = this.#key(id);
     this.store.known.consents.delete(key);
     // Wait for a revocation that is under way: it reads the client id from this item.
-    await this.store.revocations.get(key);
+    await this.store.known.revocations.get(key);
     await this.store.remove(key);
   }
 
@@ -338,7 +357,7 @@ class GrantAdapter extends ModelAdapter {
   revokeByGrantId(grantId) {
     const { store } = this;
     const consent = keyOf('Grant', grantId);
-    return once(store.revocations, consent, () => store.revoke(consent).finally(() => store.revocations.delete(consent)));
+    return once(store.known.revocations, consent, () => store.revoke(consent));
   }
 
   /** @param {string} pointer */

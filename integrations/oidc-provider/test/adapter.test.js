@@ -4,7 +4,7 @@ import { after, beforeEach, describe, it } from 'node:test';
 import { CreateTableCommand, DescribeTableCommand } from '@aws-sdk/client-dynamodb';
 import { errors } from 'oidc-provider';
 import { createAdapter, grantsTable, importClient } from 'deregister-oidc-provider';
-import { connect } from './local.js';
+import { connect, startLocal } from './local.js';
 import { deleted, digest, live, newId, now, restored, serve, used, useLocal } from './support.js';
 
 const local = await useLocal();
@@ -206,8 +206,10 @@ describe('every other model', () => {
   });
   it('the table of grantsTable has the index that the adapter and the cascade use', async () => {
     await local.raw.send(new CreateTableCommand(grantsTable('others', 'by_client')));
-    const describe = async (name) => (await local.raw.send(new DescribeTableCommand({ TableName: name }))).Table;
-    const [made, ours] = [await describe('others'), await describe('grants')];
+    const cascade = await startLocal(['--grants-index'], { AWS_LAMBDA_LOG_LEVEL: 'ERROR' });
+    const describe = async (dynamodb, TableName) => (await dynamodb.send(new DescribeTableCommand({ TableName }))).Table;
+    const [made, ours] = [await describe(local.raw, 'others'), await describe(cascade.dynamodb, 'grants')];
+    await cascade.stop();
     const keys = (index) => [index.KeySchema, index.Projection.ProjectionType, index.Projection.NonKeyAttributes];
     assert.deepEqual(made.KeySchema, ours.KeySchema);
     assert.deepEqual(keys(made.GlobalSecondaryIndexes[0]), keys(ours.GlobalSecondaryIndexes[0]));
@@ -248,15 +250,35 @@ describe('revokeByGrantId', () => {
     await adapter('Grant').upsert(grantId, payload(clientId, { more: 'scope' }), 60);
     assert.equal(await adapter('RefreshToken').find(id), undefined, 'a later upsert of the consent does not undo it');
   });
-  it('several models at once and the removal of the consent are one run', async () => {
+  it('within a request, several models at once and the removal of the consent are one run', async () => {
     const clientId = await liveClient();
     const grantId = await consentOf(clientId);
     for (const model of TOKENS) await adapter(model).upsert(newId(), payload(clientId, { grantId }), 60);
     local.calls.length = 0;
     const create = createAdapter({ dynamodb: local.dynamodb });
-    await Promise.all([...TOKENS.map((model) => create(model).revokeByGrantId(grantId)), create('Grant').destroy(grantId)]);
+    await server.inside(() => Promise.all([...TOKENS.map((model) => create(model).revokeByGrantId(grantId)), create('Grant').destroy(grantId)]));
     assert.equal(local.calls.filter((call) => call.startsWith('Query')).length, 1);
     assert.deepEqual(await local.grants(clientId), []);
+  });
+  it('another request does not join a run: it revokes what was issued since', async () => {
+    const clientId = await liveClient();
+    const [grantId, later] = [await consentOf(clientId), newId()];
+    await adapter('AccessToken').upsert(newId(), payload(clientId, { grantId }), 60);
+    const create = createAdapter({ dynamodb: local.dynamodb });
+    let second;
+    local.intercept = async (call, run) => {
+      const result = await run();
+      if (call.startsWith('Query')) {
+        local.intercept = undefined;
+        await create('RefreshToken').upsert(later, payload(clientId, { grantId }), 60);
+        second = create('RefreshToken').revokeByGrantId(grantId);
+        await second;
+      }
+      return result;
+    };
+    await create('AccessToken').revokeByGrantId(grantId);
+    assert.ok(second);
+    assert.equal(await create('RefreshToken').find(later), undefined);
   });
   it('a token whose consent is gone is refused, and its revocation changes nothing', async () => {
     const clientId = await liveClient();
