@@ -386,6 +386,28 @@ def test_a_client_that_is_deleted_during_the_exchange_gets_no_tokens(
     assert items(database, client["client_id"]) == []
 
 
+def test_a_client_that_is_deleted_and_restored_during_the_exchange_gets_no_tokens(
+    url: str, local: Local, database: DynamoDBClient, clock: Clock
+) -> None:
+    client = register(url)
+    code = authorize(url, client)["code"]
+    calls = Calls()
+
+    def after_write(**_: Any) -> None:
+        if [name for name, _ in calls.made].count("PutItem") == 2:
+            assert local.delete(client["client_id"], client["registration_access_token"]) == 204
+            local.operate("client", "restore", client["client_id"], "--by", "jane")
+            calls.take()
+
+    database.meta.events.register("before-parameter-build.dynamodb.*", calls.record)
+    database.meta.events.register("after-call.dynamodb.PutItem", after_write)
+    # The tokens are later than the restoration. Their code is not.
+    clock.now += 30
+    answer = exchange(url, client, code)
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")
+    assert items(database, client["client_id"]) == []
+
+
 def test_a_database_that_is_down_is_no_permission(url: str, local: Local, provider: Provider, clock: Clock) -> None:
     client = register(url)
     tokens = exchange(url, client, authorize(url, client)["code"]).json()
