@@ -81,6 +81,21 @@ describe('clients', () => {
     assert.equal(await adapter('Client').find(newId()), undefined);
     assert.equal(await adapter('Client').find('x'.repeat(3000)), undefined);
   });
+  it('a token whose digest begins like that of the right one is refused', async () => {
+    const [id, tokens] = [await liveClient(), adapter('RegistrationAccessToken')];
+    await tokens.upsert('rat', { jti: 'rat', clientId: id });
+    let alike = 0;
+    while (digest(`rat-${alike}`).slice(0, 2) !== digest('rat').slice(0, 2)) alike += 1;
+    const found = (token) => server.inside(async (ctx) => { ctx.params.clientId = id; return Boolean(await tokens.find(token)); });
+    assert.deepEqual([await found('rat'), await found(`rat-${alike}`)], [true, false]);
+  });
+  it('a client of the Configuration API is no client here, and is not changed', async () => {
+    const id = await liveClient({ client: { M: { kind: { S: 'api' }, version: { N: '1' } } } });
+    assert.equal(await adapter('Client').find(id), undefined);
+    await assert.rejects(adapter('Client').upsert(id, { client_id: id, client_name: 'n' }), errors.InvalidToken);
+    await assert.rejects(adapter('RegistrationAccessToken').upsert('rat', { jti: 'rat', clientId: id }), errors.InvalidToken);
+    assert.deepEqual((await local.client(id)).client.M, { kind: { S: 'api' }, version: { N: '1' } });
+  });
   it('a client can belong to a service', async () => {
     const id = newId();
     await adapter('Client', { serviceId: '7' }).upsert(id, { client_id: id });

@@ -270,6 +270,16 @@ def test_a_member_that_only_describes_counts_as_absent(
     assert (status.dynamic, status.metadata, status.used_at) == (False, {}, None)
 
 
+def test_a_token_whose_digest_begins_like_that_of_the_right_one_is_refused(clients: Clients, client_id: str) -> None:
+    def first(token: str) -> int:
+        return hashlib.sha256(token.encode()).digest()[0]
+
+    alike = next(token for token in map(str, range(10_000)) if first(token) == first("right"))
+    clients.register(client_id, {}, "right")
+    assert clients.verify_registration_access_token(client_id, "right")
+    assert clients.verify_registration_access_token(client_id, alike) is None
+
+
 def test_a_client_of_the_configuration_api_is_unknown_and_not_changed(
     clients: Clients, database: DynamoDBClient, client_id: str
 ) -> None:
