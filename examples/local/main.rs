@@ -28,9 +28,10 @@ use front::RegistrationServer;
 use lambda_http::Error;
 use rustls::RootCertStore;
 use std::{
+    fs::OpenOptions,
     io::{self, Write},
     net::Ipv4Addr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::SystemTime,
 };
@@ -116,8 +117,11 @@ async fn run(options: &Options) -> Result<ExitCode, Error> {
     let (front_listener, front_url) = listen("HTTP front", options.port, "--port").await?;
 
     let database = match &options.data {
-        Some(file) => dynoxide::Database::new(file.to_str().ok_or("--data must be a path in UTF-8")?)
-            .map_err(|error| format!("{} cannot be used: {error}", file.display()))?,
+        Some(file) => {
+            create_for_owner(file).map_err(|error| format!("{} cannot be used: {error}", file.display()))?;
+            dynoxide::Database::new(file.to_str().ok_or("--data must be a path in UTF-8")?)
+                .map_err(|error| format!("{} cannot be used: {error}", file.display()))?
+        }
         None => dynoxide::Database::memory()?,
     };
     tokio::spawn(dynoxide::server::serve_on(database_listener, database.clone()));
@@ -183,6 +187,15 @@ async fn run(options: &Options) -> Result<ExitCode, Error> {
         tokio::signal::ctrl_c().await?;
     }
     Ok(if as_promised { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Creates the file if there is none. Only its owner can read it: it will have digests, and secrets of servers.
+fn create_for_owner(file: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(file).map(drop)
 }
 
 /// A URL of an authorization server on this machine.

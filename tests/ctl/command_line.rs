@@ -120,3 +120,46 @@ async fn a_wrong_command_line_exits_with_2_and_writes_nothing() {
     }
     assert!(fixture.items("clients").await.is_empty());
 }
+
+#[tokio::test]
+async fn an_id_can_begin_with_a_hyphen_and_a_wrong_option_is_no_id() {
+    let fixture = Fixture::empty().await;
+    fixture.object("client create --app app --id=-x7").await;
+    fixture.object("client create --app app --id=--odd").await;
+    for line in
+        ["show -x7", "protect -x7", "unprotect -x7", "delete -x7 --yes", "restore -x7 --by jane", "show -x7 --json"]
+    {
+        let ran = fixture.ctl(&format!("client {line}")).run().await;
+        assert_eq!(ran.code, Some(0), "{line}: {}", ran.stderr);
+    }
+    fixture.object("deletion show -x7").await;
+    for line in
+        ["show --odd", "delete -x7 --yes --dry-rnu", "delete --odd --yes", "restore -x7 --form list", "protect --odd"]
+    {
+        let ran = fixture.ctl(&format!("client {line}")).run().await;
+        assert_eq!((ran.code, &*ran.stdout), (Some(2), ""), "{line}");
+        assert!(ran.stderr.contains("unexpected argument '--"), "{line}: {}", ran.stderr);
+    }
+    assert!(fixture.lives("-x7").await && fixture.lives("--odd").await);
+    let ran = fixture.ctl("--json client delete --yes -- -x7 --odd").run().await;
+    assert_eq!((ran.code, ran.objects().len()), (Some(0), 2), "{}", ran.stderr);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_reader_that_has_enough_is_no_complaint() {
+    let fixture = Fixture::empty().await;
+    fixture.object("service create 1").await;
+    fixture.objects("client register --service 1 --count 200").await;
+    for line in ["client list --service 1", "deletion list", "table check", "completions bash"] {
+        let mut run = fixture.ctl(line);
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        run.command.stdout(writer);
+        let ran = run.run().await;
+        // Without a row, nothing is written.
+        let code = if line == "deletion list" { Some(0) } else { Some(1) };
+        assert_eq!(ran.stderr, "", "{line}");
+        assert!(ran.code == code || ran.code == Some(1), "{line}");
+    }
+}

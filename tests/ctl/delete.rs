@@ -80,7 +80,7 @@ async fn a_second_run_deletes_the_rest_of_a_list() {
     fixture.object("service create 1").await;
     let registered = fixture.objects("client register --service 1 --count 30").await;
     let ids: Vec<_> = registered.iter().map(|client| text(client, "client_id")).collect();
-    let list = format!("# to go\n\n  {}\r\n   # the rest\n", ids.join("\n"));
+    let list = format!("\u{FEFF}{}\r\n\n\r\n", ids.join("\n"));
 
     // The first run deletes a part of the list.
     let ran = fixture.delete("--from - --yes", &ids[..10].join("\n")).await;
@@ -157,6 +157,40 @@ deregisterctl: interrupted: run the same command again to delete the other clien
 
     let ran = fixture.ctl(&line).run().await;
     assert_eq!(ran.stderr, "deleted: 24, already deleted: 36, refused: 0, failed: 0\n");
+}
+
+#[tokio::test]
+async fn sigterm_ends_a_run_like_ctrl_c_and_a_second_signal_ends_it_at_once() {
+    let fixture = Fixture::empty().await;
+    fixture.object("service create 1").await;
+    let registered = fixture.objects("client register --service 1 --count 60").await;
+    let ids: Vec<_> = registered.iter().map(|client| text(client, "client_id")).collect();
+    let path = file("terminated-ids", &ids.join("\n"));
+    let line = format!("client delete --from {} --yes --concurrency 16", path.display());
+
+    let ran = fixture.interrupt_by(&["TERM"], &line, 4).await;
+    assert!(ran.stderr.contains("deleted: 20, already deleted: 0, refused: 0, failed: 0"), "{}", ran.stderr);
+    for second in ["INT", "TERM"] {
+        let ran = fixture.interrupt_by(&["INT", second], &line, 4).await;
+        assert_eq!(ran.code, Some(1));
+        assert!(ran.stderr.contains("some deletions under way may have taken effect\ndeleted: 4,"), "{}", ran.stderr);
+    }
+}
+
+#[tokio::test]
+async fn a_line_of_a_list_is_an_id_byte_for_byte() {
+    let fixture = Fixture::empty().await;
+    for id in ["a", "#a", "{"] {
+        fixture.object(&format!("client create --app app --id={id}")).await;
+    }
+    for (list, gone) in [(" a\n", ""), ("#a\n", "#a"), ("{\n", "{"), (r#"{"client_id":"a","via":"sweep"}"#, "a")] {
+        let before = [fixture.lives("a").await, fixture.lives("#a").await, fixture.lives("{").await];
+        let ran = fixture.delete("--from - --yes", list).await;
+        let after = [fixture.lives("a").await, fixture.lives("#a").await, fixture.lives("{").await];
+        let expected = ["a", "#a", "{"].map(|id| id != gone);
+        assert_eq!(after, [0, 1, 2].map(|n| before[n] && expected[n]), "{list}: {}", ran.stderr);
+        assert_eq!(ran.code, Some(i32::from(gone.is_empty())), "{list}");
+    }
 }
 
 /// The outcome of each client, with its reason.

@@ -4,7 +4,7 @@ use crate::{
     run::{only, text},
     support::{
         Fixture, basic,
-        build::{api_client, id},
+        build::{api_client, id, oauth_client},
     },
 };
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -146,6 +146,34 @@ async fn the_remaining_grants_are_counted() {
     assert_eq!((&restored["grants"], &restored["more_grants"]), (&json!(2), &json!(true)));
     let printed = fixture.ctl("client restore api").run().await.done();
     assert!(!printed.to_lowercase().contains("grants"), "an API client has none: {printed}");
+}
+
+#[tokio::test]
+async fn a_list_of_deletions_is_restored_as_the_tool_prints_it() {
+    let fixture = Fixture::empty().await;
+    let ids = ["a", "a b", "a\nb", "#a", "-a", "\u{feff}a"];
+    for id in ids {
+        fixture.create(id, oauth_client().not_dynamic()).await;
+    }
+    let list = ids.map(|id| json!({ "client_id": id }).to_string()).join("\n");
+    let deleted = fixture.delete("--from - --yes", &list).await;
+    assert_eq!((deleted.code, deleted.objects().len()), (Some(0), ids.len()), "{}", deleted.stderr);
+
+    let listed = fixture.ctl("--json deletion list").run().await.done();
+    for (restored, refused, code) in [(ids.len(), 0, 0), (0, ids.len(), 1)] {
+        let ran = fixture.ctl("--json client restore --from - --by jane").with_stdin(&listed).run().await;
+        let summary = format!("restored: {restored}, refused: {refused}, failed: 0\n");
+        assert_eq!((ran.code, ran.objects().len()), (Some(code), ids.len()), "{}", ran.stderr);
+        assert!(ran.stderr.starts_with(&summary), "{}", ran.stderr);
+    }
+    for id in ids {
+        assert!(fixture.lives(id).await, "{id:?}");
+    }
+    let ran = fixture.ctl("client restore a missing").run().await;
+    let expected = "\
+a                                 refused     it is live
+missing                           refused     there is no such client\n";
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), expected));
 }
 
 /// The status of a deletion by this API client.

@@ -83,6 +83,11 @@ impl Fixture {
     /// Runs the tool, and sends it Ctrl-C after this many writes. At that time `CONCURRENCY` more writes are under way.
     /// They end when the tool has printed that it waits for them. No other write may start.
     pub async fn interrupt(&self, line: &str, writes: u32) -> Ran {
+        self.interrupt_by(&["INT"], line, writes).await
+    }
+
+    /// The same, by these signals. After a second one, the writes under way are not released.
+    pub async fn interrupt_by(&self, signals: &[&str], line: &str, writes: u32) -> Ran {
         let (arrived, released) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
         let (counter, gate) = (arrived.clone(), released.clone());
         let becomes = move |write| {
@@ -96,8 +101,12 @@ impl Fixture {
         let mut child = run.command.spawn().unwrap();
 
         arrived.acquire_many(writes + CONCURRENCY).await.unwrap().forget();
-        let interrupt = format!("kill -INT {}", child.id());
-        assert!(process::Command::new("sh").args(["-c", &interrupt]).status().unwrap().success());
+        let id = child.id();
+        let send = |signal: &str| {
+            let kill = format!("kill -{signal} {id}");
+            assert!(process::Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+        };
+        send(signals[0]);
         let mut lines = BufReader::new(child.stderr.take().unwrap());
         let wait = move || {
             let mut line = String::new();
@@ -105,8 +114,11 @@ impl Fixture {
             (line, lines)
         };
         let (mut stderr, mut lines) = spawn_blocking(wait).await.unwrap();
-        // Enough for every write: if one write too many starts, the test fails and does not block.
-        released.add_permits(1000);
+        match signals.get(1) {
+            Some(second) => send(second),
+            // Enough for every write: if one write too many starts, the test fails and does not block.
+            None => released.add_permits(1000),
+        }
 
         let end = move || {
             lines.read_to_string(&mut stderr).unwrap();

@@ -3,6 +3,7 @@
 use crate::{
     failure::{Failure, MIN_SECRET_LENGTH},
     generate::{self, Randomness},
+    ids::without_mark,
     options::{NewApiClient, NewService, NewToken, Scope},
     path_warning,
     report::{Report, timestamp},
@@ -143,9 +144,9 @@ pub fn digest(secret: &SecretString) -> Digest {
 fn read_secret(mut input: impl BufRead) -> Result<SecretString, Failure> {
     let mut line = String::new();
     input.read_line(&mut line).map_err(Failure::UnreadableSecret)?;
-    line.truncate(line.trim_end_matches(['\r', '\n']).len());
-    match line.len() {
-        MIN_SECRET_LENGTH.. => Ok(line.into()),
+    let secret = without_mark(&line).trim_end_matches(['\r', '\n']);
+    match secret.len() {
+        MIN_SECRET_LENGTH.. => Ok(secret.to_owned().into()),
         short => Err(Failure::ShortSecret(short)),
     }
 }

@@ -5,7 +5,8 @@ use crate::{
     failure::Failure,
     generate,
     grants::{GrantCount, with_grants},
-    options::{self, STDIN, id},
+    ids::{distinct, read_ids},
+    options::{self, STDIN},
     pump::Pump,
     report::{self, Columns, Report},
     show::with_use,
@@ -24,10 +25,8 @@ use deregister::{
 };
 use futures::stream;
 use std::{
-    collections::BTreeSet,
-    fs,
-    io::{self, BufRead, IsTerminal, Read, Write},
-    path::{Path, PathBuf},
+    io::{self, BufRead, IsTerminal, Write},
+    path::PathBuf,
     time::Duration,
 };
 use tokio::time::Instant;
@@ -85,9 +84,7 @@ impl Tool {
             return Err(Failure::NotConfirmed);
         }
         let ids = from.map_or(Ok(ids), |file| read_ids(&file))?;
-        // A repeated id is deleted once.
-        let mut seen = BTreeSet::new();
-        let ids: Vec<_> = ids.into_iter().filter(|id| seen.insert(id.clone())).collect();
+        let ids = distinct(ids);
         if ask && !ids.is_empty() {
             confirm(&ids, io::stdin().lock(), io::stderr())?;
         }
@@ -216,20 +213,6 @@ impl Summary {
     }
 }
 
-/// The ids in the file, one a line.
-fn read_ids(file: &Path) -> Result<Vec<Id>, Failure> {
-    let unreadable = |error| Failure::UnreadableFile(file.to_owned(), error);
-    let mut text = String::new();
-    if file.as_os_str() == STDIN {
-        io::stdin().read_to_string(&mut text).map_err(unreadable)?;
-    } else {
-        text = fs::read_to_string(file).map_err(unreadable)?;
-    }
-    let lines = text.lines().map(str::trim).enumerate();
-    let ids = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
-    ids.map(|(index, line)| id(line).map_err(|why| Failure::WrongId(file.to_owned(), index + 1, why))).collect()
-}
-
 /// Asks the operator to type the id of the client, or the number of clients.
 fn confirm(ids: &[Id], mut input: impl BufRead, mut output: impl Write) -> Result<(), Failure> {
     let (question, expected) = match ids {
@@ -251,7 +234,7 @@ mod tests {
 
     #[test]
     fn only_the_id_or_the_number_of_clients_confirms() {
-        let ids = ["one", "two"].map(|text| id(text).unwrap());
+        let ids = ["one", "two"].map(|text| Id::new(text).unwrap());
         for (ids, typed, confirms) in [
             (&ids[..1], "one\n", true),
             (&ids[..1], "one\r\n", true),

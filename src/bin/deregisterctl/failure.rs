@@ -75,6 +75,8 @@ pub enum Failure {
     WrongId(PathBuf, usize, &'static str),
     #[error("clients not deleted: {0}")]
     NotAllDeleted(usize),
+    #[error("clients not restored: {0}")]
+    NotAllRestored(usize),
     #[error("the operating system returned no random bytes: {0}")]
     NoRandomness(#[from] getrandom::Error),
     #[error("the output cannot be written: {0}")]

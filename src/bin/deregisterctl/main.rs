@@ -7,6 +7,7 @@ mod delete;
 mod failure;
 mod generate;
 mod grants;
+mod ids;
 mod import;
 mod list;
 mod options;
@@ -20,7 +21,7 @@ mod tool;
 mod track;
 mod vendor_list;
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 use deregister::{
     dynamodb::{
         ClientsTable, GrantsTable,
@@ -39,8 +40,13 @@ use tool::Tool;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    match run(Options::parse()).await {
+    let options = Options::of(std::env::args_os());
+    let only_prints = options.command.only_prints();
+    match run(options).await {
         Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Unprintable(error)) if only_prints && error.kind() == io::ErrorKind::BrokenPipe => {
+            ExitCode::FAILURE
+        }
         Err(failure) => {
             report::complain(&failure.to_string());
             failure.exit_code()

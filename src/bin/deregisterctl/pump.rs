@@ -3,7 +3,7 @@
 use crate::{failure::Failure, report};
 use futures::{Stream, StreamExt, stream};
 use indicatif::ProgressBar;
-use std::pin::pin;
+use std::{future, pin::pin};
 
 /// How many clients are written at once, unless an option says otherwise.
 pub const CONCURRENCY: usize = 16;
@@ -23,8 +23,9 @@ pub struct Pump {
 impl Pump {
     /// Starts `work` on each item of `source`, and passes each result to `finished` as soon as it is known.
     ///
-    /// After the first failure of the source, the work or `finished`, and after Ctrl-C, it starts no further work. It
-    /// waits for the work under way, and passes on its results too. Returns the first failure.
+    /// After the first failure of the source, the work or `finished`, and after Ctrl-C or SIGTERM, it starts no further
+    /// work. It waits for the work under way, and passes on its results too. A second signal ends the wait. Returns the
+    /// first failure.
     pub async fn run<I, T>(
         self,
         source: impl Stream<Item = Result<I, Failure>>,
@@ -36,13 +37,20 @@ impl Pump {
         let (source, source_handle) = stream::abortable(source);
         let start = |item: Result<I, Failure>| async { work(item?).await };
         let mut results = Box::pin(source.map(start).buffer_unordered(self.concurrency));
-        let mut interrupt = pin!(tokio::signal::ctrl_c());
+        let mut signals = pin!(signals());
+        let mut is_interrupted = false;
         let mut result = Ok(());
         loop {
             let step = tokio::select! {
                 biased;
-                _ = &mut interrupt, if result.is_ok() => {
-                    bar.suspend(|| report::complain(&format!("interrupted: waiting for the {} under way", self.unit)));
+                Some(()) = signals.next() => {
+                    let unit = self.unit;
+                    if is_interrupted {
+                        bar.suspend(|| report::complain(&format!("some {unit} under way may have taken effect")));
+                        break;
+                    }
+                    is_interrupted = true;
+                    bar.suspend(|| report::complain(&format!("interrupted: waiting for the {unit} under way")));
                     Err(Failure::Interrupted(self.advice))
                 }
                 next = results.next() => match next {
@@ -61,6 +69,29 @@ impl Pump {
         bar.finish_and_clear();
         result
     }
+}
+
+/// Ctrl-C and SIGTERM, each time.
+fn signals() -> impl Stream<Item = ()> {
+    let ctrl_c = stream::repeat(()).then(|()| async {
+        // Without the handler, the signal ends the process.
+        if tokio::signal::ctrl_c().await.is_err() {
+            future::pending::<()>().await;
+        }
+    });
+    #[cfg(unix)]
+    let terminate = {
+        use tokio::signal::unix::{SignalKind, signal};
+        let signal = signal(SignalKind::terminate()).ok();
+        stream::unfold(signal, |signal| async move {
+            let mut signal = signal?;
+            signal.recv().await?;
+            Some(((), Some(signal)))
+        })
+    };
+    #[cfg(not(unix))]
+    let terminate = stream::empty();
+    stream::select(ctrl_c, terminate)
 }
 
 #[cfg(test)]

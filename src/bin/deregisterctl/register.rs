@@ -59,9 +59,10 @@ impl Tool {
 
 fn read_metadata(file: &Path) -> Result<Metadata, Failure> {
     let text = fs::read(file).map_err(|error| Failure::UnreadableFile(file.to_owned(), error))?;
+    let text = text.strip_prefix("\u{FEFF}".as_bytes()).unwrap_or(&text);
     // Read as an object first: serde accepts an array of values for a struct.
-    serde_json::from_slice::<Map<String, Value>>(&text)
-        .and_then(|_| serde_json::from_slice(&text))
+    serde_json::from_slice::<Map<String, Value>>(text)
+        .and_then(|_| serde_json::from_slice(text))
         // The text of the error is left out: it may quote a value.
         .map_err(|error| Failure::WrongMetadata { file: file.to_owned(), line: error.line(), column: error.column() })
 }

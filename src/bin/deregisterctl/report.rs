@@ -88,8 +88,16 @@ impl Report {
     /// Writes the report, as text or as one line of JSON.
     pub fn write(&self, mut out: impl Write, json: bool) -> io::Result<()> {
         if json {
-            serde_json::to_writer(&mut out, self)?;
-            writeln!(out)?;
+            // JSON has such characters only in its texts.
+            let mut line = String::new();
+            for character in serde_json::to_string(self)?.chars() {
+                if is_unprintable(character) {
+                    line.extend(character.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+                } else {
+                    line.push(character);
+                }
+            }
+            writeln!(out, "{line}")?;
         } else {
             writeln!(out, "{}", self.headline)?;
             let width = self.members.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
@@ -151,9 +159,16 @@ pub fn note(sentence: &str) {
     let _ = writeln!(io::stderr(), "{}", printable(sentence));
 }
 
-/// The text without control characters. Clients choose their names, and a name must not control the terminal.
+/// The text without characters that control the terminal, or the direction of the text. Clients choose their names.
 pub fn printable(text: &str) -> String {
-    text.replace(char::is_control, "\u{FFFD}")
+    text.replace(is_unprintable, "\u{FFFD}")
+}
+
+/// Whether the character controls the terminal, ends a line, or changes the direction or the order of the text around it.
+fn is_unprintable(character: char) -> bool {
+    let is_of_text =
+        matches!(character, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+    character.is_control() || is_of_text
 }
 
 /// Formats a time as in RFC 3339, in UTC. RFC 3339 has no year after 9999.
@@ -199,6 +214,14 @@ mod tests {
     fn a_name_cannot_control_the_terminal() {
         let report = Report::new("A client.").with("name", "\u{1b}[2J\nowner");
         assert_eq!(written(&report, false), "A client.\n  name  \u{FFFD}[2J\u{FFFD}owner\n");
+    }
+
+    #[test]
+    fn a_name_cannot_control_the_terminal_in_json_either_and_stays_what_it_is() {
+        let name = "\u{9b}2J\u{202e}\u{2066}a\u{7f}\u{e4}\u{1f980}";
+        let json = written(&Report::new("A client.").with("name", name), true);
+        assert_eq!(json, "{\"name\":\"\\u009b2J\\u202e\\u2066a\\u007f\u{e4}\u{1f980}\"}\n");
+        assert_eq!(serde_json::from_str::<Value>(&json).unwrap()["name"], name);
     }
 
     #[test]

@@ -1,24 +1,92 @@
-//! Restores a deleted client.
+//! Restores deleted clients.
 
 use crate::{
     failure::Failure,
     grants::with_grants,
-    report::{Report, timestamp},
+    ids::{distinct, read_ids},
+    options,
+    pump::Pump,
+    report::{self, Columns, Report, timestamp},
     show::lacking,
     tool::Tool,
 };
 use deregister::{
     dynamodb::admin::{RestoreOutcome, Restored},
     model::{Id, Kind, Restoration},
+    store::Fault,
 };
+use futures::stream;
+
+/// The columns of several restorations, for people.
+const OUTCOMES: Columns = &[("client_id", 32), ("outcome", 10), ("reason", 0)];
 
 /// The members of a client that are credentials.
 const CREDENTIALS: [&str; 2] = ["secrets", "registration_token_digest"];
 
 impl Tool {
+    /// Restores a client, or several.
+    pub async fn restore_clients(&self, restore: options::Restore) -> Result<(), Failure> {
+        let options::Restore { ids, from, concurrency, by, grants } = restore;
+        let operator = self.operator(by.by);
+        match (&ids[..], from) {
+            ([id], None) => self.restore_client(id.clone(), operator, grants.count_up_to).await,
+            (_, from) => {
+                let ids = from.map_or(Ok(ids), |file| read_ids(&file))?;
+                self.restore_several(distinct(ids), &operator, concurrency.get()).await
+            }
+        }
+    }
+
+    /// Restores clients, and prints the outcome of each.
+    async fn restore_several(&self, ids: Vec<Id>, operator: &str, concurrency: usize) -> Result<(), Failure> {
+        let pump = Pump {
+            concurrency,
+            length: ids.len().try_into().ok(),
+            unit: "restorations",
+            advice: "run the same command again to restore the other clients",
+        };
+        let work = async |id: Id| {
+            let restoration = Restoration { at: (self.now)(), by: operator.to_owned() };
+            let result = self.store.restore(&id, &restoration).await;
+            Ok((id, result))
+        };
+        let (mut restored, mut refused, mut failed) = (0, 0, 0);
+        let print = |(id, result): (Id, Result<RestoreOutcome, Fault>)| {
+            let report = Report::new("A client.").with("client_id", id.as_str());
+            let (count, outcome, reason) = match &result {
+                Ok(RestoreOutcome::Done(_)) => (&mut restored, "restored", None),
+                Ok(RestoreOutcome::Unknown) => (&mut refused, "refused", Some("there is no such client".to_owned())),
+                Ok(RestoreOutcome::Live) => (&mut refused, "refused", Some("it is live".to_owned())),
+                Ok(RestoreOutcome::Expired(until)) => {
+                    (&mut refused, "refused", Some(format!("it could be restored until {}", timestamp(*until))))
+                }
+                Ok(RestoreOutcome::Changed) => (&mut failed, "failed", Some("it changed meanwhile".to_owned())),
+                Err(fault) => (&mut failed, "failed", Some(fault.to_string())),
+            };
+            *count += 1;
+            let lacks = match &result {
+                Ok(RestoreOutcome::Done(Restored { lacks, .. })) => lacking(lacks.clone()),
+                _ => None,
+            };
+            let report = report.with("outcome", outcome).with("lacks", lacks).with("reason", reason);
+            self.print_row(&report, OUTCOMES)?;
+            match result {
+                // An unreadable item does not affect the other clients.
+                Ok(_) | Err(Fault::Unreadable(_)) => Ok(()),
+                Err(fault) => Err(fault.into()),
+            }
+        };
+        let result = pump.run(stream::iter(ids.into_iter().map(Ok)), work, print).await;
+        report::note(&format!("restored: {restored}, refused: {refused}, failed: {failed}"));
+        result.and(match refused + failed {
+            0 => Ok(()),
+            count => Err(Failure::NotAllRestored(count)),
+        })
+    }
+
     /// Restores a client, and counts its grants up to `count_up_to`.
-    pub async fn restore_client(&self, id: Id, by: Option<String>, count_up_to: usize) -> Result<(), Failure> {
-        let restoration = Restoration { at: (self.now)(), by: self.operator(by) };
+    async fn restore_client(&self, id: Id, by: String, count_up_to: usize) -> Result<(), Failure> {
+        let restoration = Restoration { at: (self.now)(), by };
         let Restored { client, lacks } = match self.store.restore(&id, &restoration).await? {
             RestoreOutcome::Done(restored) => restored,
             RestoreOutcome::Unknown => return Err(Failure::NoClient(id)),

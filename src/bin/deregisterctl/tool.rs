@@ -43,9 +43,7 @@ impl Tool {
             Command::Client(Client::List(list)) => return self.list_clients(list).await,
             Command::Client(Client::Track { service }) => return self.track_clients(service).await,
             Command::Client(Client::Delete(delete)) => return self.delete_clients(delete).await,
-            Command::Client(Client::Restore { id, by, grants }) => {
-                return self.restore_client(id, by.by, grants.count_up_to).await;
-            }
+            Command::Client(Client::Restore(restore)) => return self.restore_clients(restore).await,
             Command::Deletion(Deletion::List(list)) => return self.list_deletions(list).await,
             Command::Import(import) => return self.import(import).await,
             // Printed by main.

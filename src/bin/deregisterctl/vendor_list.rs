@@ -15,7 +15,10 @@ use deregister::{
 };
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
-use std::{fmt, io::Read};
+use std::{
+    fmt,
+    io::{self, Read},
+};
 
 /// Base64url, with padding and without.
 const BASE64_URL: GeneralPurpose = GeneralPurpose::new(
@@ -34,6 +37,16 @@ pub enum VendorList {
     Authlete(Id),
 }
 
+/// The input without a byte order mark, which some editors write.
+fn without_mark(mut input: impl Read) -> io::Result<impl Read> {
+    let mut start = Vec::new();
+    input.by_ref().take(3).read_to_end(&mut start)?;
+    if start == "\u{FEFF}".as_bytes() {
+        start.clear();
+    }
+    Ok(io::Cursor::new(start).chain(input))
+}
+
 impl VendorList {
     /// The name of the list, in an error.
     pub fn name(&self) -> &'static str {
@@ -48,7 +61,7 @@ impl VendorList {
     /// Passes each entry to `sink`, until `sink` returns `false`. The input may hold several lists, one after the
     /// other: the pages of one list.
     pub fn read(&self, input: impl Read, sink: &mut dyn FnMut(Value) -> bool) -> serde_json::Result<()> {
-        let mut json = serde_json::Deserializer::from_reader(input);
+        let mut json = serde_json::Deserializer::from_reader(without_mark(input).map_err(serde_json::Error::io)?);
         loop {
             match self {
                 Self::IdentityCloud(_) => Entries(sink).deserialize(&mut json)?,

@@ -29,7 +29,8 @@ pub struct Delete {
     pub ids: Vec<Id>,
     /// A file with the ids, one a line; - is the standard input
     ///
-    /// Blank lines, lines that begin with #, and spaces around an id are ignored.
+    /// A line is the id, byte for byte. Empty lines are ignored. A line can also be a JSON object with the member
+    /// client_id, as the commands print it with --json.
     #[arg(long, value_name = "FILE")]
     pub from: Option<PathBuf>,
     /// Print the outcome and the impact of each deletion, and write nothing
@@ -45,6 +46,23 @@ pub struct Delete {
     pub concurrency: NonZeroUsize,
     #[command(flatten)]
     pub by: By,
+}
+
+#[derive(Args)]
+pub struct Restore {
+    /// The clients' ids
+    #[arg(value_name = "ID", value_parser = id, required_unless_present = "from", conflicts_with = "from")]
+    pub ids: Vec<Id>,
+    /// A file with the ids, as for client delete: for example, the output of deletion list --json
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
+    /// The number of clients to restore at once
+    #[arg(long, value_name = "N", default_value = "8")]
+    pub concurrency: NonZeroUsize,
+    #[command(flatten)]
+    pub by: By,
+    #[command(flatten)]
+    pub grants: GrantOptions,
 }
 
 #[derive(Args)]

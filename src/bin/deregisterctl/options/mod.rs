@@ -6,14 +6,14 @@ mod value;
 
 pub use arguments::{
     Delete, Deletions, GrantOptions, Import, List, NewApiClient, NewOAuthClients, NewService, NewToken, Parent,
-    ParentFilter, Scope,
+    ParentFilter, Restore, Scope,
 };
 pub use value::{api_client_id, id};
 
-use arguments::By;
-use clap::{Parser, Subcommand, builder::NonEmptyStringValueParser};
+use clap::{CommandFactory, Parser, Subcommand, builder::NonEmptyStringValueParser};
 use clap_complete::Shell;
 use deregister::model::Id;
+use std::{collections::BTreeSet, ffi::OsString};
 
 /// The name that means the standard input.
 pub const STDIN: &str = "-";
@@ -92,13 +92,76 @@ pub enum Command {
     },
 }
 
+impl Options {
+    /// Parses the command line. An id can begin with a hyphen, such as one in 64 of the ids in base64url.
+    pub fn of(arguments: impl Iterator<Item = OsString>) -> Self {
+        Self::parse_from(with_ids_apart(arguments.collect()))
+    }
+}
+
+/// The command line, with arguments such as `-x7` after `--`, and those that are the value of an option joined to it.
+/// No option of the tool is such an argument, except `-h` and `-V`. What begins with two hyphens is an option, so that
+/// `--dry-rnu` is not the id of a client. After `--`, everything is an id.
+fn with_ids_apart(arguments: Vec<OsString>) -> Vec<OsString> {
+    if arguments.iter().any(|argument| argument == "--") {
+        return arguments;
+    }
+    let is_id = |argument: &OsString| {
+        let text = argument.to_string_lossy();
+        text.starts_with('-') && !text.starts_with("--") && !["-", "-h", "-V"].contains(&&*text)
+    };
+    let mut command = Options::command();
+    // Before, clap does not say which options take a value.
+    command.build();
+    let (with_value, mut apart) = (options_with_a_value(&command), Vec::new());
+    let mut joined: Vec<OsString> = Vec::new();
+    for argument in arguments {
+        if !is_id(&argument) {
+            joined.push(argument);
+            continue;
+        }
+        match joined.last_mut().filter(|last| last.to_str().is_some_and(|last| with_value.contains(last))) {
+            Some(option) => {
+                option.push("=");
+                option.push(argument);
+            }
+            None => apart.push(argument),
+        }
+    }
+    if !apart.is_empty() {
+        joined.push("--".into());
+        joined.append(&mut apart);
+    }
+    joined
+}
+
+/// The names of the options that take a value, of the command and of those below it.
+fn options_with_a_value(command: &clap::Command) -> BTreeSet<String> {
+    let takes_value = |option: &&clap::Arg| option.get_num_args().is_some_and(|values| values.takes_values());
+    let own = command.get_arguments().filter(takes_value);
+    let own = own.filter_map(|option| Some(format!("--{}", option.get_long()?)));
+    own.chain(command.get_subcommands().flat_map(options_with_a_value)).collect()
+}
+
 impl Command {
+    /// Whether the command only reads and prints. Then a reader of its output that has enough, such as `head`, is no
+    /// failure to report. Other outputs can be secrets, which are lost.
+    pub fn only_prints(&self) -> bool {
+        matches!(
+            self,
+            Self::Client(Client::List(_) | Client::Show { .. })
+                | Self::Deletion(_)
+                | Self::Table(Table::Check)
+                | Self::Completions { .. }
+        )
+    }
+
     /// The options for the table of grants, if the command reads it.
     pub fn grants(&self) -> Option<&GrantOptions> {
         match self {
-            Self::Client(Client::Delete(Delete { dry_run: true, grants, .. }) | Client::Restore { grants, .. }) => {
-                Some(grants)
-            }
+            Self::Client(
+                Client::Delete(Delete { dry_run: true, grants, .. }) | Client::Restore(Restore { grants, .. }),
+            ) => Some(grants),
             _ => None,
         }
     }
@@ -170,7 +233,7 @@ pub enum Client {
     /// RETENTION_DAYS is the number of days in which a deleted client can be restored. Give it the value that the
     /// function has.
     Delete(Delete),
-    /// Restore a deleted client: it is live again, with its former credentials, at its next version
+    /// Restore deleted clients: each is live again, with its former credentials, at its next version
     ///
     /// The record of the deletion is added to the client's history, which deletion show prints. The history keeps the
     /// last ten. The tool refuses a live client, and a client that can no longer be restored. Grants that were removed
@@ -178,15 +241,11 @@ pub enum Client {
     ///
     /// If the client's item is nearly full, the client may lack its metadata, or more. Then the output has "lacks", the
     /// list of what is missing.
-    Restore {
-        /// The client's id
-        #[arg(value_parser = id)]
-        id: Id,
-        #[command(flatten)]
-        by: By,
-        #[command(flatten)]
-        grants: GrantOptions,
-    },
+    ///
+    /// With several ids, or with --from, the outcome of each client is printed as soon as it is known, and at the end how
+    /// many clients were restored, refused and failed. A live client counts as refused, so you can run an interrupted
+    /// command again. The exit code is 1 if any client was refused or failed.
+    Restore(Restore),
     /// Protect a live client from deletion, and print its new entity tag
     Protect {
         /// The client's id
@@ -232,10 +291,25 @@ pub enum Deletion {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_well_formed() {
         Options::command().debug_assert();
+    }
+
+    #[test]
+    fn an_argument_with_one_hyphen_is_an_id_or_the_value_of_an_option() {
+        for (line, expected) in [
+            ("client show -x7", "client show -- -x7"),
+            ("client delete a -x7 --yes -y", "client delete a --yes -- -x7 -y"),
+            ("client delete --from - --by -j --yes", "client delete --from - --by=-j --yes"),
+            ("client register --service -7 --id -x", "client register --service=-7 --id=-x"),
+            ("client delete --dry-run -x", "client delete --dry-run -- -x"),
+            ("client delete --dry-rnu -h", "client delete --dry-rnu -h"),
+            ("client show -- -x7", "client show -- -x7"),
+        ] {
+            let arguments = line.split(' ').map(OsString::from).collect();
+            assert_eq!(with_ids_apart(arguments).join(" ".as_ref()), expected, "{line}");
+        }
     }
 }
