@@ -4,6 +4,7 @@ use crate::{
     run::{only, text},
     support::Fixture,
 };
+use serde_json::Value;
 use std::collections::BTreeSet;
 
 #[tokio::test]
@@ -28,6 +29,23 @@ async fn live_clients_are_listed_as_show_prints_them() {
         }
     }
     assert_eq!(fixture.ctl("--json client list --app missing").run().await.done(), "");
+}
+
+#[tokio::test]
+async fn without_an_application_and_a_service_all_clients_are_listed() {
+    let fixture = Fixture::with_samples().await;
+    let ids = |clients: Vec<Value>| -> BTreeSet<_> {
+        clients.iter().map(|client| text(client, "client_id").to_owned()).collect()
+    };
+    for (option, attribute) in [("", "client"), ("--deleted", "tombstone")] {
+        let items = fixture.items("clients").await.into_iter().filter(|item| item.contains_key(attribute));
+        let expected: BTreeSet<_> =
+            items.map(|item| item["pk"].as_s().unwrap().strip_prefix("client#").unwrap().to_owned()).collect();
+        assert!(!expected.is_empty());
+        assert_eq!(ids(fixture.objects(&format!("client list {option}")).await), expected, "{option}");
+    }
+    let table = fixture.ctl("client list").run().await.done();
+    assert!(table.lines().any(|line| line.contains("API client")) && table.contains("OAuth client"), "{table}");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use crate::{
     failure::Failure,
-    options::{self, Parent, ParentFilter},
+    options::{self, ParentFilter},
     report::Columns,
     show::{show_deleted, show_deletions, show_live},
     tool::Tool,
@@ -23,6 +23,15 @@ use std::{num::NonZeroUsize, time::SystemTime};
 const API_CLIENTS: Columns = &[("client_id", 32), ("version", 7), ("protected", 9), ("features", 24), ("name", 0)];
 const OAUTH_CLIENTS: Columns =
     &[("client_id", 32), ("version", 7), ("protected", 9), ("dynamic", 7), ("last_used_at", 20), ("client_name", 0)];
+const CLIENTS: Columns = &[
+    ("client_id", 32),
+    ("kind", 12),
+    ("version", 7),
+    ("protected", 9),
+    ("last_used_at", 20),
+    ("name", 24),
+    ("client_name", 0),
+];
 const DELETED_CLIENTS: Columns =
     &[("client_id", 32), ("deleted_at", 20), ("via", 13), ("deleted_by", 24), ("lacks", 0)];
 const DELETIONS: Columns = &[
@@ -38,10 +47,11 @@ const DELETIONS: Columns = &[
 impl Tool {
     /// Lists clients. An unreadable item fails the command at the end, after all other clients.
     pub async fn list_clients(&self, options::List { parent, limit, deleted }: options::List) -> Result<(), Failure> {
-        let columns = match (deleted, &parent.app) {
+        let columns = match (deleted, &parent) {
             (true, _) => DELETED_CLIENTS,
-            (false, Some(_)) => API_CLIENTS,
-            (false, None) => OAUTH_CLIENTS,
+            (false, ParentFilter { app: Some(_), .. }) => API_CLIENTS,
+            (false, ParentFilter { service: Some(_), .. }) => OAUTH_CLIENTS,
+            (false, ParentFilter { app: None, service: None }) => CLIENTS,
         };
         self.print_heading(columns)?;
         let limit = limit.map_or(usize::MAX, NonZeroUsize::get);
@@ -83,14 +93,18 @@ impl Tool {
         Ok(result.map_err(Fault::from)?)
     }
 
-    /// The clients of an application or a service, live or deleted.
-    pub fn clients(&self, parent: &Parent, deleted: bool) -> impl Stream<Item = Result<(Id, Record), Failure>> + Unpin {
+    /// The clients, live or deleted.
+    pub fn clients(
+        &self,
+        parent: &ParentFilter,
+        deleted: bool,
+    ) -> impl Stream<Item = Result<(Id, Record), Failure>> + Unpin {
         in_pages(move |after| async move {
-            match parent {
-                Parent { app: Some(app), .. } => Ok(self.store.clients_of_application(app, deleted, after).await?),
-                Parent { service: Some(id), .. } => Ok(self.store.clients_of_service(id, deleted, after).await?),
-                Parent { app: None, service: None } => Err(Failure::NoParent),
-            }
+            Ok(match parent {
+                ParentFilter { app: Some(app), .. } => self.store.clients_of_application(app, deleted, after).await?,
+                ParentFilter { service: Some(id), .. } => self.store.clients_of_service(id, deleted, after).await?,
+                ParentFilter { app: None, service: None } => self.store.all_clients(deleted, after).await?,
+            })
         })
     }
 

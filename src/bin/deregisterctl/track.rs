@@ -3,7 +3,7 @@
 
 use crate::{
     failure::Failure,
-    options::Parent,
+    options::ParentFilter,
     pump::{CONCURRENCY, Pump},
     report::Report,
     tool::Tool,
@@ -34,9 +34,12 @@ struct Summary {
 }
 
 impl Tool {
-    /// Starts to track a service's clients. An unreadable item fails the command at the end, after all other clients.
-    pub async fn track_clients(&self, service: Id) -> Result<(), Failure> {
-        self.service(&service).await?;
+    /// Starts to track the clients of a service, or all. An unreadable item fails the command at the end, after all other
+    /// clients.
+    pub async fn track_clients(&self, service: Option<Id>) -> Result<(), Failure> {
+        if let Some(service) = &service {
+            self.service(service).await?;
+        }
         let pump = Pump {
             concurrency: CONCURRENCY,
             length: None,
@@ -57,7 +60,7 @@ impl Tool {
             } += 1;
             Ok(())
         };
-        let parent = Parent { app: None, service: Some(service) };
+        let parent = ParentFilter { app: None, service };
         let result = pump.run(self.clients(&parent, false), async |client| self.track(client).await, add).await;
         self.print(&summary.report())?;
         result.and(unreadable.map_err(|unreadable| Fault::from(unreadable).into()))
@@ -76,7 +79,7 @@ impl Tool {
 
 impl Summary {
     fn report(&self) -> Report {
-        Report::new("Checked the service's clients.")
+        Report::new("Checked the clients.")
             .with("tracked", self.tracked)
             .with("already_tracked", self.already_tracked)
             .with("not_dynamic", self.not_dynamic)

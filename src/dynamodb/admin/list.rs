@@ -45,7 +45,7 @@ impl ClientsTable {
     /// # Errors
     /// [`Fault`] if the database fails.
     pub async fn clients_of_application(&self, id: &str, deleted: bool, after: Option<Item>) -> Result<Page, Fault> {
-        self.clients(("app_id", id), deleted, after).await
+        self.clients(Some(("app_id", id)), deleted, after).await
     }
 
     /// One page of a service's OAuth clients, like [`clients_of_application`](Self::clients_of_application).
@@ -53,7 +53,15 @@ impl ClientsTable {
     /// # Errors
     /// [`Fault`] if the database fails.
     pub async fn clients_of_service(&self, id: &Id, deleted: bool, after: Option<Item>) -> Result<Page, Fault> {
-        self.clients(("service_id", id.as_str()), deleted, after).await
+        self.clients(Some(("service_id", id.as_str())), deleted, after).await
+    }
+
+    /// One page of all clients, like [`clients_of_application`](Self::clients_of_application).
+    ///
+    /// # Errors
+    /// [`Fault`] if the database fails.
+    pub async fn all_clients(&self, deleted: bool, after: Option<Item>) -> Result<Page, Fault> {
+        self.clients(None, deleted, after).await
     }
 
     /// One page of the deletions of an application's API clients. With `since`, only the deletions from that time on.
@@ -106,9 +114,14 @@ impl ClientsTable {
         self.scan(filter, after, |id, item| Deletions::read(&Key::Client(id.clone()), item)).await
     }
 
-    async fn clients(&self, parent: (&'static str, &str), deleted: bool, after: Option<Item>) -> Result<Page, Fault> {
+    async fn clients(
+        &self,
+        parent: Option<(&'static str, &str)>,
+        deleted: bool,
+        after: Option<Item>,
+    ) -> Result<Page, Fault> {
         let attribute = if deleted { schema::TOMBSTONE } else { schema::CLIENT };
-        self.scan(Filter { attribute, parent: Some(parent), since: None }, after, |_, item| item::read(item)).await
+        self.scan(Filter { attribute, parent, since: None }, after, |_, item| item::read(item)).await
     }
 
     /// One page of the items that the filter selects, each read by `read`.

@@ -116,7 +116,7 @@ pub struct ParentFilter {
 #[derive(Args)]
 pub struct List {
     #[command(flatten)]
-    pub parent: Parent,
+    pub parent: ParentFilter,
     /// The most clients to list [default: all]
     #[arg(long, value_name = "N")]
     pub limit: Option<NonZeroUsize>,

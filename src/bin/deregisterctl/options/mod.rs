@@ -22,13 +22,14 @@ pub const STDIN: &str = "-";
 const GLOBAL: &str = "Options of every command";
 
 const FIRST_SESSION: &str = "\
-A first session, with `cargo run --example local -- --empty` in another terminal:
-  export AWS_ENDPOINT_URL_DYNAMODB=http://127.0.0.1:8000 AWS_REGION=eu-central-1
+A first session, with `cargo run --example local -- --empty` elsewhere:
+  export AWS_ENDPOINT_URL_DYNAMODB=http://127.0.0.1:8000
+  export AWS_REGION=eu-central-1
   export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local
 
-  deregisterctl client create --app htb8fuhxnf8e38jrzub3c7pfrr --feature owner --allow 203.0.113.0/24
-  deregisterctl client create --app htb8fuhxnf8e38jrzub3c7pfrr --id nmub5w3rru9k6rzupqaeb7bbwv6jn658
-  deregisterctl client show nmub5w3rru9k6rzupqaeb7bbwv6jn658
+  deregisterctl client create --app shop --feature owner --allow 203.0.113.0/24
+  deregisterctl client create --app shop --id reader
+  deregisterctl client show reader
   deregisterctl service create 715948317 --organization org-1001
   deregisterctl token issue --service 715948317 --expires-in 30d
   deregisterctl client register --service 715948317
@@ -217,7 +218,7 @@ pub enum Client {
         #[arg(value_parser = id)]
         id: Id,
     },
-    /// List the clients of an application or a service, without their secrets
+    /// List clients: all, or those of an application or a service, without their secrets
     ///
     /// The command reads the whole table, and DynamoDB charges for all of it, because the table's key finds only one
     /// client at a time. Clients are printed as they are found, in no order.
@@ -258,7 +259,7 @@ pub enum Client {
         #[arg(value_parser = id)]
         id: Id,
     },
-    /// Start to track the use of a service's clients that were registered before the table had its index
+    /// Start to track the use of clients that were registered before the table had its index
     ///
     /// The sweep sees only clients whose use is tracked. This command adds the other dynamically registered clients, as
     /// if they were used now, each in one write. It reads the whole table, and DynamoDB charges for all of it.
@@ -266,9 +267,9 @@ pub enum Client {
     /// You can stop it at any time, with Ctrl-C too, and run it again. At the end the tool prints how many clients it
     /// tracks now, were tracked already, and did not register themselves.
     Track {
-        /// The service
+        /// Only the OAuth clients of this service [default: all clients]
         #[arg(long, value_name = "ID", value_parser = id)]
-        service: Id,
+        service: Option<Id>,
     },
 }
 
