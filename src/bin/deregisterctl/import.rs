@@ -8,7 +8,7 @@ use crate::{
     pump::{CONCURRENCY, Pump},
     report::Report,
     tool::Tool,
-    vendor_list::VendorList,
+    vendor_list::{VendorList, WrongEntry},
 };
 use deregister::{
     model::{Client, Id, Idle, Kind, OAuthClient},
@@ -29,7 +29,7 @@ use tokio::sync::mpsc;
 const LACKS_TOKEN: &str = "it cannot delete itself: its registration access token could not be imported";
 
 /// The client of an entry, or what is wrong with the entry.
-type Entry = Result<(Id, Client), String>;
+type Entry = Result<(Id, Client), WrongEntry>;
 
 enum Outcome {
     Imported,
@@ -90,7 +90,9 @@ impl Tool {
     async fn import_entry(&self, (index, entry): (usize, Entry)) -> Result<Done, Failure> {
         let (id, client) = match entry {
             Ok(client) => client,
-            Err(why) => return Ok(Done { index, id: None, lacks_token: false, outcome: Outcome::Skipped(why) }),
+            Err(WrongEntry { id, why }) => {
+                return Ok(Done { index, id, lacks_token: false, outcome: Outcome::Skipped(why) });
+            }
         };
         // The list does not say when the client was used. Its idle time starts now.
         let idle = client.is_dynamic().then(|| Idle::used((self.now)()));

@@ -14,8 +14,9 @@ use deregister::{
     model::{AllowList, ApiClient, Client, Digest, Id, Kind, Metadata, OAuthClient, StoredSecret},
 };
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, value::RawValue};
 use std::{
+    collections::BTreeMap,
     fmt,
     io::{self, Read},
 };
@@ -62,42 +63,71 @@ impl VendorList {
     /// other: the pages of one list.
     pub fn read(&self, input: impl Read, sink: &mut dyn FnMut(Value) -> bool) -> serde_json::Result<()> {
         let mut json = serde_json::Deserializer::from_reader(without_mark(input).map_err(serde_json::Error::io)?);
-        loop {
+        // An empty input has no list, and nothing to import.
+        while json.end().is_err() {
             match self {
                 Self::IdentityCloud(_) => Entries(sink).deserialize(&mut json)?,
                 Self::Authlete(_) => json.deserialize_map(Page(sink))?,
             }
-            if json.end().is_ok() {
-                return Ok(());
-            }
         }
+        Ok(())
     }
 
-    /// Converts an entry to a client and its id. The error says what is wrong with the entry.
-    pub fn client(&self, entry: Value) -> Result<(Id, Client), String> {
-        let Value::Object(members) = entry else { return Err("it is not a JSON object".to_owned()) };
-        let mut members = Members(members);
-        let (id, kind) = match self {
-            Self::IdentityCloud(app) => identity_cloud(app, &mut members)?,
-            Self::Authlete(service) => authlete(service, &mut members)?,
+    /// Converts an entry to a client and its id.
+    pub fn client(&self, entry: Value) -> Result<(Id, Client), WrongEntry> {
+        let Value::Object(members) = entry else {
+            return Err(WrongEntry { id: None, why: "it is not a JSON object".to_owned() });
         };
+        let id = self.id(&members);
+        let mut members = Members(members);
+        let converted = match self {
+            Self::IdentityCloud(app) => identity_cloud(app, &mut members),
+            Self::Authlete(service) => authlete(service, &mut members),
+        };
+        let (id, kind) = converted.map_err(|why| WrongEntry { id: id.clone(), why })?;
         let client = Client::new(kind);
         if item::size(&item::of_client(&id, &client)) <= MAX_SIZE {
             Ok((id, client))
         } else {
-            Err("it is too large for an item of DynamoDB".to_owned())
+            Err(WrongEntry { id: Some(id), why: "it is too large for an item of DynamoDB".to_owned() })
+        }
+    }
+
+    /// The id by which people find the entry in the list.
+    fn id(&self, members: &Map<String, Value>) -> Option<Id> {
+        match members.get(if matches!(self, Self::IdentityCloud(_)) { "_id" } else { "clientId" })? {
+            Value::String(id) => Id::new(id.as_str()),
+            Value::Number(id) if id.is_u64() => Id::new(id.to_string()),
+            _ => None,
         }
     }
 }
 
-/// The array of clients.
+/// An entry that is no client: its id, if it can be read, and what is wrong with the entry.
+pub struct WrongEntry {
+    pub id: Option<Id>,
+    pub why: String,
+}
+
+/// The entry. JSON can hold texts that are not Unicode, and a text of a client must be. Such a member becomes an object, which
+/// no member of a client is.
+fn entry(json: &RawValue) -> Value {
+    let value = |json: &RawValue| serde_json::from_str(json.get());
+    value(json).unwrap_or_else(|_| {
+        let members = serde_json::from_str::<BTreeMap<String, Box<RawValue>>>(json.get()).unwrap_or_default();
+        let member = |(name, json): (String, Box<RawValue>)| (name, value(&json).unwrap_or_else(|_| Map::new().into()));
+        members.into_iter().map(member).collect()
+    })
+}
+
+/// The array of clients. `null` is none.
 struct Entries<'s>(&'s mut dyn FnMut(Value) -> bool);
 
 impl<'de> DeserializeSeed<'de> for Entries<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_seq(self)
+        deserializer.deserialize_any(self)
     }
 }
 
@@ -108,9 +138,13 @@ impl<'de> Visitor<'de> for Entries<'_> {
         f.write_str("an array of clients")
     }
 
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
     fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
-        while let Some(entry) = entries.next_element()? {
-            if !(self.0)(entry) {
+        while let Some(json) = entries.next_element::<Box<RawValue>>()? {
+            if !(self.0)(entry(&json)) {
                 return Err(A::Error::custom("the sink has enough"));
             }
         }
@@ -118,7 +152,7 @@ impl<'de> Visitor<'de> for Entries<'_> {
     }
 }
 
-/// The object around the array.
+/// The object around the array. A page without the array has no clients.
 struct Page<'s>(&'s mut dyn FnMut(Value) -> bool);
 
 impl<'de> Visitor<'de> for Page<'_> {
@@ -129,16 +163,14 @@ impl<'de> Visitor<'de> for Page<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
-        let mut found = false;
         while let Some(name) = members.next_key::<String>()? {
             if name == "clients" {
                 members.next_value_seed(Entries(self.0))?;
-                found = true;
             } else {
                 members.next_value::<IgnoredAny>()?;
             }
         }
-        if found { Ok(()) } else { Err(A::Error::missing_field("clients")) }
+        Ok(())
     }
 }
 

@@ -53,8 +53,18 @@ async fn a_malformed_entry_is_skipped_with_a_reason_without_secrets() {
             assert!(!ran.stdout.contains(private) && !ran.stderr.contains(private), "{private}");
         }
         let reasons = entries.iter().map(|(_, reason)| reason).enumerate();
-        let skipped: Vec<_> =
-            reasons.map(|(index, reason)| json!({ "index": index, "outcome": "skipped", "reason": reason })).collect();
+        let skipped: Vec<_> = reasons
+            .map(|(index, reason)| {
+                let mut report = json!({ "index": index, "outcome": "skipped", "reason": reason });
+                let entry = &entries[index].0;
+                let id =
+                    entry["_id"].as_str().map(str::to_owned).or_else(|| Some(entry["clientId"].as_u64()?.to_string()));
+                if let Some(id) = id.filter(|id| id.len() <= 2040) {
+                    report["client_id"] = id.into();
+                }
+                report
+            })
+            .collect();
         assert_eq!(reports(&ran), (skipped, summary(1, 0, entries.len())));
     }
     assert!(fixture.lives("good").await && fixture.lives("7").await && !fixture.lives("wrong").await);
@@ -66,13 +76,11 @@ async fn a_wrong_file_is_refused_before_anything_is_written() {
     fixture.object("service create 715948317").await;
     let good = api_client("good", &[]);
     for (whose, text) in [
-        (format!("--app {APPLICATION}"), String::new()),
         (format!("--app {APPLICATION}"), format!("\"{SECRET}\"")),
         (format!("--app {APPLICATION}"), json!({ "clients": [good] }).to_string()),
         (format!("--app {APPLICATION}"), format!("[{good},")),
         (format!("--app {APPLICATION}"), format!("[{good}] and more")),
         ("--service 715948317".to_owned(), json!([{ "clientId": 1 }]).to_string()),
-        ("--service 715948317".to_owned(), json!({ "start": 0 }).to_string()),
         ("--service 715948317".to_owned(), json!({ "clients": { "clientId": 1 } }).to_string()),
     ] {
         let file = file("not-the-list.json", &text);
@@ -82,6 +90,54 @@ async fn a_wrong_file_is_refused_before_anything_is_written() {
     assert!(fixture.ctl("import --app app no-such-file").run().await.refused().starts_with("no-such-file cannot be"));
     assert!(fixture.ctl("import --service nowhere no-such-file").run().await.refused().contains("no service nowhere"));
     assert_eq!(fixture.client_keys().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn an_empty_list_is_no_mistake() {
+    let fixture = Fixture::empty().await;
+    fixture.object("service create 715948317").await;
+    for text in ["", "\n", "\u{FEFF}", "[]", "null"] {
+        let run = fixture.ctl(&format!("--json import --app {APPLICATION} -")).with_stdin(text);
+        assert_eq!(parse(&run.run().await.done()), summary(0, 0, 0), "{text:?}");
+    }
+    for text in
+        ["", "{}", r#"{"start":0,"end":5,"totalCount":0}"#, r#"{"clients":null}"#, r#"{"clients":[]}{"start":5}"#]
+    {
+        let run = fixture.ctl("--json import --service 715948317 -").with_stdin(text);
+        assert_eq!(parse(&run.run().await.done()), summary(0, 0, 0), "{text:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_text_that_is_not_unicode_skips_its_entry_only() {
+    let fixture = Fixture::empty().await;
+    fixture.object("service create 715948317").await;
+    let list = r#"\u{FEFF}{"clients": [
+        {"clientId": 1, "clientName": "\ud83d"},
+        {"clientId": 2, "redirectUris": ["https://a", "\udc00"]},
+        {"clientId": 3, "other": "\ud83d", "clientName": "\ud83e\udd80"},
+        {"\ud83d": 1, "clientId": 4},
+        {"clientId": 5}
+    ]}"#;
+    let list = list.replace(r"\u{FEFF}", "\u{FEFF}");
+    let ran = fixture.ctl("--json import --service 715948317 -").with_stdin(&list).run().await;
+    let skipped = |index, id: Option<&str>, reason| {
+        let mut report = json!({ "index": index, "outcome": "skipped", "reason": reason });
+        if let Some(id) = id {
+            report["client_id"] = id.into();
+        }
+        report
+    };
+    let mut expected = vec![
+        skipped(0, Some("1"), "its clientName is not a text"),
+        skipped(1, Some("2"), "its redirectUris is not a list of texts"),
+        skipped(3, None, "it has no clientId"),
+    ];
+    let (mut reported, counts) = reports(&ran);
+    reported.sort_by_key(|report| report["index"].as_u64());
+    expected.sort_by_key(|report| report["index"].as_u64());
+    assert_eq!((reported, counts), (expected, summary(2, 0, 3)));
+    assert!(fixture.lives("3").await && fixture.lives("5").await);
 }
 
 #[tokio::test]
