@@ -97,10 +97,11 @@ where
     // Parsed as a `LevelFilter`, an empty text would be ERROR, and `off` would silence the function.
     let level = level.and_then(|level| level.parse().ok()).map_or(LevelFilter::INFO, LevelFilter::from_level);
     let written = Targets::new()
-        .with_default(level)
-        .with_target(RECORD, LevelFilter::TRACE)
-        // At TRACE the runtime writes every event whole, credentials included.
-        .with_target("lambda_runtime", level.min(LevelFilter::DEBUG));
+        // At TRACE the runtime writes whole events with their credentials, and the SDK whole items with digests and with all
+        // that another server keeps in them.
+        .with_default(level.min(LevelFilter::DEBUG))
+        .with_target(env!("CARGO_PKG_NAME"), level)
+        .with_target(RECORD, LevelFilter::TRACE);
     let lines = tracing_subscriber::fmt::layer()
         .fmt_fields(JsonFields::new())
         .event_format(Lines { clock })

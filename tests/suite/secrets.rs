@@ -7,10 +7,11 @@
 
 use crate::support::{
     Fixture, basic, bearer,
-    build::{api_client, id, oauth_client},
+    build::{api_client, grants_settings, id, oauth_client},
     event,
     log::Captured,
-    sample,
+    now,
+    sample::{self, CLIENT},
 };
 use aws_sdk_dynamodb::types::AttributeValue;
 use axum::{
@@ -23,9 +24,11 @@ use base64::{
     prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD},
 };
 use deregister::{
+    dynamodb::GrantsTable,
     http::event::{Event, EventResponse},
-    model::{Digest, VersionConditions},
+    model::{Digest, Restoration, VersionConditions},
     rule::{authlete, configuration, registration},
+    store::{ClientStatuses, Grants},
 };
 use serde_json::json;
 use std::{
@@ -203,6 +206,44 @@ async fn a_secret_that_was_stored_in_clear_is_not_logged() {
     let log = own_lines(&log);
     assert!(log.contains("client#stored"), "{log}");
     assert_hidden(secret, "the log", &log);
+}
+
+/// What the table holds: digests, and what an authorization server keeps in its clients and grants.
+#[tokio::test]
+async fn no_line_has_anything_of_an_item_at_any_level() {
+    const OWN: &str = "client-secret-of-the-server-8Kq2";
+    const GRANT: &str = "refresh-token-as-a-sort-key-4Wz7";
+    let fixture = Fixture::with_samples().await;
+    fixture.create_grants_table().await;
+    let put = fixture.sdk.put_item().table_name("grants").item("client_id", AttributeValue::S(CLIENT.0.to_owned()));
+    put.item("grant_id", AttributeValue::S(GRANT.to_owned())).send().await.unwrap();
+    let key = AttributeValue::S(format!("client#{}", CLIENT.0));
+    let update = fixture.sdk.update_item().table_name(&fixture.table).key("pk", key);
+    let update = update.update_expression("SET client.client_secret = :own");
+    update.expression_attribute_values(":own", AttributeValue::S(OWN.to_owned())).send().await.unwrap();
+
+    for level in ["TRACE", "DEBUG", "INFO"] {
+        let log = Captured::at(level);
+        let client = id(CLIENT.0);
+        let status = fixture.clients.client_status(&client).await.unwrap();
+        fixture.clients.note_use(&client, &status, now()).await.unwrap();
+        let body = json!({ "clientId": CLIENT.0, "token": CLIENT.1 }).to_string();
+        let path = format!("/api/{}/client/registration/delete", sample::SERVICE);
+        let headers = [("authorization", &*bearer(sample::SERVICE_TOKEN)), ("content-type", "application/json")];
+        fixture.invoke(&event("POST", &path, "", &headers, &body)).await;
+        let config = fixture.sdk.config().to_builder();
+        let grants = GrantsTable::open(config, grants_settings()).await.unwrap();
+        assert_eq!(grants.page(&client, None).await.unwrap().keys.len(), 1);
+        let restoration = Restoration { at: now(), by: "operator#jane".to_owned() };
+        fixture.clients.restore(&client, &restoration).await.unwrap();
+        let text = log.text();
+        assert!(text.contains("client_id"), "{text}");
+        for secret in [OWN, GRANT, CLIENT.1, sample::SERVICE_TOKEN] {
+            assert_hidden(secret, level, &text);
+            let digest = Digest::of(secret);
+            assert!(!forms(digest.as_bytes()).iter().any(|form| text.contains(form)), "{level}");
+        }
+    }
 }
 
 /// At TRACE Lambda's runtime library logs every event, with its `Authorization` header. The function filters these
