@@ -14,6 +14,7 @@ use aws_sdk_dynamodb::{
         update_item::UpdateItemError,
     },
 };
+use aws_smithy_runtime_api::client::interceptors::context::Error as OperationError;
 use std::error::Error;
 
 /// The error codes of DynamoDB for throttling.
@@ -21,6 +22,22 @@ const THROTTLES: [&str; 3] = ["ProvisionedThroughputExceededException", "Request
 
 /// The error codes of DynamoDB for a conflict with another write. The same call may succeed later.
 const CONFLICTS: [&str; 2] = ["ReplicatedWriteConflictException", "TransactionConflictException"];
+
+/// For each operation of this crate: the error code, if the error is that operation's.
+const CODES: [fn(&OperationError) -> Option<&str>; 8] = [
+    code::<BatchGetItemError>,
+    code::<UpdateItemError>,
+    code::<QueryError>,
+    code::<BatchWriteItemError>,
+    code::<GetItemError>,
+    code::<PutItemError>,
+    code::<CreateTableError>,
+    code::<DeleteItemError>,
+];
+
+fn code<E: ProvideErrorMetadata + Error + Send + Sync + 'static>(error: &OperationError) -> Option<&str> {
+    error.downcast_ref::<E>().and_then(ProvideErrorMetadata::code)
+}
 
 /// Records that DynamoDB left some keys or items of a batch unprocessed. DynamoDB does that instead of returning a
 /// throttling error.
@@ -55,23 +72,7 @@ impl Intercept for RecordAttempts {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let Some(Err(error)) = context.output_or_error() else { return Ok(()) };
-        let code = error.as_operation_error().and_then(|error| {
-            let read = error.downcast_ref::<BatchGetItemError>().and_then(ProvideErrorMetadata::code);
-            let written = || error.downcast_ref::<UpdateItemError>().and_then(ProvideErrorMetadata::code);
-            let queried = || error.downcast_ref::<QueryError>().and_then(ProvideErrorMetadata::code);
-            let removed = || error.downcast_ref::<BatchWriteItemError>().and_then(ProvideErrorMetadata::code);
-            let looked_up = || error.downcast_ref::<GetItemError>().and_then(ProvideErrorMetadata::code);
-            let put = || error.downcast_ref::<PutItemError>().and_then(ProvideErrorMetadata::code);
-            let created = || error.downcast_ref::<CreateTableError>().and_then(ProvideErrorMetadata::code);
-            let deleted = || error.downcast_ref::<DeleteItemError>().and_then(ProvideErrorMetadata::code);
-            read.or_else(written)
-                .or_else(queried)
-                .or_else(removed)
-                .or_else(looked_up)
-                .or_else(put)
-                .or_else(created)
-                .or_else(deleted)
-        });
+        let code = error.as_operation_error().and_then(|error| CODES.iter().find_map(|code| code(error)));
         // Only a 4xx answer with an error code says that DynamoDB did nothing.
         let is_refusal = context.response().is_some_and(|response| response.status().is_client_error());
         if !(is_refusal && code.is_some()) {
