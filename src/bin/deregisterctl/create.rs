@@ -3,7 +3,7 @@
 use crate::{
     failure::{Failure, MIN_SECRET_LENGTH},
     generate::{self, Randomness},
-    ids::without_mark,
+    mark::without_mark,
     options::{NewApiClient, NewService, NewToken, Scope},
     path_warning,
     report::{Report, timestamp},

@@ -2,6 +2,7 @@
 
 use crate::{
     failure::Failure,
+    mark::without_mark,
     options::{STDIN, id},
 };
 use deregister::model::Id;
@@ -31,11 +32,6 @@ pub fn read_ids(file: &Path) -> Result<Vec<Id>, Failure> {
 pub fn distinct(ids: Vec<Id>) -> Vec<Id> {
     let mut seen = BTreeSet::new();
     ids.into_iter().filter(|id| seen.insert(id.clone())).collect()
-}
-
-/// The text without a byte order mark, which some editors write.
-pub fn without_mark(text: &str) -> &str {
-    text.strip_prefix('\u{FEFF}').unwrap_or(text)
 }
 
 fn id_in(line: &str) -> Result<Id, &'static str> {

@@ -10,6 +10,7 @@ mod grants;
 mod ids;
 mod import;
 mod list;
+mod mark;
 mod options;
 mod path_warning;
 mod pump;

@@ -4,6 +4,7 @@ use crate::{
     create::digest,
     failure::Failure,
     generate,
+    mark::MARK,
     options::NewOAuthClients,
     path_warning,
     pump::{CONCURRENCY, Pump},
@@ -59,7 +60,7 @@ impl Tool {
 
 fn read_metadata(file: &Path) -> Result<Metadata, Failure> {
     let text = fs::read(file).map_err(|error| Failure::UnreadableFile(file.to_owned(), error))?;
-    let text = text.strip_prefix("\u{FEFF}".as_bytes()).unwrap_or(&text);
+    let text = text.strip_prefix(MARK.as_bytes()).unwrap_or(&text);
     // Read as an object first: serde accepts an array of values for a struct.
     serde_json::from_slice::<Map<String, Value>>(text)
         .and_then(|_| serde_json::from_slice(text))

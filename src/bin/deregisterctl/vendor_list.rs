@@ -3,7 +3,7 @@
 //! A list is read entry by entry, so that a long list needs little memory. The reason why an entry is wrong contains
 //! none of its values, because any value may be a secret.
 
-use crate::{failure::MIN_SECRET_LENGTH, options};
+use crate::{failure::MIN_SECRET_LENGTH, mark::reader_without_mark, options};
 use base64::{
     Engine,
     alphabet::URL_SAFE,
@@ -15,11 +15,7 @@ use deregister::{
 };
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value, value::RawValue};
-use std::{
-    collections::BTreeMap,
-    fmt,
-    io::{self, Read},
-};
+use std::{collections::BTreeMap, fmt, io::Read};
 
 /// Base64url, with padding and without.
 const BASE64_URL: GeneralPurpose = GeneralPurpose::new(
@@ -38,16 +34,6 @@ pub enum VendorList {
     Authlete(Id),
 }
 
-/// The input without a byte order mark, which some editors write.
-fn without_mark(mut input: impl Read) -> io::Result<impl Read> {
-    let mut start = Vec::new();
-    input.by_ref().take(3).read_to_end(&mut start)?;
-    if start == "\u{FEFF}".as_bytes() {
-        start.clear();
-    }
-    Ok(io::Cursor::new(start).chain(input))
-}
-
 impl VendorList {
     /// The name of the list, in an error.
     pub fn name(&self) -> &'static str {
@@ -62,7 +48,8 @@ impl VendorList {
     /// Passes each entry to `sink`, until `sink` returns `false`. The input may hold several lists, one after the
     /// other: the pages of one list.
     pub fn read(&self, input: impl Read, sink: &mut dyn FnMut(Value) -> bool) -> serde_json::Result<()> {
-        let mut json = serde_json::Deserializer::from_reader(without_mark(input).map_err(serde_json::Error::io)?);
+        let mut json =
+            serde_json::Deserializer::from_reader(reader_without_mark(input).map_err(serde_json::Error::io)?);
         // An empty input has no list, and nothing to import.
         while json.end().is_err() {
             match self {
@@ -109,8 +96,8 @@ pub struct WrongEntry {
     pub why: String,
 }
 
-/// The entry. JSON can hold texts that are not Unicode, and a text of a client must be. Such a member becomes an object, which
-/// no member of a client is.
+/// The entry. JSON can hold texts that are not Unicode, and a text of a client must be. Such a member becomes an object,
+/// which no member of a client is.
 fn entry(json: &RawValue) -> Value {
     let value = |json: &RawValue| serde_json::from_str(json.get());
     value(json).unwrap_or_else(|_| {
