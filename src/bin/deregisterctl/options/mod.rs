@@ -104,13 +104,13 @@ impl Options {
 /// No option of the tool is such an argument, except `-h` and `-V`. What begins with two hyphens is an option, so that
 /// `--dry-rnu` is not the id of a client. After `--`, everything is an id.
 fn with_ids_apart(arguments: Vec<OsString>) -> Vec<OsString> {
-    if arguments.iter().any(|argument| argument == "--") {
-        return arguments;
-    }
     let is_id = |argument: &OsString| {
         let text = argument.to_string_lossy();
         text.starts_with('-') && !text.starts_with("--") && !["-", "-h", "-V"].contains(&&*text)
     };
+    if arguments.iter().any(|argument| argument == "--") || !arguments.iter().any(is_id) {
+        return arguments;
+    }
     let mut command = Options::command();
     // Before, clap does not say which options take a value.
     command.build();
