@@ -237,30 +237,20 @@ class Provider(OAuthAuthorizationServerProvider[Code, Refresh, Access]):
         access_id, refresh_id = grant_id(Access, access), grant_id(Refresh, refresh)
 
         def store() -> OAuthToken:
-            self.grants.store(
-                access,
-                Access(
-                    token=access,
+            for kind, token, seconds, pair in (
+                (Access, access, ACCESS_TOKEN_SECONDS, refresh_id),
+                (Refresh, refresh, REFRESH_TOKEN_SECONDS, access_id),
+            ):
+                grant = kind(
+                    token=token,
                     client_id=client_id,
                     scopes=scopes,
                     resource=basis.resource,
                     issued_at=now,
-                    expires_at=now + ACCESS_TOKEN_SECONDS,
-                    pair=refresh_id,
-                ),
-            )
-            self.grants.store(
-                refresh,
-                Refresh(
-                    token=refresh,
-                    client_id=client_id,
-                    scopes=scopes,
-                    resource=basis.resource,
-                    issued_at=now,
-                    expires_at=now + REFRESH_TOKEN_SECONDS,
-                    pair=access_id,
-                ),
-            )
+                    expires_at=now + seconds,
+                    pair=pair,
+                )
+                self.grants.store(token, grant)
             return OAuthToken(
                 access_token=access, refresh_token=refresh, expires_in=ACCESS_TOKEN_SECONDS, scope=" ".join(scopes)
             )
