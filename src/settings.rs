@@ -260,7 +260,8 @@ impl Grants {
     pub const TABLE: [Setting; 5] =
         [GRANTS_TABLE, GRANTS_INDEX, GRANTS_KEY_PREFIX, GRANTS_INDEX_LAG_SECONDS, GRANTS_EXPIRE_AT];
 
-    /// Reads the settings. An empty value counts as unset. `None`: there is no grants table. The grants table must not be the clients table, because the cascade removes items of the grants table.
+    /// Reads the settings. An empty value counts as unset. `None`: there is no grants table. The grants table must not be
+    /// the clients table, because the cascade removes items of the grants table.
     ///
     /// # Errors
     /// The first [`WrongSetting`].

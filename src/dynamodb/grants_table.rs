@@ -1,7 +1,8 @@
 //! The grants table: everything that an authorization server issued. The table belongs to that server.
 //!
 //! The client id is the partition key of the table, or of a global secondary index of it. A prefix may precede the id.
-//! Nothing else is assumed. The reads of a table are strongly consistent. Those of an index are not, so each removal through an index asserts that the grant still belongs to the client.
+//! Nothing else is assumed. The reads of a table are strongly consistent. Those of an index are not, so each removal
+//! through an index asserts that the grant still belongs to the client.
 
 use super::{
     call::{RecordAttempts, fault, not_built, record_unprocessed},
@@ -256,8 +257,8 @@ fn index<'t>(
 ) -> Result<Option<&'t GlobalSecondaryIndexDescription>, Fault> {
     let (name, indexes) = (&settings.table, table.global_secondary_indexes());
     let Some(index_name) = &settings.index else {
-        // Such a table has one item for each key, and finds the items of a client through an index. Without the index the client
-        // would seem to have no grants, and the sweep would delete it.
+        // Such a table has one item for each key, and finds the items of a client through an index. Without the index
+        // the client would seem to have no grants, and the sweep would delete it.
         if table.key_schema().len() == 1 && !indexes.is_empty() {
             let why = "its key is one attribute, so GRANTS_INDEX must name the index by client id";
             return Err(Fault::Unexpected(format!("the table {name} has indexes, and {why}")));

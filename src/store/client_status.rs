@@ -9,8 +9,8 @@ use std::time::SystemTime;
 pub enum ClientStatus {
     /// The client is live.
     Live {
-        /// Everything that was issued up to this time is revoked. It is the latest time in the history: of a restoration, or of
-        /// a deletion if the clocks of two machines differ.
+        /// Everything that was issued up to this time is revoked. It is the latest time in the history: of a
+        /// restoration, or of a deletion if the clocks of two machines differ.
         revoked_until: Option<SystemTime>,
         /// Whether the client registered itself.
         dynamic: bool,
