@@ -39,7 +39,7 @@ async fn every_option_is_stored() {
     let fixture = Fixture::empty().await;
     let line = "client create --app app --id me --name Jane --feature owner --feature direct_access \
                 --allow 198.51.100.0/24 --allow 2001:db8::1 --protected --secret-from-stdin";
-    let created = fixture.ctl(line).with_stdin(&format!("{OWN_SECRET}\r\n")).run().await.done();
+    let created = fixture.ctl(line).with_stdin(&format!("\u{FEFF}{OWN_SECRET}\r\n")).run().await.done();
 
     assert!(created.contains("me") && !created.contains(OWN_SECRET), "{created}");
     let expected = api_client().application("app").name("Jane").owner().feature("direct_access");

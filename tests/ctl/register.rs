@@ -55,8 +55,10 @@ async fn after_a_failure_every_registered_client_is_printed() {
 async fn the_metadata_of_the_file_is_stored() {
     let fixture = Fixture::empty().await;
     fixture.object("service create 715948317").await;
-    let file =
-        file("metadata.json", r#"{"client_name": "Jane", "redirect_uris": ["https://example.com"], "jwks": {}}"#);
+    let file = file(
+        "metadata.json",
+        "\u{FEFF}{\"client_name\": \"Jane\", \"redirect_uris\": [\"https://example.com\"], \"jwks\": {}}",
+    );
     let line = format!("client register --service 715948317 --id 7 --protected --metadata {}", file.display());
     let before = Idle::unused(clock());
     let registered = fixture.object(&line).await;
