@@ -80,8 +80,8 @@ traces count="5000":
     TRACES={{count}} cargo test --test suite protocol::traces::random -- --nocapture
 
 # Coverage-guided fuzzing: each of the six targets for this many seconds; needs a C++ compiler
-fuzz seconds="100":
-    fuzz/run {{seconds}}
+fuzz seconds="100" *options:
+    fuzz/run {{seconds}} {{options}}
 
 # Formats everything
 fmt:

@@ -223,8 +223,9 @@ fn version(members: &mut Members<'_>) -> StoredVersion {
         return StoredVersion::None;
     }
     members.ignore("version", "be a whole number");
-    // The text of a DynamoDB value always exists.
-    StoredVersion::Other(serde_json::to_string(&serde_dynamo::AttributeValue::from(value)).unwrap_or_default())
+    // A `serde_json::Value` sorts the members of a map, so that equal versions have equal texts. It always exists.
+    let json = serde_json::to_value(serde_dynamo::AttributeValue::from(value)).unwrap_or_default();
+    StoredVersion::Other(json.to_string())
 }
 
 /// Whether the SDK knows the type of the value, and of each value in it. It can write only those.
