@@ -5,6 +5,7 @@
 //! 0 only if every answer was as `docs/api.md` says.
 
 mod background;
+mod database;
 #[expect(dead_code, reason = "the tests use the rest")]
 mod envelope;
 mod front;
@@ -21,7 +22,7 @@ use clap::{Parser, ValueEnum};
 use deregister::{
     dynamodb::{ClientsTable, admin::Creation, connection, https},
     functions::{Delete, Environment},
-    settings::{self, Database, Endpoints, Variables},
+    settings::{self, Endpoints, Variables},
     telemetry,
 };
 use front::RegistrationServer;
@@ -104,7 +105,7 @@ async fn run(options: &Options) -> Result<ExitCode, Error> {
     let variables: Variables = std::env::vars_os().collect();
     // The SDK reads some variables by itself.
     connection::check(&variables)?;
-    let settings = Database::read(&variables)?;
+    let settings = settings::Database::read(&variables)?;
     let endpoints = Endpoints::read(&variables)?;
     let sweep_settings = settings::Sweep::read(&variables)?;
     if settings.table == background::GRANTS {
@@ -124,9 +125,9 @@ async fn run(options: &Options) -> Result<ExitCode, Error> {
         }
         None => dynoxide::Database::memory()?,
     };
-    tokio::spawn(dynoxide::server::serve_on(database_listener, database.clone()));
+    let unguarded = database::serve(database_listener, database.clone()).await?;
 
-    let config = config(&database_url)?;
+    let config = config(&format!("http://{unguarded}"))?;
     let client = Client::from_conf(config.clone().build());
     let store = ClientsTable::new(config.clone(), settings.table, settings.retention);
     let server = options.registration_server.clone().map(|url| RegistrationServer {
