@@ -61,6 +61,12 @@ impl ClientsTable {
         &self.name
     }
 
+    /// How long a deleted client can be restored.
+    #[must_use]
+    pub fn retention(&self) -> Duration {
+        self.retention
+    }
+
     /// Opens the connection with a read of a key that does not exist, for at most `limit`. Errors are ignored: the
     /// first request will meet them. A limit of zero does nothing.
     pub async fn open(&self, limit: Duration) {

@@ -382,7 +382,8 @@ pub(super) fn of_texts(texts: &[String]) -> AttributeValue {
     AttributeValue::L(texts.iter().map(of_text).collect())
 }
 
-fn of_secret(secret: &StoredSecret) -> AttributeValue {
+/// A secret.
+pub(super) fn of_secret(secret: &StoredSecret) -> AttributeValue {
     of_map([("digest", Some(of_digest(&secret.digest))), ("expires_at", secret.expires_at.map(of_time))])
 }
 

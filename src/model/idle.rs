@@ -24,6 +24,12 @@ impl Idle {
     pub fn used(since: SystemTime) -> Self {
         Self { used: true, since: epoch_seconds::rounded(since) }
     }
+
+    /// A client that was last used so many seconds after the Unix epoch. `None` from the year 10000 on.
+    #[must_use]
+    pub fn used_at(seconds: u64) -> Option<Self> {
+        epoch_seconds::at(seconds).map(|since| Self { used: true, since })
+    }
 }
 
 /// How long clients may be idle before the sweep deletes them.

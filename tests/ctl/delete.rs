@@ -29,7 +29,7 @@ async fn owners_and_protected_clients_are_refused_also_in_a_dry_run() {
     let refused = [
         ("me", "refused", Some("it is an owner")),
         ("guarded", "refused", Some("it is protected")),
-        ("missing", "refused", Some("there is no such client")),
+        ("missing", "not_found", None),
         ("gone", "already_deleted", None),
     ];
     let with = |outcome| -> BTreeSet<_> {
@@ -38,7 +38,7 @@ async fn owners_and_protected_clients_are_refused_also_in_a_dry_run() {
     };
     assert_eq!((ran.code, outcomes(&ran)), (Some(1), with("would_be_deleted")));
     assert_eq!(ran.stdout.lines().count(), 6, "a repeated id is deleted once");
-    let summary = "deleted: 2, already deleted: 1, refused: 3, failed: 0\n";
+    let summary = "deleted: 2, already deleted: 1, not found: 1, refused: 2, failed: 0\n";
     assert_eq!(ran.stderr, format!("would be {summary}deregisterctl: clients not deleted: 3\n"));
     assert_eq!(fixture.clients_by_key().await, before);
 
@@ -90,7 +90,10 @@ async fn a_second_run_deletes_the_rest_of_a_list() {
     for (deleted, already) in [(20, 10), (0, 30)] {
         let ran = fixture.delete(&format!("--from {} --yes", path.display()), "").await;
         assert_eq!((ran.code, ran.stdout.lines().count()), (Some(0), 30));
-        assert_eq!(ran.stderr, format!("deleted: {deleted}, already deleted: {already}, refused: 0, failed: 0\n"));
+        assert_eq!(
+            ran.stderr,
+            format!("deleted: {deleted}, already deleted: {already}, not found: 0, refused: 0, failed: 0\n")
+        );
     }
     for client in &registered {
         let (id, token) = (text(client, "client_id"), text(client, "registration_access_token"));
@@ -151,12 +154,12 @@ async fn after_ctrl_c_the_deletions_under_way_are_finished_and_a_second_run_dele
     let ran = fixture.interrupt(&format!("{line} --concurrency 16"), 20).await;
     let expected = "\
 deregisterctl: interrupted: waiting for the deletions under way
-deleted: 36, already deleted: 0, refused: 0, failed: 0
+deleted: 36, already deleted: 0, not found: 0, refused: 0, failed: 0
 deregisterctl: interrupted: run the same command again to delete the other clients\n";
     assert_eq!((ran.code, ran.stderr.as_str(), ran.stdout.lines().count()), (Some(1), expected, 36));
 
     let ran = fixture.ctl(&line).run().await;
-    assert_eq!(ran.stderr, "deleted: 24, already deleted: 36, refused: 0, failed: 0\n");
+    assert_eq!(ran.stderr, "deleted: 24, already deleted: 36, not found: 0, refused: 0, failed: 0\n");
 }
 
 #[tokio::test]
@@ -169,7 +172,11 @@ async fn sigterm_ends_a_run_like_ctrl_c_and_a_second_signal_ends_it_at_once() {
     let line = format!("client delete --from {} --yes --concurrency 16", path.display());
 
     let ran = fixture.interrupt_by(&["TERM"], &line, 4).await;
-    assert!(ran.stderr.contains("deleted: 20, already deleted: 0, refused: 0, failed: 0"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("deleted: 20, already deleted: 0, not found: 0, refused: 0, failed: 0"),
+        "{}",
+        ran.stderr
+    );
     for second in ["INT", "TERM"] {
         let ran = fixture.interrupt_by(&["INT", second], &line, 4).await;
         assert_eq!(ran.code, Some(1));

@@ -45,7 +45,7 @@ async fn the_impact_is_the_last_use_and_the_number_of_grants() {
         let used = json!({ "last_used_at": timestamp(now()) });
         assert_eq!(of("8"), expected("8", used, 0, false), "{line}");
         assert_eq!(of("api"), expected("api", json!({}), 0, false), "{line}");
-        let refused = json!({ "client_id": "missing", "outcome": "refused", "reason": "there is no such client" });
+        let refused = json!({ "client_id": "missing", "outcome": "not_found" });
         assert_eq!(of("missing"), refused, "{line}");
     }
     assert_eq!((fixture.items("grants").await, fixture.items("clients").await), (grants, clients));
@@ -88,7 +88,7 @@ async fn people_see_a_table() {
 client id                         outcome           last used at          grants          reason
 7                                 would be deleted  never                 more than 2
 8                                 would be deleted  {used}  0
-missing                           refused                                                 there is no such client\n"
+missing                           not found\n"
     );
     assert_eq!((ran.code, ran.stdout), (Some(1), expected));
 
@@ -98,7 +98,7 @@ missing                           refused                                       
 client id                         outcome           last used at          reason
 7                                 would be deleted  never
 8                                 would be deleted  {used}
-missing                           refused                                 there is no such client\n"
+missing                           not found\n"
     );
     assert_eq!((ran.code, ran.stdout), (Some(1), expected));
 }

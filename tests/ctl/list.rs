@@ -2,10 +2,15 @@
 
 use crate::{
     run::{only, text},
-    support::Fixture,
+    support::{
+        Fixture,
+        build::{api_client, oauth_client},
+        now,
+    },
 };
+use deregister::model::Idle;
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 #[tokio::test]
 async fn live_clients_are_listed_as_show_prints_them() {
@@ -79,7 +84,15 @@ async fn every_page_is_read_up_to_the_limit() {
         assert!(fixture.register_with_name_length(&number.to_string(), 300_000).await);
     }
     assert!(fixture.sdk.scan().table_name("clients").send().await.unwrap().last_evaluated_key.is_some());
-    for (line, count) in [("", 8), ("--limit 7", 7), ("--limit 1", 1), ("--limit 9", 8)] {
+    for (line, count) in [
+        ("", 8),
+        ("--segments 1", 8),
+        ("--segments 16", 8),
+        ("--limit 7", 7),
+        ("--limit 7 --segments 1", 7),
+        ("--limit 1", 1),
+        ("--limit 9", 8),
+    ] {
         let listed = fixture.objects(&format!("client list --service 1 {line}")).await;
         let ids: BTreeSet<_> = listed.iter().map(|client| text(client, "client_id")).collect();
         assert_eq!((listed.len(), ids.len()), (count, count), "{line}");
@@ -95,4 +108,63 @@ async fn an_unreadable_item_fails_the_command_after_the_others() {
     let ran = fixture.ctl("--json client list --app app").run().await;
     assert_eq!((ran.code, text(&only(&ran.stdout), "client_id")), (Some(1), "good"));
     assert!(ran.stderr.contains("client#broken cannot be read"), "{}", ran.stderr);
+}
+
+/// The ids that a list has.
+async fn ids(fixture: &Fixture, line: &str) -> BTreeSet<String> {
+    fixture.objects(line).await.iter().map(|client| text(client, "client_id").to_owned()).collect()
+}
+
+#[tokio::test]
+async fn clients_are_selected_by_their_names() {
+    let fixture = Fixture::empty().await;
+    fixture.create("api", api_client().name("the Sample of an application")).await;
+    fixture.create("oauth", oauth_client().name("a Sample")).await;
+    fixture.create("other", oauth_client().name("a sample")).await;
+    fixture.create("unnamed", oauth_client()).await;
+    for (line, expected) in [
+        ("client list --name Sample", &["api", "oauth"][..]),
+        ("client list --name sample", &["other"]),
+        ("client list --name S --service 1", &[]),
+        ("client list --name nothing", &[]),
+    ] {
+        assert_eq!(ids(&fixture, line).await, expected.iter().map(|&id| id.to_owned()).collect(), "{line}");
+    }
+    fixture.delete("api oauth other --yes", "").await;
+    for line in ["client list --deleted --name Sample", "deletion list --name Sample"] {
+        assert_eq!(ids(&fixture, line).await, ["api", "oauth"].map(str::to_owned).into(), "{line}");
+    }
+    assert_eq!(fixture.objects("deletion list --limit 2").await.len(), 2);
+}
+
+#[tokio::test]
+async fn clients_are_selected_by_their_last_use() {
+    let fixture = Fixture::empty().await;
+    let day = Duration::from_hours(24);
+    for (id, idle) in [
+        ("used", Idle::used(now() - 30 * day)),
+        ("unused", Idle::unused(now() - 31 * day)),
+        ("recent", Idle::used(now() - 29 * day)),
+    ] {
+        fixture.create(id, oauth_client().idle(idle)).await;
+    }
+    fixture.create("untracked", oauth_client()).await;
+    let boundary = humantime::format_rfc3339_seconds(now() - 30 * day);
+    assert_eq!(
+        ids(&fixture, &format!("client list --idle-since {boundary}")).await,
+        ["used", "unused"].map(str::to_owned).into()
+    );
+    assert!(ids(&fixture, "client list --idle-since 1970-01-02").await.is_empty());
+    for line in ["client list --idle-since 1d --deleted", "client list --since 1d"] {
+        assert_eq!(fixture.ctl(line).run().await.code, Some(2), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn deleted_clients_are_selected_by_the_time_of_their_deletion() {
+    let fixture = Fixture::empty().await;
+    fixture.create("gone", oauth_client()).await;
+    fixture.delete("gone --yes", "").await;
+    assert_eq!(ids(&fixture, "client list --deleted --since 1h").await, ["gone".to_owned()].into());
+    assert!(ids(&fixture, "client list --deleted --since 9999-01-01").await.is_empty());
 }

@@ -14,6 +14,7 @@ mod list;
 mod protect;
 mod register;
 mod restore;
+mod rotate;
 mod run;
 mod secrets;
 mod service;

@@ -17,7 +17,10 @@ async fn a_restored_client_deletes_itself_with_its_former_token() {
     let token = fixture.register("7").await;
 
     let ran = fixture.delete("7 --yes --by jane", "").await;
-    assert_eq!((ran.code, &*ran.stderr), (Some(0), "deleted: 1, already deleted: 0, refused: 0, failed: 0\n"));
+    assert_eq!(
+        (ran.code, &*ran.stderr),
+        (Some(0), "deleted: 1, already deleted: 0, not found: 0, refused: 0, failed: 0\n")
+    );
     assert_eq!(fixture.delete_itself("7", &token).await, 401);
 
     let shown = fixture.object("deletion show 7").await;
@@ -162,7 +165,7 @@ async fn a_list_of_deletions_is_restored_as_the_tool_prints_it() {
     let listed = fixture.ctl("--json deletion list").run().await.done();
     for (restored, refused, code) in [(ids.len(), 0, 0), (0, ids.len(), 1)] {
         let ran = fixture.ctl("--json client restore --from - --by jane").with_stdin(&listed).run().await;
-        let summary = format!("restored: {restored}, refused: {refused}, failed: 0\n");
+        let summary = format!("restored: {restored}, not found: 0, refused: {refused}, failed: 0\n");
         assert_eq!((ran.code, ran.objects().len()), (Some(code), ids.len()), "{}", ran.stderr);
         assert!(ran.stderr.starts_with(&summary), "{}", ran.stderr);
     }
@@ -172,7 +175,7 @@ async fn a_list_of_deletions_is_restored_as_the_tool_prints_it() {
     let ran = fixture.ctl("client restore a missing").run().await;
     let expected = "\
 a                                 refused     it is live
-missing                           refused     there is no such client\n";
+missing                           not found\n";
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), expected));
 }
 

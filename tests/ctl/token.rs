@@ -1,8 +1,8 @@
-//! `token issue`
+//! `token`
 
 use crate::{
     fixture::authlete_call,
-    run::text,
+    run::{Ran, text},
     support::{Fixture, endpoints, json as body},
 };
 use deregister::functions::{Delete, Environment};
@@ -49,6 +49,75 @@ async fn an_expired_token_is_refused() {
     assert_eq!(answer_at(&fixture, in_2084, &event).await.status(), 401);
     let in_1970 = || SystemTime::UNIX_EPOCH + Duration::from_hours(1);
     assert_eq!(answer_at(&fixture, in_1970, &event).await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_refused_at_once() {
+    let fixture = Fixture::empty().await;
+    fixture.object("service create 1").await;
+    let (first, second) =
+        (fixture.object("token issue --service 1").await, fixture.object("token issue --service 1").await);
+    let registered = fixture.object("client register --service 1").await;
+    let status =
+        async |issued| fixture.invoke(&authlete_call("1", text(issued, "access_token"), &registered)).await.status();
+
+    let line = format!("--json token revoke {}", text(&first, "token").to_uppercase());
+    for (outcome, summary) in [
+        ("revoked", "revoked: 1, already expired: 0, not found: 0\n"),
+        ("already_expired", "revoked: 0, already expired: 1, not found: 0\n"),
+    ] {
+        let ran = fixture.ctl(&line).run().await;
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), summary));
+        assert_eq!(
+            (text(&ran.objects()[0], "outcome"), text(&ran.objects()[0], "token")),
+            (outcome, text(&first, "token"))
+        );
+    }
+    // The function of the fixture has the time of the tests, and the tool has the real clock.
+    let now = crate::fixture::clock;
+    let event = authlete_call("1", text(&first, "access_token"), &registered);
+    assert_eq!(answer_at(&fixture, now, &event).await.status(), 401);
+    assert_eq!(status(&second).await, 200);
+}
+
+#[tokio::test]
+async fn a_token_in_hand_is_revoked_by_itself() {
+    let fixture = Fixture::empty().await;
+    fixture.object("service create 1").await;
+    let issued = fixture.object("token issue --service 1").await;
+    let revoke = async |token: &str| fixture.ctl("--json token revoke --from-stdin").with_stdin(token).run().await;
+    let not_there = |ran: Ran| {
+        assert_eq!((ran.code, text(&ran.objects()[0], "outcome")), (Some(1), "not_found"));
+        assert!(ran.stderr.ends_with("deregisterctl: tokens not found: 1\n"), "{}", ran.stderr);
+    };
+    let token = text(&issued, "access_token");
+    not_there(revoke(&token.replace(|_| true, "x")).await);
+    let ran = revoke(&format!("\u{feff}{token}\r\n")).await;
+    assert_eq!((ran.code, text(&ran.objects()[0], "outcome")), (Some(0), "revoked"));
+    assert!(!ran.stdout.contains(token));
+    assert_eq!(fixture.objects("token list").await[0]["expired"], true);
+    // A key of another kind is no token.
+    not_there(fixture.ctl(&format!("--json token revoke {}", "0".repeat(64))).run().await);
+    assert_eq!(fixture.ctl(&format!("token revoke {token}")).run().await.code, Some(2));
+}
+
+#[tokio::test]
+async fn tokens_are_listed_without_their_values() {
+    let fixture = Fixture::empty().await;
+    fixture.object("service create 1").await;
+    let issued = [
+        fixture.object("token issue --service 1 --expires-in 1d").await,
+        fixture.object("token issue --organization ours").await,
+    ];
+    let mut listed = fixture.objects("token list").await;
+    listed.sort_by_key(|token| text(token, "scope").to_owned());
+    let expected = [&issued[1], &issued[0]].map(|issued| {
+        let mut expected = issued.clone();
+        expected.as_object_mut().unwrap().remove("access_token");
+        expected["expired"] = false.into();
+        expected
+    });
+    assert_eq!(listed, expected);
 }
 
 /// The function's answer when its clock returns that time.

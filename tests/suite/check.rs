@@ -8,7 +8,7 @@ use crate::support::{
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use deregister::{
     dynamodb::{
-        admin::{CheckedItem, Effect, Finding},
+        admin::{CheckedItem, Effect, Finding, Position},
         item::{self, Item},
     },
     model::{Digest, Idle},
@@ -405,14 +405,14 @@ async fn every_page_of_the_table_is_checked_in_consistent_reads_and_nothing_is_w
     let put = fixture.sdk.put_item().table_name("clients");
     let broken = item("client#broken", &json!({ "client": 5 }));
     put.set_item(Some(broken.clone())).send().await.unwrap();
-    let (mut read, mut found, mut next) = (0, Vec::new(), Some(None));
+    let (mut read, mut found, mut next) = (0, Vec::new(), Some(Position::start()));
     fixture.wire.take_calls();
-    while let Some(after) = next {
-        let page = fixture.clients.check(after).await.unwrap();
+    while let Some(from) = next {
+        let page = fixture.clients.check(from).await.unwrap();
         assert!(fixture.wire.last_body().contains(r#""ConsistentRead":true"#));
         read += page.read;
-        found.extend(page.items);
-        next = page.next.map(Some);
+        found.extend(page.entries);
+        next = page.next;
     }
     assert_eq!((read, found), (9, vec![CheckedItem::of(&broken)]));
     let calls = fixture.wire.take_calls();

@@ -2,10 +2,13 @@
 
 use crate::{
     failure::Failure,
+    list::pages,
+    options,
+    pump::Pump,
     report::{self, Columns, Report},
     tool::Tool,
 };
-use deregister::dynamodb::{admin::CheckedPage, item::Item};
+use deregister::dynamodb::admin::{CheckedItem, Page};
 
 /// The columns, for people.
 const FINDINGS: Columns = &[("key", 40), ("member", 32), ("effect", 11), ("must", 0)];
@@ -22,18 +25,10 @@ impl Tool {
     pub async fn check_table(&self) -> Result<(), Failure> {
         self.print_heading(FINDINGS)?;
         let mut summary = Summary::default();
-        let result = self.check_pages(&mut summary).await;
-        let Summary { read, with_findings } = summary;
-        report::note(&format!("items read: {read}, with findings: {with_findings}"));
-        result.and(if with_findings == 0 { Ok(()) } else { Err(Failure::Findings(with_findings)) })
-    }
-
-    async fn check_pages(&self, summary: &mut Summary) -> Result<(), Failure> {
-        let mut start: Option<Option<Item>> = Some(None);
-        while let Some(after) = start {
-            let CheckedPage { read, items, next } = self.store.check(after).await?;
+        let pump = Pump { concurrency: 1, length: None, unit: "items", advice: "not all items were read" };
+        let print = |Page { read, entries, .. }: Page<CheckedItem>| {
             summary.read += read;
-            for item in items {
+            for item in entries {
                 summary.with_findings += 1;
                 for finding in item.findings {
                     let effect: &str = finding.effect.into();
@@ -45,8 +40,12 @@ impl Tool {
                     self.print_row(&report, FINDINGS)?;
                 }
             }
-            start = next.map(Some);
-        }
-        Ok(())
+            Ok(read.try_into().unwrap_or_default())
+        };
+        let pages = pages(options::SEGMENTS, |from| self.store.check(from));
+        let result = pump.run(pages, async |page| Ok(page), print).await;
+        let Summary { read, with_findings } = summary;
+        report::note(&format!("items read: {read}, with findings: {with_findings}"));
+        result.and(if with_findings == 0 { Ok(()) } else { Err(Failure::Findings(with_findings)) })
     }
 }

@@ -1,18 +1,18 @@
-//! Creates the table, services, access tokens and API clients, and protects clients.
+//! Creates the table and API clients, and protects clients.
 
 use crate::{
     failure::{Failure, MIN_SECRET_LENGTH},
     generate::{self, Randomness},
     mark::without_mark,
-    options::{NewApiClient, NewService, NewToken, Scope},
+    options::NewApiClient,
     path_warning,
-    report::{Report, timestamp},
+    report::Report,
     show::with_version,
     tool::Tool,
 };
 use deregister::{
     dynamodb::admin::Creation,
-    model::{AccessToken, AllowList, ApiClient, Client, Digest, Id, Kind, Service, StoredSecret, TokenScope},
+    model::{AllowList, ApiClient, Client, Digest, Id, Kind, StoredSecret},
     store::Fault,
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -40,53 +40,8 @@ impl Tool {
         Ok(report.with("table", name).lines("added", added, words))
     }
 
-    pub async fn create_service(&self, new: NewService) -> Result<Report, Failure> {
-        let service = Service {
-            organization_id: new.organization,
-            dynamic_registration: !new.no_dynamic_registration,
-            unauthorized_on_client_config: new.unauthorized_on_client_config,
-            error_description_omitted: new.omit_error_description,
-            error_uri_omitted: new.omit_error_uri,
-        };
-        if self.store.create_service(&new.id, &service).await? == Creation::Taken {
-            return Err(Failure::ServiceTaken(new.id));
-        }
-        path_warning::of_service(&new.id);
-        Ok(Report::new("Created a service.")
-            .with("service_id", new.id.as_str())
-            .with("organization_id", service.organization_id)
-            .with("dynamic_registration", service.dynamic_registration)
-            .with("unauthorized_on_client_config", service.unauthorized_on_client_config)
-            .with("error_description_omitted", service.error_description_omitted)
-            .with("error_uri_omitted", service.error_uri_omitted))
-    }
-
-    pub async fn issue_token(&self, new: NewToken) -> Result<Report, Failure> {
-        let scope = match new.scope {
-            Scope { service: Some(id), .. } => {
-                self.service(&id).await?;
-                TokenScope::ServiceId(id)
-            }
-            Scope { organization: Some(organization), .. } => TokenScope::OrganizationId(organization),
-            Scope { service: None, organization: None } => return Err(Failure::NoScope),
-        };
-        let expires_at = new.expires_in.map(|lifetime| (self.now)() + lifetime);
-        let token = generate::token(self.randomness)?;
-        let report = Report::new("Issued an access token.")
-            .with("scope", scope.to_string())
-            .with("expires_at", expires_at.map(timestamp));
-        // If the key is taken, an earlier attempt of this call wrote the item: no two tokens are equal.
-        let (Creation::Done | Creation::Taken) =
-            self.store.add_token(&digest(&token), &AccessToken { scope, expires_at }).await?;
-        Ok(report.secret("access_token", token))
-    }
-
     pub async fn create_api_client(&self, new: NewApiClient) -> Result<Report, Failure> {
-        let secret = if new.secret_from_stdin {
-            read_secret(io::stdin().lock())?
-        } else {
-            generate::api_client_secret(self.randomness)?
-        };
+        let secret = self.api_client_secret(new.secret_from_stdin)?;
         let kind = Kind::Api(ApiClient {
             app_id: new.app.clone(),
             name: new.name,
@@ -101,6 +56,11 @@ impl Tool {
         }
         let report = Report::new("Created an API client.").with("client_id", id.as_str());
         Ok(if new.secret_from_stdin { report } else { report.secret("client_secret", secret) })
+    }
+
+    /// A secret: the first line of the standard input, or a random one.
+    pub fn api_client_secret(&self, from_stdin: bool) -> Result<SecretString, Failure> {
+        if from_stdin { read_secret(io::stdin().lock()) } else { Ok(generate::api_client_secret(self.randomness)?) }
     }
 
     /// Creates a client with the given id. Without one, tries random ids until one is free.
@@ -141,7 +101,8 @@ pub fn digest(secret: &SecretString) -> Digest {
     Digest::of(secret.expose_secret())
 }
 
-fn read_secret(mut input: impl BufRead) -> Result<SecretString, Failure> {
+/// Reads a secret or token: the first line, without its end.
+pub fn read_secret(mut input: impl BufRead) -> Result<SecretString, Failure> {
     let mut line = String::new();
     input.read_line(&mut line).map_err(Failure::UnreadableSecret)?;
     let secret = without_mark(&line).trim_end_matches(['\r', '\n']);

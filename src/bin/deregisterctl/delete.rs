@@ -8,7 +8,7 @@ use crate::{
     ids::{distinct, read_ids},
     options::{self, STDIN},
     pump::Pump,
-    report::{self, Columns, Report},
+    report::{self, Columns, Report, timestamp},
     show::with_use,
     tool::Tool,
 };
@@ -46,6 +46,7 @@ enum Outcome {
     Deleted,
     WouldBeDeleted(Impact),
     AlreadyDeleted,
+    NotFound,
     Refused(&'static str),
     Failed,
 }
@@ -71,6 +72,7 @@ struct Done {
 struct Summary {
     deleted: usize,
     already_deleted: usize,
+    not_found: usize,
     refused: usize,
     failed: usize,
 }
@@ -86,7 +88,7 @@ impl Tool {
         let ids = from.map_or(Ok(ids), |file| read_ids(&file))?;
         let ids = distinct(ids);
         if ask && !ids.is_empty() {
-            confirm(&ids, io::stdin().lock(), io::stderr())?;
+            confirm(&ids, &self.consequence(), io::stdin().lock(), io::stderr())?;
         }
 
         let columns = match &self.grants {
@@ -115,16 +117,24 @@ impl Tool {
             self.print_row(&done.report(), columns)?;
             match done.fault {
                 // An unreadable item does not affect the other clients.
-                None | Some(Fault::Unreadable(_)) => Ok(()),
+                None | Some(Fault::Unreadable(_)) => Ok(1),
                 Some(fault) => Err(fault.into()),
             }
         };
         let result = pump.run(stream::iter(ids.into_iter().map(Ok)), work, print).await;
         report::note(&summary.sentence(dry_run));
-        result.and(match summary.refused + summary.failed {
+        result.and(match summary.not_found + summary.refused + summary.failed {
             0 => Ok(()),
             count => Err(Failure::NotAllDeleted(count)),
         })
+    }
+
+    /// Where the clients are, and until when a deletion of now can be undone.
+    fn consequence(&self) -> String {
+        let retention = self.store.retention();
+        let until = timestamp((self.now)() + retention);
+        let days = retention.as_secs() / 86_400;
+        format!("In the {}. You can restore what you delete now until {until} (RETENTION_DAYS={days}).", self.place)
     }
 
     /// Deletes a client. With `count_up_to` it writes nothing, and counts the client's grants up to that number.
@@ -144,7 +154,7 @@ impl Tool {
         let (outcome, fault) = match result {
             Ok(outcome) => (outcome, None),
             Err(NotDeleted::Refused(Refusal::DeletedClient)) => (Outcome::AlreadyDeleted, None),
-            Err(NotDeleted::Refused(Refusal::UnknownClient)) => (Outcome::Refused("there is no such client"), None),
+            Err(NotDeleted::Refused(Refusal::UnknownClient)) => (Outcome::NotFound, None),
             Err(NotDeleted::Refused(Refusal::TargetIsOwner)) => (Outcome::Refused("it is an owner"), None),
             Err(NotDeleted::Refused(Refusal::Protected)) => (Outcome::Refused("it is protected"), None),
             Err(NotDeleted::ReadFailed(fault) | NotDeleted::WriteFailed(fault)) => (Outcome::Failed, Some(fault)),
@@ -177,6 +187,7 @@ impl Done {
             Outcome::Deleted => ("deleted", "deleted"),
             Outcome::WouldBeDeleted(_) => ("would_be_deleted", "would be deleted"),
             Outcome::AlreadyDeleted => ("already_deleted", "already deleted"),
+            Outcome::NotFound => ("not_found", "not found"),
             Outcome::Refused(_) => ("refused", "refused"),
             Outcome::Failed => ("failed", "failed"),
         };
@@ -201,24 +212,29 @@ impl Summary {
         *match outcome {
             Outcome::Deleted | Outcome::WouldBeDeleted(_) => &mut self.deleted,
             Outcome::AlreadyDeleted => &mut self.already_deleted,
+            Outcome::NotFound => &mut self.not_found,
             Outcome::Refused(_) => &mut self.refused,
             Outcome::Failed => &mut self.failed,
         } += 1;
     }
 
     fn sentence(&self, dry_run: bool) -> String {
-        let Self { deleted, already_deleted, refused, failed } = self;
+        let Self { deleted, already_deleted, not_found, refused, failed } = self;
         let would = if dry_run { "would be " } else { "" };
-        format!("{would}deleted: {deleted}, already deleted: {already_deleted}, refused: {refused}, failed: {failed}")
+        format!(
+            "{would}deleted: {deleted}, already deleted: {already_deleted}, not found: {not_found}, refused: {refused}, \
+             failed: {failed}"
+        )
     }
 }
 
 /// Asks the operator to type the id of the client, or the number of clients.
-fn confirm(ids: &[Id], mut input: impl BufRead, mut output: impl Write) -> Result<(), Failure> {
+fn confirm(ids: &[Id], consequence: &str, mut input: impl BufRead, mut output: impl Write) -> Result<(), Failure> {
     let (question, expected) = match ids {
         [id] => (format!("To delete the client {id}, type its id again: "), id.to_string()),
         ids => (format!("To delete {0} clients, type their number, {0}: ", ids.len()), ids.len().to_string()),
     };
+    report::note(consequence);
     let mut typed = String::new();
     let asked = output.write_all(report::printable(&question).as_bytes()).and_then(|()| output.flush());
     match asked.and_then(|()| input.read_line(&mut typed)) {
@@ -245,7 +261,7 @@ mod tests {
             (&ids[..], "one\n", false),
         ] {
             let mut question = Vec::new();
-            assert_eq!(confirm(ids, typed.as_bytes(), &mut question).is_ok(), confirms, "{typed:?}");
+            assert_eq!(confirm(ids, "In a table.", typed.as_bytes(), &mut question).is_ok(), confirms, "{typed:?}");
             let target = if ids.len() == 1 { "client one" } else { "2 clients" };
             assert!(String::from_utf8(question).unwrap().contains(target));
         }

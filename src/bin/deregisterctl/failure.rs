@@ -38,6 +38,10 @@ pub enum Failure {
     NoLiveClient(Id),
     #[error("dynamic registration is switched off for the service {0}: register static clients, with --static")]
     RegistrationOff(Id),
+    #[error("the client {0} did not register itself: it has no registration access token")]
+    IsStatic(Id),
+    #[error("tokens not found: {0}")]
+    NotAllRevoked(usize),
     #[error("the client {0} is live: there is nothing to restore")]
     IsLive(Id),
     #[error("it is too late to restore the client {0}: it could be restored until {1}")]

@@ -1,14 +1,14 @@
-//! Imports clients from a vendor's list, each in one conditional write. An import can stop at any point and be run
+//! Imports clients from a list, each in one conditional write. An import can stop at any point and be run
 //! again: no client is written in part.
 
 use crate::{
+    client_list::{ClientList, WrongEntry},
     failure::Failure,
-    options::{self, Parent, STDIN},
+    options::{self, Format, ParentFilter, STDIN},
     path_warning,
     pump::{CONCURRENCY, Pump},
     report::Report,
     tool::Tool,
-    vendor_list::{VendorList, WrongEntry},
 };
 use deregister::{
     model::{Client, Id, Idle, Kind, OAuthClient},
@@ -56,17 +56,22 @@ struct Summary {
 }
 
 impl Tool {
-    pub async fn import(&self, options::Import { parent, file }: options::Import) -> Result<(), Failure> {
-        let list = match parent {
-            Parent { app: Some(app), .. } => VendorList::IdentityCloud(app),
-            Parent { service: Some(id), .. } => self.service(&id).await.map(|_| VendorList::Authlete(id))?,
-            Parent { app: None, service: None } => return Err(Failure::NoParent),
+    pub async fn import(&self, import: options::Import) -> Result<(), Failure> {
+        let options::Import { parent: ParentFilter { app, service }, format, file } = import;
+        if let Some(id) = &service {
+            self.service(id).await?;
+        }
+        let list = match (app, service, format) {
+            (_, service, Some(Format::Rfc7591)) => ClientList::Rfc7591(service),
+            (Some(app), _, None) => ClientList::IdentityCloud(app),
+            (None, Some(service), None) => ClientList::Authlete(service),
+            (None, None, None) => return Err(Failure::NoParent),
         };
         let (input, length) = open(&file, &list)?;
         let warn = match &list {
-            VendorList::IdentityCloud(app) if path_warning::of_application(app) => |_: &Id| {},
-            VendorList::IdentityCloud(_) => path_warning::of_api_client,
-            VendorList::Authlete(_) => path_warning::of_oauth_client,
+            ClientList::IdentityCloud(app) if path_warning::of_application(app) => |_: &Id| {},
+            ClientList::IdentityCloud(_) => path_warning::of_api_client,
+            ClientList::Authlete(_) | ClientList::Rfc7591(_) => path_warning::of_oauth_client,
         };
         let pump = Pump {
             concurrency: CONCURRENCY,
@@ -80,7 +85,7 @@ impl Tool {
             if let (Some(id), Outcome::Imported | Outcome::AlreadyThere) = (&done.id, &done.outcome) {
                 warn(id);
             }
-            done.report().map_or(Ok(()), |report| self.print(&report))
+            done.report().map_or(Ok(()), |report| self.print(&report)).map(|()| 1)
         };
         let result = pump.run(entries(input, list, file), async |entry| self.import_entry(entry).await, print).await;
         self.print(&summary.report())?;
@@ -94,8 +99,8 @@ impl Tool {
                 return Ok(Done { index, id, lacks_token: false, outcome: Outcome::Skipped(why) });
             }
         };
-        // The list does not say when the client was used. Its idle time starts now.
-        let idle = client.is_dynamic().then(|| Idle::used((self.now)()));
+        // If the list does not say when the client was used, its idle time starts now.
+        let idle = client.is_dynamic().then(|| client.idle.unwrap_or_else(|| Idle::used((self.now)())));
         let client = Client { idle, ..client };
         let outcome = self.write(&id, &client).await?;
         let lacks_token =
@@ -106,7 +111,7 @@ impl Tool {
     async fn write(&self, id: &Id, client: &Client) -> Result<Outcome, Fault> {
         Ok(match self.store.import_client(id, client).await? {
             None => Outcome::Imported,
-            // Protection and version are not in a vendor's list, and may have changed since an earlier import.
+            // Protection and version are not in a list, and may have changed since an earlier import.
             Some(Record::Client(existing)) if existing.kind == client.kind => Outcome::AlreadyThere,
             Some(Record::Deleted(_)) => Outcome::Skipped("a client with this id was deleted here".to_owned()),
             Some(_) => Outcome::Skipped("another client has this id, or this client was changed here".to_owned()),
@@ -154,7 +159,7 @@ impl Done {
 ///
 /// A file is read to its end before the first write, so nothing of a wrong file is imported. A pipe can be read only
 /// once, so it is not checked first.
-fn open(path: &Path, list: &VendorList) -> Result<(Box<dyn Read + Send>, Option<u64>), Failure> {
+fn open(path: &Path, list: &ClientList) -> Result<(Box<dyn Read + Send>, Option<u64>), Failure> {
     if path.as_os_str() == STDIN {
         return Ok((Box::new(io::stdin()), None));
     }
@@ -177,7 +182,7 @@ fn open(path: &Path, list: &VendorList) -> Result<(Box<dyn Read + Send>, Option<
 /// may block on the standard input.
 fn entries(
     input: Box<dyn Read + Send>,
-    list: VendorList,
+    list: ClientList,
     path: PathBuf,
 ) -> impl Stream<Item = Result<(usize, Entry), Failure>> {
     let (sender, mut receiver) = mpsc::channel(CONCURRENCY);
@@ -197,7 +202,7 @@ fn entries(
 }
 
 /// The failure for a wrong input. The text of the error is left out: it may quote a secret.
-fn wrong(path: &Path, list: &VendorList, error: serde_json::Error) -> Failure {
+fn wrong(path: &Path, list: &ClientList, error: serde_json::Error) -> Failure {
     let (line, column) = (error.line(), error.column());
     if error.is_io() {
         return Failure::UnreadableFile(path.to_owned(), error.into());

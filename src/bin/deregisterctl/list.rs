@@ -1,23 +1,25 @@
-//! Lists clients and deletions, as the pages of the table arrive.
+//! Lists clients, deletions, services and access tokens, as the pages of the table arrive.
 
 use crate::{
     failure::Failure,
-    options::{self, ParentFilter},
-    report::Columns,
-    show::{show_deleted, show_deletions, show_live},
+    options::{self, ParentFilter, Selection},
+    pump::Pump,
+    report::{self, Columns, Report},
+    show::{show_deleted, show_deletions, show_live, show_service, show_token},
     tool::Tool,
 };
 use deregister::{
-    dynamodb::{
-        admin::{Deletions, Page},
-        item::Item,
-    },
+    dynamodb::admin::{ClientFilter, Page, Parent, Position},
     model::Id,
     snapshot::{Key, Record, Unreadable},
     store::Fault,
 };
-use futures::{Stream, StreamExt, TryStreamExt, stream};
-use std::{num::NonZeroUsize, time::SystemTime};
+use futures::{Stream, StreamExt, TryStreamExt, future, stream};
+use std::{
+    cell::Cell,
+    num::{NonZeroU16, NonZeroUsize},
+    task::Poll,
+};
 
 /// The columns of each list, for people.
 const API_CLIENTS: Columns = &[("client_id", 32), ("version", 7), ("protected", 9), ("features", 24), ("name", 0)];
@@ -44,99 +46,135 @@ const DELETIONS: Columns = &[
     ("lacks", 0),
 ];
 
+const SERVICES: Columns = &[("service_id", 26), ("organization_id", 26), ("dynamic_registration", 0)];
+const TOKENS: Columns = &[("token", 64), ("scope", 32), ("expires_at", 20), ("expired", 0)];
+
 impl Tool {
     /// Lists clients. An unreadable item fails the command at the end, after all other clients.
-    pub async fn list_clients(&self, options::List { parent, limit, deleted }: options::List) -> Result<(), Failure> {
-        let columns = match (deleted, &parent) {
+    pub async fn list_clients(&self, list: options::List) -> Result<(), Failure> {
+        let options::List { selection, idle_since, since, deleted } = list;
+        let columns = match (deleted, &selection.parent) {
             (true, _) => DELETED_CLIENTS,
             (false, ParentFilter { app: Some(_), .. }) => API_CLIENTS,
             (false, ParentFilter { service: Some(_), .. }) => OAUTH_CLIENTS,
             (false, ParentFilter { app: None, service: None }) => CLIENTS,
         };
-        self.print_heading(columns)?;
-        let limit = limit.map_or(usize::MAX, NonZeroUsize::get);
-        let (mut printed, mut result) = (0, Ok(()));
-        let mut clients = self.clients(&parent, deleted);
-        while printed < limit
-            && let Some((id, record)) = clients.try_next().await?
-        {
-            let report = match record {
-                Record::Client(client) => show_live(&id, client),
-                Record::Deleted(deletion) => show_deleted(&id, deletion),
-                other => {
-                    result = result.and(Err(Unreadable::new(Key::Client(id), &other)));
-                    continue;
-                }
-            };
-            printed += 1;
-            self.print_row(&report, columns)?;
-        }
-        Ok(result.map_err(Fault::from)?)
+        let now = (self.now)();
+        let filter = ClientFilter {
+            idle_since: idle_since.map(|since| since.at(now)),
+            deleted_since: since.map(|since| since.at(now)),
+            ..selection.filter()
+        };
+        let pages = pages(selection.segments, |from| self.store.clients(&filter, deleted, from));
+        let report = |(id, record)| match record {
+            Record::Client(client) => Ok(show_live(&id, client)),
+            Record::Deleted(deletion) => Ok(show_deleted(&id, deletion)),
+            other => Err(Unreadable::new(Key::Client(id), &other)),
+        };
+        self.list(pages, selection.limit, columns, report).await
     }
 
     /// Lists deletions. An unreadable item fails the command at the end, after all other deletions.
     pub async fn list_deletions(&self, list: options::Deletions) -> Result<(), Failure> {
-        let options::Deletions { parent, since, via } = list;
+        let options::Deletions { selection, since, via } = list;
         let now = (self.now)();
-        let since = since.map(|since| since.at(now));
-        self.print_heading(DELETIONS)?;
-        let mut result = Ok(());
-        let mut clients = self.deletions(&parent, since);
-        while let Some((id, deletions)) = clients.try_next().await? {
-            match deletions {
-                Ok(Deletions { current: Some((deletion, _)), .. })
-                    if via.as_ref().is_some_and(|via| deletion.via != *via) => {}
-                Ok(deletions) => self.print_row(&show_deletions(&id, deletions, now), DELETIONS)?,
-                Err(unreadable) => result = result.and(Err(unreadable)),
-            }
-        }
-        Ok(result.map_err(Fault::from)?)
+        let filter = ClientFilter { deleted_since: since.map(|since| since.at(now)), via, ..selection.filter() };
+        let pages = pages(selection.segments, |from| self.store.deleted_clients(&filter, from));
+        let report = |(id, deletions): (Id, Result<_, _>)| Ok(show_deletions(&id, deletions?, now));
+        self.list(pages, selection.limit, DELETIONS, report).await
     }
 
-    /// The clients, live or deleted.
-    pub fn clients(
-        &self,
-        parent: &ParentFilter,
-        deleted: bool,
-    ) -> impl Stream<Item = Result<(Id, Record), Failure>> + Unpin {
-        in_pages(move |after| async move {
-            Ok(match parent {
-                ParentFilter { app: Some(app), .. } => self.store.clients_of_application(app, deleted, after).await?,
-                ParentFilter { service: Some(id), .. } => self.store.clients_of_service(id, deleted, after).await?,
-                ParentFilter { app: None, service: None } => self.store.all_clients(deleted, after).await?,
-            })
-        })
+    /// Lists services. An unreadable item fails the command at the end, after all other services.
+    pub async fn list_services(&self) -> Result<(), Failure> {
+        let report = |(key, record)| match (key, record) {
+            (Key::Service(id), Record::Service(service)) => Ok(show_service(Report::new("A service."), &id, service)),
+            (key, other) => Err(Unreadable::new(key, &other)),
+        };
+        self.list(pages(NonZeroU16::MIN, |from| self.store.services(from)), None, SERVICES, report).await
     }
 
-    fn deletions(
+    /// Lists access tokens. An unreadable item fails the command at the end, after all other tokens.
+    pub async fn list_tokens(&self) -> Result<(), Failure> {
+        let now = (self.now)();
+        let report = |(key, record)| match (key, record) {
+            (Key::Token(digest), Record::Token(token)) => Ok(show_token(&digest, &token, now)),
+            (key, other) => Err(Unreadable::new(key, &other)),
+        };
+        self.list(pages(NonZeroU16::MIN, |from| self.store.tokens(from)), None, TOKENS, report).await
+    }
+
+    /// Prints the entries of all pages, or so many of them. Of an entry that cannot be read, the command fails at the end.
+    async fn list<T>(
         &self,
-        parent: &ParentFilter,
-        since: Option<SystemTime>,
-    ) -> impl Stream<Item = Result<(Id, Result<Deletions, Unreadable>), Failure>> + Unpin {
-        in_pages(move |after| async move {
-            match parent {
-                ParentFilter { app: Some(app), .. } => {
-                    Ok(self.store.deletions_of_application(app, since, after).await?)
+        pages: impl Stream<Item = Result<Page<T>, Failure>>,
+        limit: Option<NonZeroUsize>,
+        columns: Columns,
+        report: impl Fn(T) -> Result<Report, Unreadable>,
+    ) -> Result<(), Failure> {
+        self.print_heading(columns)?;
+        let limit = limit.map_or(usize::MAX, NonZeroUsize::get);
+        let (printed, mut read, mut unreadable) = (Cell::new(0), 0, Ok(()));
+        let enough = future::poll_fn(|_| if printed.get() < limit { Poll::Pending } else { Poll::Ready(()) });
+        let pump = Pump { concurrency: 1, length: None, unit: "items", advice: "not all items were read" };
+        let print = |page: Page<T>| {
+            for entry in page.entries {
+                if printed.get() == limit {
+                    break;
                 }
-                ParentFilter { service: Some(id), .. } => Ok(self.store.deletions_of_service(id, since, after).await?),
-                ParentFilter { app: None, service: None } => Ok(self.store.all_deletions(since, after).await?),
+                match report(entry) {
+                    Ok(report) => {
+                        self.print_row(&report, columns)?;
+                        printed.set(printed.get() + 1);
+                    }
+                    Err(item) => unreadable = unreadable.clone().and(Err(item)),
+                }
             }
-        })
+            read += page.read;
+            Ok(page.read.try_into().unwrap_or_default())
+        };
+        let result = pump.run(pages.take_until(enough), async |page| Ok(page), print).await;
+        if matches!(result, Err(Failure::Interrupted(_))) {
+            report::note(&format!("listed: {}, items read: {read}", printed.get()));
+        }
+        result.and(unreadable.map_err(|unreadable| Fault::from(unreadable).into()))
+    }
+
+    /// The live clients, each as it is found.
+    pub fn live_clients(&self, filter: &ClientFilter) -> impl Stream<Item = Result<(Id, Record), Failure>> {
+        let pages = pages(options::SEGMENTS, |from| self.store.clients(filter, false, from));
+        pages.map_ok(|page| stream::iter(page.entries).map(Ok)).try_flatten()
     }
 }
 
-/// The entries of all pages. A page is read when the entries before it are taken.
-fn in_pages<T, F>(page: impl Fn(Option<Item>) -> F) -> impl Stream<Item = Result<(Id, T), Failure>> + Unpin
+impl Selection {
+    fn filter(&self) -> ClientFilter {
+        ClientFilter { parent: self.parent.parent(), name: self.name.clone(), ..ClientFilter::default() }
+    }
+}
+
+impl ParentFilter {
+    /// The application or service, if there is one.
+    pub fn parent(&self) -> Option<Parent> {
+        let service = self.service.clone().map(Parent::Service);
+        self.app.clone().map(Parent::Application).or(service)
+    }
+}
+
+/// All pages of so many segments of the table. A segment's next page is read when its last one was taken.
+pub fn pages<T, F>(
+    segments: NonZeroU16,
+    page: impl Fn(Position) -> F + Copy,
+) -> impl Stream<Item = Result<Page<T>, Failure>>
 where
-    F: Future<Output = Result<Page<T>, Failure>>,
+    F: Future<Output = Result<Page<T>, Fault>>,
 {
-    let pages = stream::try_unfold(Some(None), move |start| {
-        let page = start.map(&page);
-        async {
-            let Some(page) = page else { return Ok::<_, Failure>(None) };
-            let Page { clients, next } = page.await?;
-            Ok(Some((stream::iter(clients).map(Ok), next.map(Some))))
-        }
-    });
-    Box::pin(pages.try_flatten())
+    let pages_from = move |start| {
+        Box::pin(stream::try_unfold(Some(start), move |from: Option<Position>| async move {
+            let Some(from) = from else { return Ok(None) };
+            let mut page = page(from).await?;
+            let next = page.next.take();
+            Ok::<_, Failure>(Some((page, next)))
+        }))
+    };
+    stream::select_all(Position::starts(segments).map(pages_from))
 }

@@ -2,6 +2,7 @@
 //! function's settings.
 
 mod check;
+mod client_list;
 mod create;
 mod delete;
 mod failure;
@@ -13,14 +14,16 @@ mod list;
 mod mark;
 mod options;
 mod path_warning;
+mod progress;
 mod pump;
 mod register;
 mod report;
 mod restore;
+mod rotate;
+mod services;
 mod show;
 mod tool;
 mod track;
-mod vendor_list;
 
 use clap::CommandFactory;
 use deregister::{
@@ -88,7 +91,8 @@ async fn run(Options { json, table, command }: Options) -> Result<(), Failure> {
             None => None,
         };
         let store = ClientsTable::new(config, database.table, database.retention);
-        Tool { store, grants, now, randomness: getrandom::fill, user, json }.run(command).await
+        let place = format!("{tables}, {place}");
+        Tool { store, grants, place, now, randomness: getrandom::fill, user, json }.run(command).await
     };
     result.await.map_err(|failure| failure.at(&tables, &place))
 }

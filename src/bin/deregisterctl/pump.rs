@@ -1,8 +1,7 @@
-//! Works on many items, a few at a time: the loop of every command that writes more than one client.
+//! Works on many items, a few at a time: the loop of every command that reads or writes more than one client.
 
-use crate::{failure::Failure, report};
+use crate::{failure::Failure, progress::Progress, report};
 use futures::{Stream, StreamExt, stream};
-use indicatif::ProgressBar;
 use std::{future, pin::pin};
 
 /// How many clients are written at once, unless an option says otherwise.
@@ -12,16 +11,17 @@ pub const CONCURRENCY: usize = 16;
 pub struct Pump {
     /// How many items are worked on at once.
     pub concurrency: usize,
-    /// The number of items, for the progress bar. `None`: it is not known.
+    /// The number of items, for the progress. `None`: it is not known.
     pub length: Option<u64>,
-    /// What Ctrl-C waits for: `writes`, `deletions`.
+    /// What the work is, in the plural: `writes`, `deletions`. Ctrl-C waits for those under way.
     pub unit: &'static str,
     /// What to do after Ctrl-C.
     pub advice: &'static str,
 }
 
 impl Pump {
-    /// Starts `work` on each item of `source`, and passes each result to `finished` as soon as it is known.
+    /// Starts `work` on each item of `source`, and passes each result to `finished` as soon as it is known. `finished`
+    /// returns how many units of the progress the result is worth.
     ///
     /// After the first failure of the source, the work or `finished`, and after Ctrl-C or SIGTERM, it starts no further
     /// work. It waits for the work under way, and passes on its results too. A second signal ends the wait. Returns the
@@ -30,10 +30,9 @@ impl Pump {
         self,
         source: impl Stream<Item = Result<I, Failure>>,
         work: impl AsyncFn(I) -> Result<T, Failure>,
-        mut finished: impl FnMut(T) -> Result<(), Failure>,
+        mut finished: impl FnMut(T) -> Result<u64, Failure>,
     ) -> Result<(), Failure> {
-        // Drawn on the standard error, and only if that is a terminal.
-        let bar = self.length.map_or_else(ProgressBar::no_length, ProgressBar::new);
+        let mut progress = Progress::new(self.unit, self.length);
         let (source, source_handle) = stream::abortable(source);
         let start = |item: Result<I, Failure>| async { work(item?).await };
         let mut results = Box::pin(source.map(start).buffer_unordered(self.concurrency));
@@ -46,18 +45,18 @@ impl Pump {
                 Some(()) = signals.next() => {
                     let unit = self.unit;
                     if is_interrupted {
-                        bar.suspend(|| report::complain(&format!("some {unit} under way may have taken effect")));
+                        progress.suspend(|| report::complain(&format!("some {unit} under way may have taken effect")));
                         break;
                     }
                     is_interrupted = true;
-                    bar.suspend(|| report::complain(&format!("interrupted: waiting for the {unit} under way")));
+                    progress.suspend(|| report::complain(&format!("interrupted: waiting for the {unit} under way")));
                     Err(Failure::Interrupted(self.advice))
                 }
+                () = progress.line() => Ok(()),
                 next = results.next() => match next {
-                    Some(done) => {
-                        bar.inc(1);
-                        done.and_then(|done| bar.suspend(|| finished(done)))
-                    }
+                    Some(done) => done
+                        .and_then(|done| progress.suspend(|| finished(done)))
+                        .map(|units| progress.add(units)),
                     None => break,
                 },
             };
@@ -66,7 +65,7 @@ impl Pump {
             }
             result = result.and(step);
         }
-        bar.finish_and_clear();
+        progress.end();
         result
     }
 }
@@ -115,7 +114,7 @@ mod tests {
         };
         let add = |number| {
             sum += number;
-            Ok(())
+            Ok(1)
         };
         pump(3).run(stream::iter((1..=10).map(Ok)), work, add).await.unwrap();
         assert_eq!((sum, most.get()), (55, 3));
@@ -139,7 +138,7 @@ mod tests {
             };
             let hand_on = |number| {
                 finished.borrow_mut().push(number);
-                fail_at(in_finished, number).map(drop)
+                fail_at(in_finished, number).map(u64::from)
             };
             let result = pump(2).run(stream::iter((1..100).map(|n| fail_at(in_source, n))), work, hand_on).await;
             assert!(matches!(result, Err(Failure::Skipped(7))), "{failing:?}: {result:?}");

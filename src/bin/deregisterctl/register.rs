@@ -39,7 +39,7 @@ impl Tool {
         let register = async |_| self.register(client.clone(), new.id.clone(), new.protected).await;
         let print = |report| {
             new.id.iter().for_each(path_warning::of_oauth_client);
-            self.print(&report)
+            self.print(&report).map(|()| 1)
         };
         pump.run(stream::iter((0..new.count).map(Ok)), register, print).await
     }

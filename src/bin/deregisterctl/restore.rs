@@ -50,12 +50,12 @@ impl Tool {
             let result = self.store.restore(&id, &restoration).await;
             Ok((id, result))
         };
-        let (mut restored, mut refused, mut failed) = (0, 0, 0);
+        let (mut restored, mut not_found, mut refused, mut failed) = (0, 0, 0, 0);
         let print = |(id, result): (Id, Result<RestoreOutcome, Fault>)| {
             let report = Report::new("A client.").with("client_id", id.as_str());
             let (count, outcome, reason) = match &result {
                 Ok(RestoreOutcome::Done(_)) => (&mut restored, "restored", None),
-                Ok(RestoreOutcome::Unknown) => (&mut refused, "refused", Some("there is no such client".to_owned())),
+                Ok(RestoreOutcome::Unknown) => (&mut not_found, "not_found", None),
                 Ok(RestoreOutcome::Live) => (&mut refused, "refused", Some("it is live".to_owned())),
                 Ok(RestoreOutcome::Expired(until)) => {
                     (&mut refused, "refused", Some(format!("it could be restored until {}", timestamp(*until))))
@@ -68,17 +68,20 @@ impl Tool {
                 Ok(RestoreOutcome::Done(Restored { lacks, .. })) => lacking(lacks.clone()),
                 _ => None,
             };
-            let report = report.with("outcome", outcome).with("lacks", lacks).with("reason", reason);
+            let report = report
+                .with_words("outcome", outcome, outcome.replace('_', " "))
+                .with("lacks", lacks)
+                .with("reason", reason);
             self.print_row(&report, OUTCOMES)?;
             match result {
                 // An unreadable item does not affect the other clients.
-                Ok(_) | Err(Fault::Unreadable(_)) => Ok(()),
+                Ok(_) | Err(Fault::Unreadable(_)) => Ok(1),
                 Err(fault) => Err(fault.into()),
             }
         };
         let result = pump.run(stream::iter(ids.into_iter().map(Ok)), work, print).await;
-        report::note(&format!("restored: {restored}, refused: {refused}, failed: {failed}"));
-        result.and(match refused + failed {
+        report::note(&format!("restored: {restored}, not found: {not_found}, refused: {refused}, failed: {failed}"));
+        result.and(match not_found + refused + failed {
             0 => Ok(()),
             count => Err(Failure::NotAllRestored(count)),
         })

@@ -7,7 +7,10 @@ use crate::{
 };
 use deregister::{
     dynamodb::admin::Deletions,
-    model::{AllowList, ApiClient, Client, Deletion, Id, Idle, Kind, OAuthClient, PastDeletion, Version},
+    model::{
+        AccessToken, AllowList, ApiClient, Client, Deletion, Id, Idle, Kind, OAuthClient, PastDeletion, Service,
+        Version,
+    },
     snapshot::{Key, Record},
 };
 use serde_json::{Value, json};
@@ -65,6 +68,25 @@ pub fn show_deletions(id: &Id, Deletions { current, past }: Deletions, now: Syst
     };
     let lines = past.iter().map(past_deletion_line).collect();
     report.lines("history", past.into_iter().map(past_deletion_value).collect::<Vec<_>>(), lines)
+}
+
+pub fn show_service(report: Report, id: &Id, service: Service) -> Report {
+    report
+        .with("service_id", id.as_str())
+        .with("organization_id", service.organization_id)
+        .with("dynamic_registration", service.dynamic_registration)
+        .with("unauthorized_on_client_config", service.unauthorized_on_client_config)
+        .with("error_description_omitted", service.error_description_omitted)
+        .with("error_uri_omitted", service.error_uri_omitted)
+}
+
+/// Shows an access token by its digest. The table does not have the token itself.
+pub fn show_token(digest: &str, token: &AccessToken, now: SystemTime) -> Report {
+    Report::new("An access token.")
+        .with("token", digest)
+        .with("scope", token.scope.to_string())
+        .with("expires_at", token.expires_at.map(timestamp))
+        .with("expired", token.expires_at.is_some_and(|end| end <= now))
 }
 
 fn with_api_client(report: Report, api: ApiClient) -> Report {

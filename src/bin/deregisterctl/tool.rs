@@ -17,6 +17,8 @@ pub struct Tool {
     pub store: ClientsTable,
     /// The table of grants, if it is known and the command reads it.
     pub grants: Option<GrantsTable>,
+    /// The tables, the Region and the endpoint, in words.
+    pub place: String,
     pub now: fn() -> SystemTime,
     pub randomness: Randomness,
     /// The name of the user, from the operating system.
@@ -32,13 +34,19 @@ impl Tool {
             Command::Table(Table::Create) => self.create_table().await?,
             Command::Service(Service::Create(new)) => self.create_service(new).await?,
             Command::Token(Token::Issue(new)) => self.issue_token(new).await?,
+            Command::Service(Service::Show { id }) => self.show_service(&id).await?,
+            Command::Service(Service::Update(update)) => self.update_service(update).await?,
             Command::Client(Client::Create(new)) => self.create_api_client(new).await?,
             Command::Client(Client::Show { id }) => self.show_client(&id).await?,
+            Command::Client(Client::Rotate(rotation)) => self.rotate(rotation).await?,
             Command::Client(Client::Protect { id }) => self.set_protected(id, true).await?,
             Command::Client(Client::Unprotect { id }) => self.set_protected(id, false).await?,
             Command::Deletion(Deletion::Show { id }) => self.show_deletion(id).await?,
             // The others print as they go.
             Command::Table(Table::Check) => return self.check_table().await,
+            Command::Service(Service::List) => return self.list_services().await,
+            Command::Token(Token::List) => return self.list_tokens().await,
+            Command::Token(Token::Revoke(tokens)) => return self.revoke_tokens(tokens).await,
             Command::Client(Client::Register(new)) => return self.register_clients(new).await,
             Command::Client(Client::List(list)) => return self.list_clients(list).await,
             Command::Client(Client::Track { service }) => return self.track_clients(service).await,

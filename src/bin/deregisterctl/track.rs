@@ -3,12 +3,12 @@
 
 use crate::{
     failure::Failure,
-    options::ParentFilter,
     pump::{CONCURRENCY, Pump},
     report::Report,
     tool::Tool,
 };
 use deregister::{
+    dynamodb::admin::{ClientFilter, Parent},
     model::Id,
     snapshot::{Key, Record, Unreadable},
     store::Fault,
@@ -55,13 +55,13 @@ impl Tool {
                 Outcome::Changed => &mut summary.changed,
                 Outcome::Unreadable(item) => {
                     unreadable = unreadable.clone().and(Err(item));
-                    return Ok(());
+                    return Ok(1);
                 }
             } += 1;
-            Ok(())
+            Ok(1)
         };
-        let parent = ParentFilter { app: None, service };
-        let result = pump.run(self.clients(&parent, false), async |client| self.track(client).await, add).await;
+        let filter = ClientFilter { parent: service.map(Parent::Service), ..ClientFilter::default() };
+        let result = pump.run(self.live_clients(&filter), async |client| self.track(client).await, add).await;
         self.print(&summary.report())?;
         result.and(unreadable.map_err(|unreadable| Fault::from(unreadable).into()))
     }

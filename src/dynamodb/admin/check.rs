@@ -2,12 +2,11 @@
 //!
 //! A finding names the item's key and a member, and never a value: a value may be a secret in the wrong place.
 
-use super::list::PAGE_SIZE;
+use super::{Page, Position};
 use crate::{
     dynamodb::{
         ClientsTable,
         abridged::NEARLY_FULL,
-        call::fault,
         item::{self, Item},
         members::{Flaws, MAP, Members},
         schema::{CLIENT, DELETED, EXPIRES_AT, HISTORY, IDLE, IDLE_SINCE, KEY, SERVICE, TOKEN, TOMBSTONE},
@@ -67,28 +66,14 @@ impl CheckedItem {
     }
 }
 
-/// One page of the check.
-#[derive(Debug, Clone, PartialEq)]
-pub struct CheckedPage {
-    /// How many items were read.
-    pub read: usize,
-    /// Those with findings.
-    pub items: Vec<CheckedItem>,
-    /// Where the next page starts. `None`: this page is the last.
-    pub next: Option<Item>,
-}
-
 impl ClientsTable {
-    /// Checks one page of the table, in strongly consistent reads, and writes nothing. The page starts at `after`.
+    /// One page of the items with findings. It writes nothing.
     ///
     /// # Errors
     /// [`Fault`] if the database fails.
-    pub async fn check(&self, after: Option<Item>) -> Result<CheckedPage, Fault> {
-        let scan = self.sdk().scan().table_name(self.name()).consistent_read(true).set_exclusive_start_key(after);
-        let page = scan.limit(PAGE_SIZE).send().await.map_err(|error| fault(&error))?;
-        let read = page.items.unwrap_or_default();
-        let items = read.iter().map(CheckedItem::of).filter(|item| !item.findings.is_empty()).collect();
-        Ok(CheckedPage { read: read.len(), items, next: page.last_evaluated_key })
+    pub async fn check(&self, from: Position) -> Result<Page<CheckedItem>, Fault> {
+        let with_findings = |item: Item| Some(CheckedItem::of(&item)).filter(|item| !item.findings.is_empty());
+        self.page(self.sdk().scan(), from, with_findings).await
     }
 }
 

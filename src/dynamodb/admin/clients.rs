@@ -1,4 +1,4 @@
-//! Creates clients, services and access tokens, looks items up, and changes clients.
+//! Creates clients, looks items up, and changes clients.
 
 use crate::{
     dynamodb::{
@@ -7,7 +7,7 @@ use crate::{
         item::{self, Item},
         schema,
     },
-    model::{AccessToken, Client, Digest, Id, Idle, Service, epoch_seconds},
+    model::{ApiClient, Client, Digest, Id, Idle, Kind, OAuthClient, StoredSecret, epoch_seconds},
     snapshot::{Key, Record, Unreadable},
     store::{CallStatistics, Fault},
 };
@@ -54,22 +54,6 @@ impl ClientsTable {
         self.put_new(item::of_client(id, client)).await
     }
 
-    /// Creates a service.
-    ///
-    /// # Errors
-    /// [`Fault`] if the database fails.
-    pub async fn create_service(&self, id: &Id, service: &Service) -> Result<Creation, Fault> {
-        self.put_new(item::of_service(&Key::Service(id.clone()), service)).await.map(Creation::from)
-    }
-
-    /// Adds the access token with this digest.
-    ///
-    /// # Errors
-    /// [`Fault`] if the database fails.
-    pub async fn add_token(&self, digest: &Digest, token: &AccessToken) -> Result<Creation, Fault> {
-        self.put_new(item::of_token(&Key::of_token(digest), token)).await.map(Creation::from)
-    }
-
     /// Reads the record under `key`, strongly consistent. `None` if there is no item.
     ///
     /// # Errors
@@ -90,20 +74,81 @@ impl ClientsTable {
     /// # Errors
     /// [`Fault`] if the database fails, if the item cannot be read, or if other writers change it all the time.
     pub async fn set_protected(&self, id: &Id, protected: bool) -> Result<Option<Client>, Fault> {
+        self.change(id, |_, _| Some(("protected", AttributeValue::Bool(protected)))).await
+    }
+
+    /// Gives a live API client a further secret, and the client its next version. The former secrets expire at
+    /// `former_until`, unless they expire earlier. Those that have expired at `now` are removed. Returns the client as it
+    /// is now, or `None` if there is no live API client with this id.
+    ///
+    /// # Errors
+    /// As [`set_protected`](Self::set_protected).
+    pub async fn add_secret(
+        &self,
+        id: &Id,
+        secret: &Digest,
+        former_until: SystemTime,
+        now: SystemTime,
+    ) -> Result<Option<Client>, Fault> {
+        self.change(id, |kind, members| {
+            let Kind::Api(ApiClient { secrets, .. }) = kind else { return None };
+            let former = members.get("secrets").and_then(|secrets| secrets.as_l().ok()).cloned().unwrap_or_default();
+            let until = |stored: &StoredSecret| stored.expires_at.map_or(former_until, |end| end.min(former_until));
+            let ends = secrets.iter().map(until);
+            let former = former.into_iter().zip(ends).filter(|(_, end)| *end > now).map(|(secret, end)| {
+                let mut secret = secret.as_m().cloned().unwrap_or_default();
+                secret.insert("expires_at".to_owned(), item::of_time(end));
+                AttributeValue::M(secret)
+            });
+            let new = item::of_secret(&StoredSecret { digest: *secret, expires_at: None });
+            Some(("secrets", AttributeValue::L(former.chain([new]).collect())))
+        })
+        .await
+    }
+
+    /// Gives a live client that registered itself another registration access token (RFC 7592, section 3), and the client
+    /// its next version. The former token is dead at once. Returns the client as it is now, or `None` if there is no such
+    /// client.
+    ///
+    /// # Errors
+    /// As [`set_protected`](Self::set_protected).
+    pub async fn replace_registration_token(&self, id: &Id, token: &Digest) -> Result<Option<Client>, Fault> {
+        self.change(id, |kind, _| match kind {
+            Kind::OAuth(OAuthClient { dynamic: true, .. }) => {
+                Some(("registration_token_digest", item::of_digest(token)))
+            }
+            _ => None,
+        })
+        .await
+    }
+
+    /// Sets a member of a live client, and gives the client its next version. `value` takes the kind and the members as
+    /// they were read, and returns the name and the value of the member. If it returns `None`, nothing is written.
+    async fn change(
+        &self,
+        id: &Id,
+        value: impl Fn(&Kind, &Item) -> Option<(&'static str, AttributeValue)>,
+    ) -> Result<Option<Client>, Fault> {
         let key = Key::Client(id.clone());
         for _ in 0..MAX_WRITES {
-            let Some(Record::Client(client)) = self.find(&key).await? else { return Ok(None) };
+            let Some(mut item) = self.item(&key).await? else { return Ok(None) };
+            let Record::Client(client) = readable(&key, item.clone())? else { return Ok(None) };
+            let Some(AttributeValue::M(members)) = item.get_mut(schema::CLIENT) else { return Ok(None) };
+            let Some((member, value)) = value(&client.kind, members) else { return Ok(None) };
             let version = client.version.next();
+            let changes = [(member, value), ("version", item::number(version.0))];
+            members.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+            let [(_, value), (_, next)] = changes;
             let update = self
                 .sdk()
                 .update_item()
                 .table_name(self.name())
                 .key(schema::KEY, item::key(&key))
-                .update_expression("SET client.#protected = :protected, client.#version = :next")
-                .expression_attribute_names("#protected", "protected")
+                .update_expression("SET client.#member = :value, client.#version = :next")
+                .expression_attribute_names("#member", member)
                 .expression_attribute_names("#version", "version")
-                .expression_attribute_values(":protected", AttributeValue::Bool(protected))
-                .expression_attribute_values(":next", item::number(version.0))
+                .expression_attribute_values(":value", value.clone())
+                .expression_attribute_values(":next", next)
                 .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
             let update = match item::of_version(&client.version) {
                 Some(stored) => update
@@ -114,15 +159,21 @@ impl ClientsTable {
                 }
             };
             let (answer, statistics) = CallStatistics::of_call(Box::pin(update.send())).await;
-            let changed = Client { protected, version: version.into(), ..client };
-            let Err(error) = answer else { return Ok(Some(changed)) };
+            let live = |item: Item| match item::read(item) {
+                Record::Client(client) => Some(client),
+                _ => None,
+            };
+            let Err(error) = answer else { return Ok(live(item)) };
             let Some(UpdateItemError::ConditionalCheckFailedException(failed)) = error.as_service_error() else {
                 return Err(fault(&error));
             };
             // An earlier attempt of this call took effect, and its answer was lost. The client may have been used since.
-            if let Some(Record::Client(found)) = failed.item.clone().map(item::read)
-                && statistics.ambiguous > 0
-                && (found.protected, &found.version) == (changed.protected, &changed.version)
+            let has_value = |found: &Item| {
+                let members = found.get(schema::CLIENT).and_then(|client| client.as_m().ok());
+                members.and_then(|members| members.get(member)) == Some(&value)
+            };
+            if let Some(found) = failed.item.clone().filter(|found| statistics.ambiguous > 0 && has_value(found))
+                && let Some(found) = live(found).filter(|found| found.version == version.into())
             {
                 return Ok(Some(found));
             }
@@ -170,7 +221,7 @@ impl ClientsTable {
     }
 
     /// Writes a new item. If the key is taken, returns the record under it.
-    async fn put_new(&self, item: Item) -> Result<Option<Record>, Fault> {
+    pub(super) async fn put_new(&self, item: Item) -> Result<Option<Record>, Fault> {
         let put = self
             .sdk()
             .put_item()

@@ -4,10 +4,12 @@ mod check;
 mod clients;
 mod deletions;
 mod list;
+mod services;
 mod table;
 
-pub use check::{CheckedItem, CheckedPage, Effect, Finding};
+pub use check::{CheckedItem, Effect, Finding};
 pub use clients::Creation;
 pub use deletions::{Deletions, RestoreOutcome, Restored};
-pub use list::Page;
+pub use list::{ClientFilter, Page, Parent, Position};
+pub use services::{Revocation, ServiceChange};
 pub use table::Repairs;

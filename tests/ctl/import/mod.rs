@@ -2,6 +2,7 @@
 
 mod clients;
 mod input;
+mod own;
 mod stopped;
 
 use crate::{

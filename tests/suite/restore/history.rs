@@ -8,7 +8,7 @@ use crate::support::{
     sample::{OWNER, OWNER_ELSEWHERE, TARGET},
 };
 use deregister::{
-    dynamodb::admin::{Deletions, RestoreOutcome},
+    dynamodb::admin::{ClientFilter, Deletions, Parent, Position, RestoreOutcome},
     model::Deletion,
     snapshot::{Key, Record},
     store::WriteOutcome,
@@ -54,15 +54,18 @@ async fn current_deletions_are_listed_since_a_time() {
     }
     restore(&fixture, "live").await;
     let listed = async |since| {
-        let page = fixture.clients.deletions_of_application("application", since, None).await.unwrap();
-        for (id, listed) in &page.clients {
+        let parent = Some(Parent::Application("application".to_owned()));
+        let filter = ClientFilter { parent, deleted_since: since, ..ClientFilter::default() };
+        let page = fixture.clients.deleted_clients(&filter, Position::start()).await.unwrap();
+        for (id, listed) in &page.entries {
             assert_eq!(*listed.as_ref().unwrap(), deletions(&fixture, id.as_str()).await);
         }
-        page.clients.into_iter().map(|(id, _)| id.to_string()).collect::<HashSet<_>>()
+        page.entries.into_iter().map(|(id, _)| id.to_string()).collect::<HashSet<_>>()
     };
     assert_eq!(listed(None).await, HashSet::from(["old".to_owned(), "new".to_owned()]));
     assert_eq!(listed(Some(now() - 10 * SECOND)).await, HashSet::from(["new".to_owned()]));
     assert_eq!(listed(Some(now() - 9 * SECOND)).await, HashSet::new());
-    let of_service = fixture.clients.deletions_of_service(&id("application"), None, None).await.unwrap();
-    assert_eq!(of_service.clients, []);
+    let filter = ClientFilter { parent: Some(Parent::Service(id("application"))), ..ClientFilter::default() };
+    let of_service = fixture.clients.deleted_clients(&filter, Position::start()).await.unwrap();
+    assert_eq!(of_service.entries, []);
 }

@@ -13,7 +13,11 @@ use aws_lambda_events::streams::DynamoDbEventResponse;
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use deregister::{
     deletion,
-    dynamodb::{GrantsTable, item},
+    dynamodb::{
+        GrantsTable,
+        admin::{ClientFilter, Position},
+        item,
+    },
     functions::{Cascade, Environment},
     invocation::Invocation,
     model::{IdlePartition, Restoration},
@@ -278,8 +282,8 @@ async fn the_operators_policies_allow_the_calls_of_the_tool() {
     let invocation = Invocation::new(&invocation(), now(), Duration::ZERO);
     clients.find(&Key::Client(target.clone())).await.unwrap();
     clients.deletions(&target).await.unwrap();
-    clients.clients_of_application(sample::APPLICATION, false, None).await.unwrap();
-    clients.check(None).await.unwrap();
+    clients.clients(&ClientFilter::default(), false, Position::start()).await.unwrap();
+    clients.check(Position::start()).await.unwrap();
     deletion::dry_run(clients, request(), &invocation).await.result.unwrap();
     let reads = actions(&fixture.wire);
     deletion::delete(clients, request(), &invocation).await.result.unwrap();

@@ -1,9 +1,19 @@
 //! The arguments of each command, and their help.
 
-use super::value::{Since, allow_list_entry, api_client_id, id, lifetime, since};
-use clap::{ArgGroup, Args, builder::NonEmptyStringValueParser};
+use super::value::{Since, allow_list_entry, api_client_id, id, lifetime, since, token_digest};
+use clap::{
+    ArgGroup, Args, ValueEnum,
+    builder::{BoolishValueParser, NonEmptyStringValueParser},
+};
 use deregister::model::Id;
-use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{
+    num::{NonZeroU16, NonZeroUsize},
+    path::PathBuf,
+    time::Duration,
+};
+
+/// How many segments of the table are read at the same time, unless an option says otherwise.
+pub const SEGMENTS: NonZeroU16 = NonZeroU16::new(4).unwrap();
 
 /// The channels of a deletion.
 const CHANNELS: [&str; 5] = ["configuration", "registration", "authlete", "deregisterctl", "sweep"];
@@ -11,7 +21,7 @@ const CHANNELS: [&str; 5] = ["configuration", "registration", "authlete", "dereg
 #[derive(Args)]
 pub struct Deletions {
     #[command(flatten)]
-    pub parent: ParentFilter,
+    pub selection: Selection,
     /// Only deletions of the last 12h or 30d, or since a time like 2027-01-15 or 2027-01-15T08:00:00Z in UTC [default:
     /// all]
     #[arg(long, value_name = "DURATION|TIME", value_parser = since)]
@@ -92,17 +102,6 @@ pub struct By {
 }
 
 #[derive(Args)]
-#[group(required = true, multiple = false)]
-pub struct Parent {
-    /// The API clients of this application
-    #[arg(long, value_name = "APP", value_parser = NonEmptyStringValueParser::new())]
-    pub app: Option<String>,
-    /// The OAuth clients of this service
-    #[arg(long, value_name = "ID", value_parser = id)]
-    pub service: Option<Id>,
-}
-
-#[derive(Args)]
 #[group(multiple = false)]
 pub struct ParentFilter {
     /// The API clients of this application [default: all clients]
@@ -113,24 +112,58 @@ pub struct ParentFilter {
     pub service: Option<Id>,
 }
 
+/// What a list selects, and how it is read.
 #[derive(Args)]
-pub struct List {
+pub struct Selection {
     #[command(flatten)]
     pub parent: ParentFilter,
+    /// Only clients with this text in their names; case counts
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
+    pub name: Option<String>,
     /// The most clients to list [default: all]
     #[arg(long, value_name = "N")]
     pub limit: Option<NonZeroUsize>,
+    /// The segments of the table to read at the same time
+    ///
+    /// More of them are faster, and take more of the table's read capacity at once. All of them together cost the same.
+    #[arg(long, value_name = "N", default_value_t = SEGMENTS)]
+    pub segments: NonZeroU16,
+}
+
+#[derive(Args)]
+pub struct List {
+    #[command(flatten)]
+    pub selection: Selection,
+    /// Only clients that were not used in the last 12h or 30d, or after a time like 2027-01-15 in UTC
+    ///
+    /// This selects dynamically registered clients whose use is tracked. A client that was never used counts from its
+    /// registration.
+    #[arg(long, value_name = "DURATION|TIME", value_parser = since, conflicts_with = "deleted")]
+    pub idle_since: Option<Since>,
+    /// Only clients that were deleted in the last 12h or 30d, or since a time
+    #[arg(long, value_name = "DURATION|TIME", value_parser = since, requires = "deleted")]
+    pub since: Option<Since>,
     /// List the deleted clients instead of the live ones
     #[arg(long)]
     pub deleted: bool,
 }
 
 #[derive(Args)]
+#[command(group = ArgGroup::new("list").args(["app", "service", "format"]).required(true).multiple(true))]
 pub struct Import {
     #[command(flatten)]
-    pub parent: Parent,
+    pub parent: ParentFilter,
+    /// The form of the list [default: the vendor's, by --app or --service]
+    #[arg(long, value_enum, conflicts_with = "app")]
+    pub format: Option<Format>,
     /// A file with the list; - is the standard input
     pub file: PathBuf,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Format {
+    /// OAuth clients by the names of RFC 7591, of the service that --service names, or of none
+    Rfc7591,
 }
 
 #[derive(Args)]
@@ -154,6 +187,58 @@ pub struct NewService {
     /// Leave error_uri out (errorUriOmitted)
     #[arg(long)]
     pub omit_error_uri: bool,
+}
+
+#[derive(Args)]
+#[command(group = ArgGroup::new("change").multiple(true).required(true).args([
+    "organization", "no_organization", "dynamic_registration", "unauthorized_on_client_config",
+    "omit_error_description", "omit_error_uri",
+]))]
+pub struct ServiceUpdate {
+    /// The service's id
+    #[arg(value_parser = id)]
+    pub id: Id,
+    /// The organization whose tokens are valid for the service too
+    #[arg(long, value_name = "ORG", value_parser = NonEmptyStringValueParser::new(), conflicts_with = "no_organization")]
+    pub organization: Option<String>,
+    /// The service belongs to no organization
+    #[arg(long)]
+    pub no_organization: bool,
+    /// Whether the service supports dynamic client registration
+    #[arg(long, value_name = "YES|NO", value_parser = BoolishValueParser::new())]
+    pub dynamic_registration: Option<bool>,
+    /// Whether to answer UNAUTHORIZED if a client's token is refused (unauthorizedOnClientConfigSupported)
+    #[arg(long, value_name = "YES|NO", value_parser = BoolishValueParser::new())]
+    pub unauthorized_on_client_config: Option<bool>,
+    /// Whether to leave error_description out (errorDescriptionOmitted)
+    #[arg(long, value_name = "YES|NO", value_parser = BoolishValueParser::new())]
+    pub omit_error_description: Option<bool>,
+    /// Whether to leave error_uri out (errorUriOmitted)
+    #[arg(long, value_name = "YES|NO", value_parser = BoolishValueParser::new())]
+    pub omit_error_uri: Option<bool>,
+}
+
+#[derive(Args)]
+pub struct RevokedTokens {
+    /// The tokens, as token list and token issue name them: their SHA-256 digests
+    #[arg(value_name = "TOKEN", value_parser = token_digest, required_unless_present = "from_stdin", conflicts_with = "from_stdin")]
+    pub tokens: Vec<String>,
+    /// Read the access token itself from the first line of the standard input
+    #[arg(long)]
+    pub from_stdin: bool,
+}
+
+#[derive(Args)]
+pub struct Rotation {
+    /// The client's id
+    #[arg(value_parser = id)]
+    pub id: Id,
+    /// How long an API client's former secrets stay valid, such as 12h or 7d; 0s ends them now
+    #[arg(long, value_name = "DURATION", value_parser = lifetime, default_value = "1d")]
+    pub keep_former_for: Duration,
+    /// Read the new secret of an API client from the first line of the standard input [default: a random one, printed]
+    #[arg(long)]
+    pub secret_from_stdin: bool,
 }
 
 #[derive(Args)]

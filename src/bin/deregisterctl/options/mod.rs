@@ -5,8 +5,8 @@ mod arguments;
 mod value;
 
 pub use arguments::{
-    Delete, Deletions, GrantOptions, Import, List, NewApiClient, NewOAuthClients, NewService, NewToken, Parent,
-    ParentFilter, Restore, Scope,
+    Delete, Deletions, Format, GrantOptions, Import, List, NewApiClient, NewOAuthClients, NewService, NewToken,
+    ParentFilter, Restore, RevokedTokens, Rotation, SEGMENTS, Scope, Selection, ServiceUpdate,
 };
 pub use value::{api_client_id, id};
 
@@ -64,22 +64,26 @@ pub enum Command {
     /// Create the table, and check its items
     #[command(subcommand)]
     Table(Table),
-    /// Create services: authorization servers whose clients are deleted through the Authlete API
+    /// Create, show, list and change services: authorization servers whose clients the Authlete API deletes
     #[command(subcommand)]
     Service(Service),
-    /// Issue access tokens of the Authlete API
+    /// Issue, list and revoke access tokens of the Authlete API
     #[command(subcommand)]
     Token(Token),
-    /// Create, register, show, list, delete, restore and protect clients
+    /// Create, register, show, list, delete, restore, rotate and protect clients
     #[command(subcommand)]
     Client(Client),
     /// Show and list deletions: who deleted which client, when, from where, and until when it can be restored
     #[command(subcommand)]
     Deletion(Deletion),
-    /// Import the clients that a vendor's API lists
+    /// Import the clients that a vendor's API lists, or your own
     ///
     /// With --app, the file holds the answer of Identity Cloud's GET /config/{appId}/clients. With --service, it holds
-    /// the answers of Authlete's /client/get/list, one page after the other.
+    /// the answers of Authlete's /client/get/list, one page after the other. With --format rfc7591, it holds the OAuth
+    /// clients of any authorization server, one JSON object after the other, with the names of RFC 7591: client_id, the
+    /// client's metadata, and registration_access_token or registration_access_token_sha256, in hexadecimal digits or
+    /// base64url. The tool stores only the digest of a token. Further members: last_used_at, in seconds since 1970, and
+    /// dynamic, false for a client that did not register itself.
     ///
     /// You can stop an import at any time, with Ctrl-C too, and run it again: clients that are there already are not
     /// changed. Skipped clients are printed with their reason and their index in the list, from 0. At the end the tool
@@ -152,6 +156,8 @@ impl Command {
             self,
             Self::Client(Client::List(_) | Client::Show { .. })
                 | Self::Deletion(_)
+                | Self::Service(Service::List | Service::Show { .. })
+                | Self::Token(Token::List)
                 | Self::Table(Table::Check)
                 | Self::Completions { .. }
         )
@@ -195,12 +201,34 @@ pub enum Table {
 pub enum Service {
     /// Create a service, with dynamic client registration unless you switch it off
     Create(NewService),
+    /// Show a service
+    Show {
+        /// The service's id
+        #[arg(value_parser = id)]
+        id: Id,
+    },
+    /// List all services
+    ///
+    /// The command reads the whole table, and DynamoDB charges for all of it.
+    List,
+    /// Change a service: what you do not name stays as it is
+    Update(ServiceUpdate),
 }
 
 #[derive(Subcommand)]
 pub enum Token {
     /// Issue an access token, and print it once
     Issue(NewToken),
+    /// List all access tokens, by their digests: the table does not have the tokens themselves
+    ///
+    /// The command reads the whole table, and DynamoDB charges for all of it. A token that has expired is listed until
+    /// DynamoDB's time to live has removed it.
+    List,
+    /// Revoke access tokens: they are refused from now on
+    ///
+    /// Each is one write, which lets the token expire now. A token that had expired counts as done. The exit code is 1 if
+    /// there is no such token.
+    Revoke(RevokedTokens),
 }
 
 #[derive(Subcommand)]
@@ -227,9 +255,10 @@ pub enum Client {
     ///
     /// The tool refuses to delete owners and protected clients. At a terminal, the tool asks you to type the id again,
     /// or the number of clients if there are several. Without a terminal, add --yes. The outcome of each client is
-    /// printed as soon as it is known. At the end the tool prints how many clients were deleted, already deleted,
-    /// refused and failed. A client that is already deleted counts as done: you can run an interrupted command again.
-    /// If the database fails, no further deletion is started. The exit code is 1 if any client was refused or failed.
+    /// printed as soon as it is known. At the end the tool prints how many clients were deleted, already deleted, not
+    /// found, refused and failed. A client that is already deleted counts as done: you can run an interrupted command
+    /// again. If the database fails, no further deletion is started. The exit code is 1 if any client was not found, was
+    /// refused or failed.
     ///
     /// RETENTION_DAYS is the number of days in which a deleted client can be restored. Give it the value that the
     /// function has.
@@ -244,9 +273,15 @@ pub enum Client {
     /// list of what is missing.
     ///
     /// With several ids, or with --from, the outcome of each client is printed as soon as it is known, and at the end how
-    /// many clients were restored, refused and failed. A live client counts as refused, so you can run an interrupted
-    /// command again. The exit code is 1 if any client was refused or failed.
+    /// many clients were restored, not found, refused and failed. A live client counts as refused, so you can run an
+    /// interrupted command again. The exit code is 1 if any client was not found, was refused or failed.
     Restore(Restore),
+    /// Replace a client's credential, and print the new one once
+    ///
+    /// An API client gets a further secret. Its former secrets stay valid for --keep-former-for, or less if they end
+    /// earlier, so that you can change its callers one after the other. An OAuth client that registered itself gets another
+    /// registration access token, and the former one is refused at once.
+    Rotate(Rotation),
     /// Protect a live client from deletion, and print its new entity tag
     Protect {
         /// The client's id

@@ -3,7 +3,7 @@
 use deregister::model::{AllowList, Id};
 use std::time::{Duration, SystemTime};
 
-/// The longest lifetime of an access token: a century.
+/// The longest lifetime of an access token or of a former secret: a century.
 const MAX_LIFETIME: Duration = Duration::from_hours(24 * 36_500);
 
 /// A time, or a duration before now.
@@ -45,6 +45,12 @@ pub fn since(text: &str) -> Result<Since, &'static str> {
         .map(Since::Ago)
         .or_else(|_| time(text).or_else(|_| time(&format!("{text}T00:00:00Z"))))
         .map_err(|_| "it is neither a duration like 30d nor a time like 2027-01-15")
+}
+
+/// A token by its digest. Upper-case digits are accepted.
+pub fn token_digest(text: &str) -> Result<String, &'static str> {
+    let bytes = hex::decode(text).ok().filter(|bytes| bytes.len() == 32);
+    bytes.map(hex::encode).ok_or("it is not a digest of 64 hexadecimal digits, as token list prints it")
 }
 
 pub fn lifetime(text: &str) -> Result<Duration, String> {

@@ -1,4 +1,5 @@
-//! Reads the lists of clients that the vendors' APIs return, and converts each entry to a client.
+//! Reads lists of clients, as the vendors' APIs return them or by the names of RFC 7591, and converts each entry to a
+//! client.
 //!
 //! A list is read entry by entry, so that a long list needs little memory. The reason why an entry is wrong contains
 //! none of its values, because any value may be a secret.
@@ -11,9 +12,11 @@ use base64::{
 };
 use deregister::{
     dynamodb::item,
-    model::{AllowList, ApiClient, Client, Digest, Id, Kind, Metadata, OAuthClient, StoredSecret},
+    model::{AllowList, ApiClient, Client, Digest, Id, Idle, Kind, Metadata, OAuthClient, StoredSecret},
 };
-use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 use serde_json::{Map, Value, value::RawValue};
 use std::{collections::BTreeMap, fmt, io::Read};
 
@@ -25,16 +28,18 @@ const BASE64_URL: GeneralPurpose = GeneralPurpose::new(
 /// The largest item, in bytes. DynamoDB accepts 409,600. The difference is for the record of a deletion.
 const MAX_SIZE: usize = 400_000;
 
-/// A vendor's list, with the application or service of its clients.
+/// The form of a list, with the application or service of its clients.
 #[derive(Clone)]
-pub enum VendorList {
+pub enum ClientList {
     /// The API clients of this application, as Identity Cloud lists them: an array.
     IdentityCloud(String),
     /// The OAuth clients of this service, as Authlete lists them: an object with the array `clients`.
     Authlete(Id),
+    /// The OAuth clients of this service or of none, by the names of RFC 7591: one object after the other.
+    Rfc7591(Option<Id>),
 }
 
-impl VendorList {
+impl ClientList {
     /// The name of the list, in an error.
     pub fn name(&self) -> &'static str {
         match self {
@@ -42,6 +47,7 @@ impl VendorList {
                 "a list of clients as Identity Cloud's Configuration API returns it, a JSON array"
             }
             Self::Authlete(_) => "a list of clients as Authlete's API returns it, a JSON object with the array clients",
+            Self::Rfc7591(_) => "a list of clients by the names of RFC 7591, one JSON object after the other",
         }
     }
 
@@ -55,6 +61,11 @@ impl VendorList {
             match self {
                 Self::IdentityCloud(_) => Entries(sink).deserialize(&mut json)?,
                 Self::Authlete(_) => json.deserialize_map(Page(sink))?,
+                Self::Rfc7591(_) => {
+                    if !sink(entry(&Box::<RawValue>::deserialize(&mut json)?)) {
+                        return Err(serde_json::Error::custom("the sink has enough"));
+                    }
+                }
             }
         }
         Ok(())
@@ -70,9 +81,9 @@ impl VendorList {
         let converted = match self {
             Self::IdentityCloud(app) => identity_cloud(app, &mut members),
             Self::Authlete(service) => authlete(service, &mut members),
+            Self::Rfc7591(service) => rfc7591(service.as_ref(), &mut members),
         };
-        let (id, kind) = converted.map_err(|why| WrongEntry { id: id.clone(), why })?;
-        let client = Client::new(kind);
+        let (id, client) = converted.map_err(|why| WrongEntry { id: id.clone(), why })?;
         if item::size(&item::of_client(&id, &client)) <= MAX_SIZE {
             Ok((id, client))
         } else {
@@ -82,7 +93,12 @@ impl VendorList {
 
     /// The id by which people find the entry in the list.
     fn id(&self, members: &Map<String, Value>) -> Option<Id> {
-        match members.get(if matches!(self, Self::IdentityCloud(_)) { "_id" } else { "clientId" })? {
+        let name = match self {
+            Self::IdentityCloud(_) => "_id",
+            Self::Authlete(_) => "clientId",
+            Self::Rfc7591(_) => "client_id",
+        };
+        match members.get(name)? {
             Value::String(id) => Id::new(id.as_str()),
             Value::Number(id) if id.is_u64() => Id::new(id.to_string()),
             _ => None,
@@ -184,7 +200,7 @@ impl Members {
 }
 
 /// Converts an API client of Identity Cloud.
-fn identity_cloud(app: &str, members: &mut Members) -> Result<(Id, Kind), String> {
+fn identity_cloud(app: &str, members: &mut Members) -> Result<(Id, Client), String> {
     let own = |path: String| path.starts_with(&format!("/config/{app}/clients/"));
     if !members.text("_self")?.is_none_or(own) {
         return Err("its _self is not of this application".to_owned());
@@ -206,11 +222,11 @@ fn identity_cloud(app: &str, members: &mut Members) -> Result<(Id, Kind), String
         ip_allow_list,
         secrets: vec![StoredSecret { digest: Digest::of(secret), expires_at: None }],
     };
-    Ok((id, Kind::Api(client)))
+    Ok((id, Client::new(Kind::Api(client))))
 }
 
 /// Converts an OAuth client of Authlete. Its id is the `client_id` of OAuth calls: the alias, if it has one.
-fn authlete(service: &Id, members: &mut Members) -> Result<(Id, Kind), String> {
+fn authlete(service: &Id, members: &mut Members) -> Result<(Id, Client), String> {
     let aliased = members.take("clientIdAliasEnabled", "true or false")?.unwrap_or(true);
     let alias = members.text("clientIdAlias")?.filter(|alias| aliased && !alias.is_empty());
     let id = match (alias, members.0.remove("clientId")) {
@@ -240,11 +256,51 @@ fn authlete(service: &Id, members: &mut Members) -> Result<(Id, Kind), String> {
             token_endpoint_auth_method: if is_public { Some("none".to_owned()) } else { method },
         },
     };
-    Ok((id, Kind::OAuth(client)))
+    Ok((id, Client::new(Kind::OAuth(client))))
 }
 
-/// Reads the hash of a token as a digest: 32 bytes, in base64url or hexadecimal digits. The vendor does not document
-/// the hash function. If it is not SHA-256, no token matches the digest, and the client cannot delete itself.
+/// Converts an OAuth client of any authorization server (RFC 7591, sections 2 and 3.2.1).
+fn rfc7591(service: Option<&Id>, members: &mut Members) -> Result<(Id, Client), String> {
+    let id = members.text("client_id")?.ok_or("it has no client_id")?;
+    let id = Id::try_from(id).map_err(|why| format!("its client_id cannot be used: {why}"))?;
+    let token = members.text("registration_access_token")?;
+    let hash = members.text("registration_access_token_sha256")?;
+    let registration_token_digest = match (token, hash) {
+        (Some(_), Some(_)) => {
+            return Err("it has both a registration_access_token and a registration_access_token_sha256".to_owned());
+        }
+        (Some(token), None) if token.len() < MIN_SECRET_LENGTH => {
+            return Err(format!("its registration_access_token has fewer than {MIN_SECRET_LENGTH} bytes"));
+        }
+        (Some(token), None) => Some(Digest::of(token)),
+        (None, Some(hash)) => Some(digest(&hash).ok_or("its registration_access_token_sha256 is not 32 bytes")?),
+        (None, None) => None,
+    };
+    let dynamic = members.take("dynamic", "true or false")?.unwrap_or(true);
+    if !dynamic && registration_token_digest.is_some() {
+        return Err("it is not dynamic, and has a registration access token".to_owned());
+    }
+    let client = OAuthClient {
+        service_id: service.cloned(),
+        dynamic,
+        registration_token_digest,
+        metadata: Metadata {
+            client_name: members.text("client_name")?,
+            redirect_uris: members.texts("redirect_uris")?,
+            response_types: members.texts("response_types")?,
+            grant_types: members.texts("grant_types")?,
+            token_endpoint_auth_method: members.text("token_endpoint_auth_method")?,
+        },
+    };
+    let idle = match members.take("last_used_at", "a number of seconds since 1970")? {
+        Some(seconds) => Some(Idle::used_at(seconds).ok_or("its last_used_at is after the year 9999")?),
+        None => None,
+    };
+    Ok((id, Client { idle, ..Client::new(Kind::OAuth(client)) }))
+}
+
+/// Reads the hash of a token as a digest: 32 bytes, in base64url or hexadecimal digits. Authlete does not document its
+/// hash function. If it is not SHA-256, no token matches the digest, and the client cannot delete itself.
 fn digest(hash: &str) -> Option<Digest> {
     let bytes = hex::decode(hash).or_else(|_| BASE64_URL.decode(hash).map_err(|_| ())).ok()?;
     bytes.as_slice().try_into().ok()

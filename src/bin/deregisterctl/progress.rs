@@ -1,0 +1,98 @@
+//! The progress of long work, on the standard error: a bar on a terminal, and elsewhere a line a minute.
+
+use crate::report;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::{
+    io::{self, IsTerminal},
+    time::Duration,
+};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+
+/// The time between two lines.
+const LINE_INTERVAL: Duration = Duration::from_mins(1);
+
+/// How far the work on many items has come.
+pub struct Progress {
+    /// Drawn only on a terminal.
+    bar: ProgressBar,
+    /// What is counted, such as `deletions`.
+    unit: &'static str,
+    started: Instant,
+    /// `None` on a terminal.
+    lines: Option<Interval>,
+}
+
+impl Progress {
+    /// No item is done yet. `length` is the number of items, if it is known.
+    pub fn new(unit: &'static str, length: Option<u64>) -> Self {
+        let template = match length {
+            Some(_) => "{pos} of {len} {msg} [{wide_bar}] {per_sec}, {eta} left",
+            None => "{spinner} {pos} {msg}, {per_sec}",
+        };
+        let bar = length.map_or_else(ProgressBar::no_length, ProgressBar::new).with_message(unit);
+        // The templates are valid: without a style, the bar has another look.
+        let bar = match ProgressStyle::with_template(template) {
+            Ok(style) => bar.with_style(style.progress_chars("=> ")),
+            Err(_) => bar,
+        };
+        let started = Instant::now();
+        let lines = (!io::stderr().is_terminal()).then(|| {
+            let mut lines = interval_at(started + LINE_INTERVAL, LINE_INTERVAL);
+            lines.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            lines
+        });
+        Self { bar, unit, started, lines }
+    }
+
+    /// Counts this many more items as done.
+    pub fn add(&self, items: u64) {
+        self.bar.inc(items);
+    }
+
+    /// Prints something, without the bar.
+    pub fn suspend<T>(&self, print: impl FnOnce() -> T) -> T {
+        self.bar.suspend(print)
+    }
+
+    /// Waits for the next line, and prints it. On a terminal, it waits for ever.
+    pub async fn line(&mut self) {
+        match &mut self.lines {
+            Some(lines) => lines.tick().await,
+            None => std::future::pending().await,
+        };
+        report::note(&line(self.bar.position(), self.bar.length(), self.unit, self.started.elapsed()));
+    }
+
+    /// Removes the bar.
+    pub fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// How far the work has come after this time: the items, the rate, and the time left at that rate.
+fn line(done: u64, length: Option<u64>, unit: &str, elapsed: Duration) -> String {
+    let seconds = elapsed.as_secs().max(1);
+    let rate = done.div_ceil(seconds);
+    let Some(length) = length else { return format!("{done} {unit}, {rate} a second") };
+    let left = length.saturating_sub(done).saturating_mul(seconds).checked_div(done);
+    let left = left.map(|left| format!(", {} left", humantime::format_duration(Duration::from_secs(left))));
+    format!("{done} of {length} {unit}, {rate} a second{}", left.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_the_items_the_rate_and_the_time_left() {
+        let minute = Duration::from_mins(1);
+        for (done, length, expected) in [
+            (1200, Some(6000), "1200 of 6000 deletions, 20 a second, 4m left"),
+            (6000, Some(6000), "6000 of 6000 deletions, 100 a second, 0s left"),
+            (0, Some(6000), "0 of 6000 deletions, 0 a second"),
+            (90_000, None, "90000 deletions, 1500 a second"),
+        ] {
+            assert_eq!(line(done, length, "deletions", minute), expected);
+        }
+    }
+}
