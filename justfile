@@ -75,6 +75,11 @@ bench *options:
 bench-background *options:
     cargo bench --bench background --target-dir target/bench -- {{options}}
 
+# The operator's tool beside a million clients, with 5 ms a database call: seconds and memory
+bench-tool *options:
+    cargo build --profile tool --features cli --bin deregisterctl
+    cargo bench --bench tool --target-dir target/bench -- {{justfile_directory()}}/target/tool/deregisterctl {{options}}
+
 # Random traces of the model of the protocol, run step by step on the function; PROPTEST_RNG_SEED repeats them
 traces count="5000":
     TRACES={{count}} cargo test --test suite protocol::traces::random -- --nocapture

@@ -7,10 +7,13 @@ use crate::{
         build::{api_client, oauth_client},
         now,
     },
+    write_proxy::Write,
 };
+use aws_sdk_dynamodb::types::AttributeValue;
 use deregister::model::Idle;
 use serde_json::Value;
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, process::Command, sync::Arc, time::Duration};
+use tokio::{sync::Semaphore, task::spawn_blocking};
 
 #[tokio::test]
 async fn live_clients_are_listed_as_show_prints_them() {
@@ -167,4 +170,36 @@ async fn deleted_clients_are_selected_by_the_time_of_their_deletion() {
     fixture.delete("gone --yes", "").await;
     assert_eq!(ids(&fixture, "client list --deleted --since 1h").await, ["gone".to_owned()].into());
     assert!(ids(&fixture, "client list --deleted --since 9999-01-01").await.is_empty());
+}
+
+/// The reads under way change nothing, so the list does not wait for them.
+#[tokio::test]
+async fn ctrl_c_ends_a_list_with_what_was_listed() {
+    let fixture = Fixture::empty().await;
+    for number in 0..8 {
+        fixture.create(&number.to_string(), oauth_client()).await;
+        // DynamoDB scans a megabyte at a time. The tool does not print this attribute.
+        let update = fixture.sdk.update_item().table_name("clients").update_expression("SET filler = :filler");
+        let update = update.key("pk", AttributeValue::S(format!("client#{number}")));
+        update.expression_attribute_values(":filler", AttributeValue::S("x".repeat(300_000))).send().await.unwrap();
+    }
+    let (arrived, never) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let counter = arrived.clone();
+    let becomes = move |scan| {
+        counter.add_permits(1);
+        if scan == 0 { Write::Done } else { Write::Held(never.clone()) }
+    };
+    let endpoint = fixture.proxy(&[".Scan"], becomes).await;
+    let run = fixture.ctl("--json client list --segments 1").with_env("AWS_ENDPOINT_URL_DYNAMODB", &endpoint);
+    let mut run = run.with_env("DATABASE_ATTEMPT_TIMEOUT_MS", "60000").with_env("DATABASE_CALL_TIMEOUT_MS", "60000");
+    let child = run.command.spawn().unwrap();
+    arrived.acquire_many(2).await.unwrap().forget();
+    let kill = format!("kill -INT {}", child.id());
+    assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    let output = spawn_blocking(|| child.wait_with_output().unwrap()).await.unwrap();
+    let (stdout, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    let listed = stdout.lines().count();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains(&format!("\nlisted: {listed}, items read: ")), "{stderr}");
+    assert!((1..8).contains(&listed), "{stderr}");
 }

@@ -42,6 +42,15 @@ const WRITES: [&str; 5] = [".PutItem", ".UpdateItem", ".CreateTable", ".UpdateTa
 impl Fixture {
     /// The endpoint of a new proxy. `becomes` gets the number of the write, from 0.
     pub async fn write_proxy(&self, becomes: impl Fn(u32) -> Write + Clone + Send + Sync + 'static) -> String {
+        self.proxy(&WRITES, becomes).await
+    }
+
+    /// The same for these operations instead of writes.
+    pub async fn proxy(
+        &self,
+        operations: &'static [&str],
+        becomes: impl Fn(u32) -> Write + Clone + Send + Sync + 'static,
+    ) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let client = legacy::Client::builder(TokioExecutor::new()).build_http::<Body>();
@@ -49,7 +58,7 @@ impl Fixture {
         let forward = async move |mut request: axum::extract::Request| {
             *request.uri_mut() = database.parse().unwrap();
             let operation = request.headers()["x-amz-target"].to_str().unwrap();
-            let is_write = WRITES.iter().any(|write| operation.ends_with(write));
+            let is_write = operations.iter().any(|write| operation.ends_with(write));
             match if is_write { becomes(writes.fetch_add(1, Ordering::Relaxed)) } else { Write::Done } {
                 Write::Held(permits) => {
                     permits.acquire().await.unwrap().forget();

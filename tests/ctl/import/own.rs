@@ -128,3 +128,12 @@ async fn the_form_of_the_list_is_named() {
     let ran = fixture.ctl("import --format rfc7591 -").with_stdin("{\"client_id\": \"a\"} and more").run().await;
     assert!(ran.stderr.contains("is not a list of clients by the names of RFC 7591"), "{}", ran.stderr);
 }
+
+#[tokio::test]
+async fn the_example_of_the_page_is_imported() {
+    let page = include_str!("../../../docs/migrating.md");
+    let example = page.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
+    let fixture = Fixture::empty().await;
+    assert_eq!(parse(&import(&fixture, "", &[parse(example)]).await.done()), summary(1, 0, 0));
+    assert_eq!(fixture.object("client show s6BhdRkqt3").await["last_used_at"], "2027-01-01T00:00:00Z");
+}
