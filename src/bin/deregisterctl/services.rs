@@ -11,7 +11,7 @@ use crate::{
     tool::Tool,
 };
 use deregister::{
-    dynamodb::admin::{Creation, Revocation, ServiceChange},
+    dynamodb::admin::{Creation, ServiceChange, TokenRevocation},
     model::{AccessToken, Id, Service, TokenScope},
     snapshot::Key,
 };
@@ -84,9 +84,9 @@ impl Tool {
         let (mut revoked, mut already_expired, mut not_found) = (0, 0, 0);
         for token in tokens {
             let (count, outcome) = match self.store.revoke_token(&Key::Token(token.clone()), (self.now)()).await? {
-                Revocation::Done => (&mut revoked, "revoked"),
-                Revocation::AlreadyExpired => (&mut already_expired, "already_expired"),
-                Revocation::Unknown => (&mut not_found, "not_found"),
+                TokenRevocation::Done => (&mut revoked, "revoked"),
+                TokenRevocation::AlreadyExpired => (&mut already_expired, "already_expired"),
+                TokenRevocation::Unknown => (&mut not_found, "not_found"),
             };
             *count += 1;
             let report = Report::new("A token.").with("token", token);

@@ -11,5 +11,5 @@ pub use check::{CheckedItem, Effect, Finding};
 pub use clients::Creation;
 pub use deletions::{Deletions, RestoreOutcome, Restored};
 pub use list::{ClientFilter, Page, Parent, Position};
-pub use services::{Revocation, ServiceChange};
+pub use services::{ServiceChange, TokenRevocation};
 pub use table::Repairs;

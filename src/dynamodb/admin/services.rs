@@ -35,7 +35,7 @@ pub struct ServiceChange {
 
 /// The outcome of [`ClientsTable::revoke_token`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Revocation {
+pub enum TokenRevocation {
     /// The token is refused from now on.
     Done,
     /// Nothing was written: the token had expired.
@@ -108,7 +108,7 @@ impl ClientsTable {
     ///
     /// # Errors
     /// [`Fault`] if the database fails.
-    pub async fn revoke_token(&self, key: &Key, now: SystemTime) -> Result<Revocation, Fault> {
+    pub async fn revoke_token(&self, key: &Key, now: SystemTime) -> Result<TokenRevocation, Fault> {
         let update = self
             .sdk()
             .update_item()
@@ -123,16 +123,16 @@ impl ClientsTable {
             .expression_attribute_values(":now", item::of_time(now))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         let (answer, statistics) = CallStatistics::of_call(Box::pin(update.send())).await;
-        let Err(error) = answer else { return Ok(Revocation::Done) };
+        let Err(error) = answer else { return Ok(TokenRevocation::Done) };
         let Some(UpdateItemError::ConditionalCheckFailedException(failed)) = error.as_service_error() else {
             return Err(fault(&error));
         };
         // An earlier attempt of this call took effect, and its answer was lost.
         let is_own = |found: &Item| found.get(schema::EXPIRES_AT) == Some(&item::of_time(now));
         Ok(match &failed.item {
-            Some(found) if statistics.ambiguous > 0 && is_own(found) => Revocation::Done,
-            Some(found) if found.contains_key(schema::TOKEN) => Revocation::AlreadyExpired,
-            _ => Revocation::Unknown,
+            Some(found) if statistics.ambiguous > 0 && is_own(found) => TokenRevocation::Done,
+            Some(found) if found.contains_key(schema::TOKEN) => TokenRevocation::AlreadyExpired,
+            _ => TokenRevocation::Unknown,
         })
     }
 }
