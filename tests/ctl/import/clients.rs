@@ -64,6 +64,7 @@ async fn authletes_words_become_those_of_rfc_7591() {
         response_types: Some(of("responseTypes", |row| row.2)),
         grant_types: Some(of("grantTypes", |row| row.2)),
         token_endpoint_auth_method: Some("self_signed_tls_client_auth".to_owned()),
+        ..Metadata::default()
     };
     let expected = build::oauth_client().service("715948317").not_dynamic().metadata(metadata).version(1);
     assert_eq!(fixture.live("1140735077").await, expected.build());

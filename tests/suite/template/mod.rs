@@ -39,7 +39,7 @@ fn as_json(yaml: &Yaml<'_>) -> Value {
 /// Runs the sweep. Both idle sample clients are due.
 async fn sweep(fixture: &Fixture, grants: Option<GrantsTable>, deletes: bool, limit: usize) -> Report {
     let policy = IdlePolicy { unused: Duration::from_hours(24), used: Duration::from_hours(90 * 24) };
-    let settings = deregister::settings::Sweep { deletes, policy, limit, concurrency: 8 };
+    let settings = deregister::settings::Sweep { deletes, policy, notice: None, limit, concurrency: 8 };
     let (store, environment) = (fixture.clients.clone(), Environment::default());
     let sweep = Sweep { store, grants, settings, clock: now, environment };
     Box::pin(sweep.call(LambdaEvent::new(IgnoredAny, invocation()))).await.unwrap()
