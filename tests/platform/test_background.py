@@ -296,7 +296,7 @@ def register_some(database):
 
 
 def report(**members):
-    counts = dict.fromkeys(["due", "swept", "protected", "granted", "changed", "unreadable", "failed"], 0)
+    counts = dict.fromkeys(["due", "swept", "announced", "noticed", "protected", "granted", "changed", "unreadable", "failed"], 0)
     return {"deletes": False, "complete": True, **counts, **members}
 
 
