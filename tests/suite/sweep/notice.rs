@@ -13,6 +13,7 @@ use crate::support::{
 };
 use aws_sdk_dynamodb::types::AttributeValue;
 use deregister::{
+    dynamodb::item,
     functions::sweep::Report,
     model::{Idle, Metadata, NoticePolicy},
     settings::{self, Variables},
@@ -372,6 +373,28 @@ async fn a_restoration_leaves_no_notice_that_counts() {
     put(&fixture, "a", "notice", notice(just_due(), "{}")).await;
     super::restore(&fixture, "a").await;
     assert_eq!(notice_of(&fixture, "a").await, None);
+}
+
+/// An item has at most 400 KB. Without room for the notice, the client fails and is kept.
+#[tokio::test]
+async fn a_nearly_full_client_is_announced_and_swept_only_if_there_is_room_for_the_notice() {
+    const LIMIT: usize = 409_600;
+    for (room, is_announced) in [(40, false), (200, true)] {
+        let fixture = Fixture::empty().await;
+        let size = item::size(&item::of_client(&id("a"), &due().name("").build()));
+        let full = item::of_client(&id("a"), &due().name(&"x".repeat(LIMIT - room - size)).build());
+        fixture.sdk.put_item().table_name(&fixture.table).set_item(Some(full)).send().await.unwrap();
+        let log = Captured::at("INFO");
+        let result = run_in(run_of(HOUR), &announcer(&fixture)).await;
+        assert!(fixture.lives("a").await);
+        assert_eq!(result.is_ok(), is_announced, "{result:?}");
+        if is_announced {
+            assert_eq!(run(&at_the_date(&fixture)).await, Report { swept: 1, ..report(1) });
+            assert_eq!(notice_of(&fixture, "a").await, None);
+        } else {
+            assert_eq!(named(&log, "ValidationException in UpdateItem"), ["a"]);
+        }
+    }
 }
 
 fn registered(name: &str, contacts: &[&str]) -> ClientBuilder {
