@@ -39,7 +39,7 @@ pub const HISTORY: &str = "history";
 /// cannot address.
 pub const RESTORED: &str = "restored";
 /// The announcement that the sweep will delete the client: `used` and `idle_since`, which it was decided on, `sweep_at`, and
-/// the members of its metadata that are announced, as the text of a JSON object. After a use it counts no more.
+/// the members of its metadata that are announced, as the text of a JSON object. It does not count after a use.
 pub const NOTICE: &str = "notice";
 /// The partition of the index of idle clients: `unused#` or `used#`, and the first hexadecimal digit of the SHA-256
 /// digest of the client's id. It is the partition key of the index of the same name, which projects the keys only.

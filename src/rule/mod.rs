@@ -111,6 +111,6 @@ pub enum Precondition<'r> {
     Notice(Notice),
     /// The client has no notice.
     NoNotice,
-    /// The client has a notice, but none of this idle time.
+    /// The client has a notice that cannot be read, or that is of another idle time than this one.
     StaleNotice(Idle),
 }
