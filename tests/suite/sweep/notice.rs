@@ -365,6 +365,19 @@ async fn a_run_announces_at_most_its_limit_and_deletes_at_most_its_limit() {
 }
 
 #[tokio::test]
+async fn announcements_and_deletions_each_have_the_whole_limit() {
+    for concurrency in [1, 8] {
+        let fixture = Fixture::empty().await;
+        create_all(&fixture, (0..10).map(|n| (format!("client-{n}"), due()))).await;
+        for n in 0..5 {
+            put(&fixture, &format!("client-{n}"), "notice", notice_until(just_due(), now(), "{}")).await;
+        }
+        let sweep = sweep(&fixture, settings::Sweep { limit: 6, concurrency, ..ANNOUNCES });
+        assert_eq!(run(&sweep).await, Report { swept: 5, announced: 5, ..report(10) });
+    }
+}
+
+#[tokio::test]
 async fn a_restoration_leaves_no_notice_that_counts() {
     let fixture = table_with([("a", due())]).await;
     run(&announcer(&fixture)).await;
