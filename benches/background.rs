@@ -450,7 +450,7 @@ impl Database {
         let sweep = Sweep {
             store: self.store.clone(),
             grants: None::<GrantsTable>,
-            settings: settings::Sweep { deletes, policy, limit: due + 1, concurrency },
+            settings: settings::Sweep { deletes, policy, notice: None, limit: due + 1, concurrency },
             clock: now,
             environment: Environment::default(),
         };

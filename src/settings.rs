@@ -1,7 +1,7 @@
 //! Settings, all from environment variables. Each program reads only the structs that it uses, so a wrong setting stops
 //! only programs that use it.
 
-use crate::model::{IdlePolicy, Realm};
+use crate::model::{IdlePolicy, NoticePolicy, Realm};
 use std::{
     collections::BTreeMap,
     ffi::{OsStr, OsString},
@@ -292,7 +292,9 @@ pub struct Sweep {
     pub deletes: bool,
     /// How long clients may be idle.
     pub policy: IdlePolicy,
-    /// The maximum number of clients that a run deletes.
+    /// How a deletion is announced. `None`: it is not.
+    pub notice: Option<NoticePolicy>,
+    /// The maximum number of clients that a run deletes, and of those that it announces.
     pub limit: usize,
     /// The maximum number of clients that a run works on at the same time.
     pub concurrency: usize,
@@ -316,11 +318,23 @@ const SWEEP_IDLE_DAYS: Setting = Setting {
     must_be: "a whole number of days from 1 to 3650",
     meaning: "How many days after its last use the sweep may delete a client.",
 };
+const SWEEP_NOTICE_DAYS: Setting = Setting {
+    name: "SWEEP_NOTICE_DAYS",
+    default: "0",
+    must_be: "a whole number of days from 0 to 365",
+    meaning: "How many days before the deletion the sweep announces it. A use in this time cancels the deletion. 0: the sweep deletes without a notice.",
+};
+const SWEEP_NOTICE_METADATA: Setting = Setting {
+    name: "SWEEP_NOTICE_METADATA",
+    default: "",
+    must_be: "empty, or client_name, contacts or both, separated by a comma",
+    meaning: "The members of a client's registered metadata that the announcement repeats: `client_name`, `contacts` or `client_name,contacts`. Empty: none.",
+};
 const SWEEP_LIMIT: Setting = Setting {
     name: "SWEEP_LIMIT",
     default: "1000",
     must_be: "a whole number from 1 to 100000",
-    meaning: "The maximum number of clients that one run of the sweep deletes, or would delete.",
+    meaning: "The maximum number of clients that one run of the sweep deletes, or would delete. Also the maximum number that it announces. At either one the run ends.",
 };
 const SWEEP_CONCURRENCY: Setting = Setting {
     name: "SWEEP_CONCURRENCY",
@@ -331,24 +345,43 @@ const SWEEP_CONCURRENCY: Setting = Setting {
 
 impl Sweep {
     /// The settings of this struct.
-    pub const TABLE: [Setting; 5] =
-        [SWEEP_DELETES, SWEEP_UNUSED_HOURS, SWEEP_IDLE_DAYS, SWEEP_LIMIT, SWEEP_CONCURRENCY];
+    pub const TABLE: [Setting; 7] = [
+        SWEEP_DELETES,
+        SWEEP_UNUSED_HOURS,
+        SWEEP_IDLE_DAYS,
+        SWEEP_NOTICE_DAYS,
+        SWEEP_NOTICE_METADATA,
+        SWEEP_LIMIT,
+        SWEEP_CONCURRENCY,
+    ];
 
     /// Reads the settings. An empty value counts as unset.
     ///
     /// # Errors
     /// The first [`WrongSetting`].
     pub fn read(variables: &Variables) -> Result<Self, WrongSetting> {
+        let deletes = SWEEP_DELETES.read(variables, |word| word.parse().ok())?;
+        let policy = IdlePolicy {
+            unused: SWEEP_UNUSED_HOURS.read(variables, |hours| number(hours, 1, 8760).map(Duration::from_hours))?,
+            used: SWEEP_IDLE_DAYS.read(variables, |days| number(days, 1, 3650).map(of_days))?,
+        };
+        let period = SWEEP_NOTICE_DAYS.read(variables, |days| number(days, 0, 365).map(of_days))?;
+        let [client_name, contacts] = SWEEP_NOTICE_METADATA.read(variables, announced_metadata)?;
         Ok(Self {
-            deletes: SWEEP_DELETES.read(variables, |word| word.parse().ok())?,
-            policy: IdlePolicy {
-                unused: SWEEP_UNUSED_HOURS.read(variables, |hours| number(hours, 1, 8760).map(Duration::from_hours))?,
-                used: SWEEP_IDLE_DAYS.read(variables, |days| number(days, 1, 3650).map(of_days))?,
-            },
+            deletes,
+            policy,
+            notice: Some(NoticePolicy { period, client_name, contacts }).filter(|_| !period.is_zero()),
             limit: SWEEP_LIMIT.read(variables, |clients| number(clients, 1, 100_000)?.try_into().ok())?,
             concurrency: SWEEP_CONCURRENCY.read(variables, |clients| number(clients, 1, 64)?.try_into().ok())?,
         })
     }
+}
+
+/// Whether the list of names has `client_name`, and whether it has `contacts`. `None`: it has another name.
+fn announced_metadata(names: &str) -> Option<[bool; 2]> {
+    let known = ["client_name", "contacts"];
+    let has = |name| names.split(',').any(|listed| listed == name);
+    (names.is_empty() || names.split(',').all(|name| known.contains(&name))).then(|| known.map(has))
 }
 
 /// The metrics of a function.

@@ -105,7 +105,7 @@ impl Database {
             .table_name("clients")
             .set_key(Some(key(target)))
             .update_expression(
-                "SET tombstone = client, deleted = :deleted, expires_at = :until REMOVE client, idle, idle_since",
+                "SET tombstone = client, deleted = :deleted, expires_at = :until REMOVE client, idle, idle_since, notice",
             )
             .condition_expression(
                 "attribute_exists(client) AND (attribute_not_exists(client.protected) OR client.protected = :no) \

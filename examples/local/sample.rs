@@ -194,6 +194,7 @@ fn oauth(service: &str, token: Option<&str>) -> OAuthClient {
             response_types: Some(vec!["code".to_owned()]),
             grant_types: Some(vec!["authorization_code".to_owned()]),
             token_endpoint_auth_method: Some("none".to_owned()),
+            ..Metadata::default()
         },
     }
 }

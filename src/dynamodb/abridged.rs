@@ -8,7 +8,7 @@ use super::{
     ClientsTable,
     item::{self, Item},
     members::Map,
-    schema::{CLIENT, DELETED, EXPIRES_AT, HISTORY, IDLE, IDLE_SINCE, KEY, TOMBSTONE},
+    schema::{CLIENT, DELETED, EXPIRES_AT, HISTORY, IDLE, IDLE_SINCE, KEY, NOTICE, RESTORED, TOMBSTONE},
 };
 use crate::{
     model::Deletion,
@@ -35,7 +35,8 @@ const DECIDING: [&str; 10] = [
 /// The members that give no rights.
 const IDENTIFYING: [&str; 4] = ["kind", "app_id", "service_id", "version"];
 /// The attributes of a client's item.
-const ATTRIBUTES: [&str; 8] = [KEY, CLIENT, TOMBSTONE, DELETED, EXPIRES_AT, HISTORY, IDLE, IDLE_SINCE];
+const ATTRIBUTES: [&str; 10] =
+    [KEY, CLIENT, TOMBSTONE, DELETED, EXPIRES_AT, HISTORY, RESTORED, IDLE, IDLE_SINCE, NOTICE];
 /// The maximum number of attributes that one expression removes. An expression has at most 4 KB.
 const MAX_REMOVED: usize = 400;
 
@@ -145,7 +146,7 @@ impl Abridged {
     /// The update that writes this tombstone.
     pub(super) fn update(&self, update: UpdateItemFluentBuilder) -> UpdateItemFluentBuilder {
         let text = "SET tombstone = :tombstone, deleted = :deleted, expires_at = :expires_at \
-                    REMOVE client, idle, idle_since";
+                    REMOVE client, idle, idle_since, notice";
         let update = update.expression_attribute_values(":tombstone", AttributeValue::M(self.tombstone.clone()));
         remove(update, text, &self.removed)
     }

@@ -9,7 +9,7 @@ use super::{
     schema::{KEY, TOKEN},
 };
 use crate::{
-    model::{Client, Deletion, Kind, OWNER, epoch_seconds},
+    model::{Client, Deletion, Idle, Kind, Notice, OWNER, epoch_seconds},
     rule::{Authorization, Precondition},
     snapshot::{Key, Record, Snapshot},
     store::{CallStatistics, Fault, Store, WriteOutcome},
@@ -25,15 +25,16 @@ use std::{
 };
 
 /// The attributes that a decision needs. The client in a tombstone is not one of them.
-const DECIDING: &str = "pk, client, deleted, service, #token, expires_at, history, idle, idle_since";
+const DECIDING: &str = "pk, client, deleted, service, #token, expires_at, history, idle, idle_since, notice";
 /// Turns a client into a tombstone.
 const TOMBSTONE_OF_CLIENT: &str =
-    "SET tombstone = client, deleted = :deleted, expires_at = :expires_at REMOVE client, idle, idle_since";
+    "SET tombstone = client, deleted = :deleted, expires_at = :expires_at REMOVE client, idle, idle_since, notice";
 
 /// The most rounds of a read. Each further round asks for the keys that DynamoDB left unprocessed.
 const MAX_ROUNDS: u32 = 4;
 /// The wait before the second round. The wait doubles with each round.
 const FIRST_WAIT: Duration = Duration::from_millis(25);
+const SECOND: Duration = Duration::from_secs(1);
 
 /// The table of clients, services and access tokens.
 #[derive(Debug, Clone)]
@@ -217,7 +218,7 @@ fn read_of(keys: &BTreeSet<Key>, projection: Option<&'static str>) -> Result<Key
 
 /// The update, on condition that the client is live, is not protected, has the kind and the version that were read, and
 /// meets each precondition.
-fn only_if(
+pub(super) fn only_if(
     update: UpdateItemFluentBuilder,
     authorization: &Authorization<'_>,
     abridged: Option<Abridged>,
@@ -246,11 +247,18 @@ fn only_if(
         Precondition::RegisteredAt(service) => {
             condition.dynamic().also("client.service_id = :service", ":service", item::of_text(service.as_str()))
         }
-        // The index may hold a fraction of a second.
+        // The item may hold a fraction of a second.
         Precondition::Idle(idle) => condition
             .also("begins_with(idle, :idle)", ":idle", item::of_text(item::idle_prefix(idle.used)))
             .also("idle_since >= :since", ":since", item::of_time(idle.since))
-            .also("idle_since < :later", ":later", item::of_time(idle.since + Duration::from_secs(1))),
+            .also("idle_since < :later", ":later", item::of_time(idle.since + SECOND)),
+        Precondition::Notice(Notice { idle, sweep_at }) => condition
+            .also("notice.used = :used", ":used", AttributeValue::Bool(idle.used))
+            .also("notice.idle_since = :noticed", ":noticed", item::of_time(idle.since))
+            .also("notice.sweep_at >= :sweep_at", ":sweep_at", item::of_time(sweep_at))
+            .also("notice.sweep_at < :after", ":after", item::of_time(sweep_at + SECOND)),
+        Precondition::NoNotice => condition.and("attribute_not_exists(notice)"),
+        Precondition::StaleNotice(idle) => condition.stale_notice(idle),
     });
     update.condition_expression(text)
 }
@@ -285,6 +293,20 @@ impl Condition {
             .expression_attribute_values(":features", item::of_texts(features))
             .expression_attribute_values(":texts", item::of_text("SS"))
             .expression_attribute_values(":owner", item::of_text(OWNER));
+        Self { update, text }
+    }
+
+    /// Adds the condition that there is a notice, and that it cannot be read or is not of this idle time.
+    fn stale_notice(self, idle: Idle) -> Self {
+        let Self { update, text } = self.and(
+            "attribute_exists(notice) AND NOT (notice.used = :used AND notice.idle_since = :noticed \
+             AND notice.sweep_at >= :epoch AND notice.sweep_at < :end)",
+        );
+        let update = update
+            .expression_attribute_values(":used", AttributeValue::Bool(idle.used))
+            .expression_attribute_values(":noticed", item::of_time(idle.since))
+            .expression_attribute_values(":epoch", item::number(0))
+            .expression_attribute_values(":end", item::number(epoch_seconds::END));
         Self { update, text }
     }
 

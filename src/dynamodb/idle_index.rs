@@ -1,18 +1,27 @@
-//! Reads the index of idle clients. The client that has been idle longest is the first.
+//! Reads the index of idle clients, and writes the notices before their deletion. The client that has been idle longest is
+//! the first in the index.
 
 use super::{
     ClientsTable,
     call::fault,
+    clients_table::only_if,
     item::{self, Item},
     members::{Flaws, Members},
-    schema::IDLE,
+    schema::{IDLE, KEY},
 };
 use crate::{
-    model::{IdlePartition, epoch_seconds},
-    snapshot::{Key, Unreadable},
-    store::{CallStatistics, Fault, IdleClients, IdlePage},
+    model::{Client, IdlePartition, StoredNotice, epoch_seconds},
+    rule::{Authorization, sweep::Announcement},
+    snapshot::{Key, Record, Unreadable},
+    store::{CallStatistics, Fault, IdleClients, IdlePage, WriteOutcome},
 };
-use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use aws_sdk_dynamodb::{
+    operation::{
+        query::builders::QueryFluentBuilder,
+        update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
+    },
+    types::ReturnValuesOnConditionCheckFailure,
+};
 use std::time::{Duration, SystemTime};
 
 /// The most clients in a page.
@@ -75,6 +84,56 @@ impl IdleClients for ClientsTable {
             last => last.map(|last| Cursor::AfterTheEnd(Some(last))),
         };
         Ok(IdlePage { clients, unreadable, next })
+    }
+
+    async fn announce(&self, announcement: &Announcement<'_>) -> Result<WriteOutcome, Fault> {
+        let Announcement { authorization, removal, notice, metadata } = announcement;
+        if let Some(removal) = removal {
+            let remove = self.sdk().update_item().update_expression("REMOVE notice");
+            let (outcome, _) = self.update_notice(remove, removal).await?;
+            if outcome != WriteOutcome::Written {
+                return Ok(outcome);
+            }
+        }
+        let set = self.sdk().update_item().update_expression("SET notice = :notice");
+        let set = set.expression_attribute_values(":notice", item::of_notice(*notice, metadata));
+        let is_own = |client: &Client| client.notice == StoredNotice::Notice(*notice);
+        match self.update_notice(set, authorization).await? {
+            // An earlier attempt took effect, and its answer was lost.
+            (WriteOutcome::ConditionFailed(Some(Record::Client(client))), true) if is_own(&client) => {
+                Ok(WriteOutcome::Written)
+            }
+            (outcome, _) => Ok(outcome),
+        }
+    }
+}
+
+impl ClientsTable {
+    /// Changes the notice of the authorized client, on condition that the client is as the authorization says. Returns
+    /// also whether an attempt was ambiguous.
+    async fn update_notice(
+        &self,
+        update: UpdateItemFluentBuilder,
+        authorization: &Authorization<'_>,
+    ) -> Result<(WriteOutcome, bool), Fault> {
+        let update = update
+            .table_name(self.name())
+            .key(KEY, item::key(&Key::Client(authorization.target.clone())))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let update = only_if(update, authorization, None);
+        let (answer, statistics) = CallStatistics::of_call(Box::pin(update.send())).await;
+        let is_ambiguous = statistics.ambiguous > 0;
+        let Err(error) = answer else { return Ok((WriteOutcome::Written, is_ambiguous)) };
+        match error.as_service_error() {
+            Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
+                Ok((WriteOutcome::ConditionFailed(failed.item.clone().map(item::read)), is_ambiguous))
+            }
+            // The last attempt changed nothing, but an earlier one may have.
+            _ => Err(match fault(&error) {
+                Fault::Unexpected(why) if is_ambiguous => Fault::Unavailable(why),
+                fault => fault,
+            }),
+        }
     }
 }
 

@@ -1,13 +1,14 @@
 //! Converts items of the clients table to the model, and back.
 
 use super::{
-    members::{BOOLEAN, DIGEST, Flaws, ID, MAP, Map, Members, TEXT, TEXTS, TIME},
-    schema::{CLIENT, DELETED, EXPIRES_AT, HISTORY, IDLE, IDLE_SINCE, KEY, SERVICE, TOKEN},
+    members::{BOOLEAN, DIGEST, Flaws, ID, MAP, Map, Members, SECONDS, TEXT, TEXTS, TIME},
+    schema::{CLIENT, DELETED, EXPIRES_AT, HISTORY, IDLE, IDLE_SINCE, KEY, NOTICE, SERVICE, TOKEN},
 };
 use crate::{
     model::{
-        AccessToken, AllowList, ApiClient, Client, Deletion, Digest, Id, Idle, Kind, Metadata, OAuthClient,
-        PastDeletion, Restoration, Service, StoredSecret, StoredVersion, TokenScope, Version, epoch_seconds,
+        AccessToken, AllowList, ApiClient, Client, Deletion, Digest, Id, Idle, Kind, Metadata, Notice, OAuthClient,
+        PastDeletion, Restoration, Service, StoredNotice, StoredSecret, StoredVersion, TokenScope, Version,
+        epoch_seconds,
     },
     snapshot::{Flaw, Key, Proof, Record},
 };
@@ -60,12 +61,12 @@ pub(super) fn no_record() -> Flaw {
 
 fn record(item: &mut Members<'_>, proof: &mut Proof) -> Option<Record> {
     if item.has(CLIENT) {
-        let idle = tracked(item);
+        let (idle, notice) = (tracked(item), notice(item));
         let history = item.take(HISTORY);
         let restored_from = restored_from(history.as_ref().and_then(|history| history.as_l().ok()?.last()));
         let members = item.deciding(CLIENT, &MAP)?;
         let client = client(&mut item.within(CLIENT, members), proof)?;
-        return Some(Record::Client(Client { idle, restored_from, ..client }));
+        return Some(Record::Client(Client { idle, notice, restored_from, ..client }));
     }
     if let Some(deletion) = current_deletion(item) {
         return Some(Record::Deleted(deletion));
@@ -149,7 +150,7 @@ pub(super) fn client(members: &mut Members<'_>, proof: &mut Proof) -> Option<Cli
             })
         }
     };
-    Some(Client { kind, protected, version, idle: None, restored_from: None })
+    Some(Client { protected, version, ..Client::new(kind) })
 }
 
 /// The kind, without its members.
@@ -181,6 +182,7 @@ fn metadata(members: &mut Members<'_>) -> Metadata {
     let mut metadata = members.within("metadata", metadata);
     Metadata {
         client_name: metadata.descriptive("client_name", &TEXT),
+        contacts: metadata.descriptive("contacts", &TEXTS),
         redirect_uris: metadata.descriptive("redirect_uris", &TEXTS),
         response_types: metadata.descriptive("response_types", &TEXTS),
         grant_types: metadata.descriptive("grant_types", &TEXTS),
@@ -259,21 +261,41 @@ pub(super) fn tracked(item: &mut Members<'_>) -> Option<Idle> {
         Some(partition) if partition.starts_with(idle_prefix(false)) => Some(false),
         _ => None,
     };
-    let since = since.as_ref().and_then(|since| since.as_n().ok()).and_then(|since| whole_seconds(since));
+    let since = since.and_then(|since| SECONDS.read(since));
     if used.is_none() {
         item.ignore(IDLE, "be a partition of the index of idle clients");
     }
     if since.is_none() {
-        item.ignore(IDLE_SINCE, "be a number of seconds from 1970 to 9999, since 1970-01-01T00:00:00Z");
+        item.ignore(IDLE_SINCE, SECONDS.must());
     }
     used.zip(since).map(|(used, since)| Idle { used, since })
 }
 
-/// The time of this many seconds since the epoch, in whole seconds, rounded down.
-fn whole_seconds(number: &str) -> Option<SystemTime> {
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    let is_decimal = fraction.bytes().all(|digit| digit.is_ascii_digit());
-    whole.parse().ok().filter(|_| is_decimal).and_then(epoch_seconds::at)
+/// What the item holds as the notice. One that cannot be read announces nothing.
+fn notice(item: &mut Members<'_>) -> StoredNotice {
+    if !item.has(NOTICE) {
+        return StoredNotice::None;
+    }
+    let Some(members) = item.descriptive(NOTICE, &MAP) else { return StoredNotice::Unreadable };
+    let mut members = item.within(NOTICE, members);
+    let (used, since) = (members.descriptive("used", &BOOLEAN), members.descriptive("idle_since", &TIME));
+    let sweep_at = members.descriptive("sweep_at", &SECONDS);
+    match (used, since, sweep_at) {
+        (Some(used), Some(since), Some(sweep_at)) => {
+            StoredNotice::Notice(Notice { idle: Idle { used, since }, sweep_at })
+        }
+        _ => StoredNotice::Unreadable,
+    }
+}
+
+/// The notice, with the announced members of the metadata.
+pub(super) fn of_notice(notice: Notice, metadata: &str) -> AttributeValue {
+    of_map([
+        ("used", Some(AttributeValue::Bool(notice.idle.used))),
+        ("idle_since", Some(of_time(notice.idle.since))),
+        ("sweep_at", Some(of_time(notice.sweep_at))),
+        ("metadata", Some(of_text(metadata))),
+    ])
 }
 
 /// The attributes of the index of idle clients, for the client with this id.
@@ -391,6 +413,7 @@ fn of_metadata(metadata: &Metadata) -> AttributeValue {
     let texts = |texts: &Option<Vec<String>>| texts.as_deref().map(of_texts);
     of_map([
         ("client_name", metadata.client_name.as_ref().map(of_text)),
+        ("contacts", texts(&metadata.contacts)),
         ("redirect_uris", texts(&metadata.redirect_uris)),
         ("response_types", texts(&metadata.response_types)),
         ("grant_types", texts(&metadata.grant_types)),

@@ -24,6 +24,11 @@ impl<T> Type<T> {
     pub fn must(&self) -> &'static str {
         self.must
     }
+
+    /// Reads a value. `None`: it has another type.
+    pub fn read(&self, value: AttributeValue) -> Option<T> {
+        (self.read)(value)
+    }
 }
 
 pub const TEXT: Type<String> = Type { must: "be a string", read: text };
@@ -35,6 +40,9 @@ pub const ID: Type<Id> = Type { must: "be a string of 1 to 2040 bytes", read: |v
 pub const DIGEST: Type<Digest> = Type { must: "be a binary of 32 bytes", read: digest };
 pub const TIME: Type<SystemTime> =
     Type { must: "be a whole number of seconds from 1970 to 9999, since 1970-01-01T00:00:00Z", read: time };
+/// A time that may have a fraction of a second, rounded down.
+pub const SECONDS: Type<SystemTime> =
+    Type { must: "be a number of seconds from 1970 to 9999, since 1970-01-01T00:00:00Z", read: seconds };
 
 fn text(value: AttributeValue) -> Option<String> {
     if let AttributeValue::S(text) = value { Some(text) } else { None }
@@ -62,6 +70,13 @@ fn digest(value: AttributeValue) -> Option<Digest> {
 
 fn time(value: AttributeValue) -> Option<SystemTime> {
     if let AttributeValue::N(number) = value { number.parse().ok().and_then(epoch_seconds::at) } else { None }
+}
+
+fn seconds(value: AttributeValue) -> Option<SystemTime> {
+    let AttributeValue::N(number) = value else { return None };
+    let (whole, fraction) = number.split_once('.').unwrap_or((&number, ""));
+    let is_decimal = fraction.bytes().all(|digit| digit.is_ascii_digit());
+    whole.parse().ok().filter(|_| is_decimal).and_then(epoch_seconds::at)
 }
 
 /// The members that cannot be read.

@@ -2,8 +2,8 @@
 //!
 //! | item | attributes |
 //! |---|---|
-//! | `client#<client id>`, live | `client`; `idle`, `idle_since` if its use is tracked; `history` if it was restored (its past deletions) |
-//! | `client#<client id>`, deleted | `tombstone` (the former `client`), `deleted` (the record of the deletion), `expires_at`; `history` |
+//! | `client#<client id>`, live | `client`; `idle`, `idle_since` if its use is tracked; `notice` if the sweep has announced its deletion; `history` (its past deletions) and `restored` if it was restored |
+//! | `client#<client id>`, deleted | `tombstone` (the former `client`), `deleted` (the record of the deletion), `expires_at`; `history`, `restored` |
 //! | `service#<service id>` | `service` |
 //! | `token#<SHA-256 digest in hexadecimal digits>` | `token`; `expires_at` if it expires |
 //!
@@ -35,6 +35,12 @@ pub const TOKEN: &str = "token";
 pub const DELETED: &str = "deleted";
 /// The client's past deletions, a list with the latest at the end.
 pub const HISTORY: &str = "history";
+/// The record of the latest restoration. The history has it too, as the last element of a list, which an event pipe
+/// cannot address.
+pub const RESTORED: &str = "restored";
+/// The announcement that the sweep will delete the client: `used` and `idle_since`, which it was decided on, `sweep_at`, and
+/// the members of its metadata that are announced, as the text of a JSON object. It does not count after a use.
+pub const NOTICE: &str = "notice";
 /// The partition of the index of idle clients: `unused#` or `used#`, and the first hexadecimal digit of the SHA-256
 /// digest of the client's id. It is the partition key of the index of the same name, which projects the keys only.
 pub const IDLE: &str = "idle";

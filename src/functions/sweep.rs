@@ -4,6 +4,8 @@
 //! due clients, not on the size of the table. It deletes as the endpoints do, so each client can be restored. By
 //! default, it only reports which clients it would delete.
 //!
+//! With a notice period, a run announces a due client, and a later run deletes it if it was not used meanwhile.
+//!
 //! No client stops a run. If the database is unavailable for one, the client gets another turn after the others.
 
 use super::{
@@ -11,12 +13,16 @@ use super::{
     wait::Wait,
 };
 use crate::{
-    deletion::{self, NotDeleted},
+    deletion::{self, MAX_WRITES, NotDeleted},
     invocation::Invocation,
-    model::{Deletion, Id, Idle, IdlePartition},
-    rule::sweep::{Refusal, Request},
+    model::{Id, Idle, IdlePartition},
+    rule::{
+        Denied,
+        sweep::{Refusal, Request},
+    },
     settings,
-    store::{CallStatistics, Fault, Grants, IdleClients, IdlePage, Store, before},
+    snapshot::{Key, Lookup, Snapshot},
+    store::{CallStatistics, Fault, Grants, IdleClients, IdlePage, Store, WriteOutcome, before},
     telemetry::{self, Metric, Metrics},
 };
 use futures::{
@@ -70,6 +76,10 @@ pub struct Report {
     pub due: usize,
     /// Those that were deleted, or would be.
     pub swept: usize,
+    /// Those whose deletion was announced, or would be.
+    pub announced: usize,
+    /// Those whose deletion was announced before, for a later time.
+    pub noticed: usize,
     /// Those that were kept because they are protected.
     pub protected: usize,
     /// Those that were kept because they have a grant that has not ended.
@@ -93,14 +103,19 @@ struct Due {
     turns: u32,
     /// The fault of the latest turn.
     fault: Option<Fault>,
-    /// Whether a write may have deleted it. Then it keeps its place within the limit.
+    /// Whether a write may have deleted or announced it. Then it keeps its place within the limit.
     is_ambiguous: bool,
+    /// The date of the first announcement that may have been written.
+    announced_for: Option<SystemTime>,
 }
 
 /// What the run found out about a client.
 #[derive(Clone, Copy)]
 enum ClientOutcome {
     Swept,
+    /// Its deletion is announced for this time.
+    Announced(SystemTime),
+    Noticed,
     Protected,
     Granted,
     Changed,
@@ -177,7 +192,8 @@ impl<S: Store + IdleClients, G: Grants> Sweep<S, G> {
             let Some((partition, after)) = position else { return Ok(None) };
             let since = self.settings.policy.due_since(partition.used, *now);
             let page = self.page(partition, since, after, *deadline).await?;
-            let due = |(id, idle)| Ok(Due { id, idle, turns: 0, fault: None, is_ambiguous: false });
+            let due =
+                |(id, idle)| Ok(Due { id, idle, turns: 0, fault: None, is_ambiguous: false, announced_for: None });
             let unreadable = page.unreadable.into_iter().map(|unreadable| Err(Fault::from(unreadable)));
             let entries: Vec<_> = page.clients.into_iter().map(due).chain(unreadable).collect();
             let next = match page.next {
@@ -218,11 +234,11 @@ impl<S: Store + IdleClients, G: Grants> Sweep<S, G> {
         (due, result)
     }
 
-    /// Deletes a due client, or decides whether it would be deleted.
+    /// Deletes or announces a due client, or decides whether it would be deleted or announced.
     async fn sweep(&self, due: &mut Due, invocation: &Invocation) -> Result<ClientOutcome, Fault> {
         if due.is_ambiguous {
-            if self.is_swept(due, invocation).await? {
-                return Ok(ClientOutcome::Swept);
+            if let Some(outcome) = self.earlier_write(due, invocation).await? {
+                return Ok(outcome);
             }
             if due.turns > MAX_TURNS
                 && let Some(fault) = due.fault.take()
@@ -237,7 +253,7 @@ impl<S: Store + IdleClients, G: Grants> Sweep<S, G> {
             return Ok(ClientOutcome::Granted);
         }
         let request = self.request(due);
-        let outcome = if self.settings.deletes {
+        let mut outcome = if self.settings.deletes {
             let (outcome, calls) = CallStatistics::collect(deletion::delete(&self.store, request, invocation)).await;
             let is_unavailable = matches!(outcome.result, Err(NotDeleted::WriteFailed(Fault::Unavailable(_))));
             due.is_ambiguous |= is_unavailable && calls.ambiguous > 0;
@@ -245,29 +261,85 @@ impl<S: Store + IdleClients, G: Grants> Sweep<S, G> {
         } else {
             deletion::dry_run(&self.store, request, invocation).await
         };
-        let is_own = |deletion: &Deletion| deletion.is_of(&invocation.request_id);
         match outcome.result {
             Ok(()) => Ok(ClientOutcome::Swept),
-            // A write of an earlier turn took effect late.
-            Err(_) if outcome.snapshot.deletion(&due.id).is_some_and(is_own) => Ok(ClientOutcome::Swept),
-            Err(NotDeleted::Refused(Refusal::Protected)) => Ok(ClientOutcome::Protected),
-            Err(NotDeleted::Refused(_)) => Ok(ClientOutcome::Changed),
-            Err(NotDeleted::ReadFailed(fault) | NotDeleted::WriteFailed(fault)) => Err(fault),
+            Err(NotDeleted::Refused(Refusal::NotAnnounced)) => {
+                self.announce(due, &mut outcome.snapshot, invocation).await
+            }
+            Err(NotDeleted::Refused(refusal)) => Ok(due.kept(refusal, &outcome.snapshot, invocation)),
+            Err(NotDeleted::ReadFailed(fault) | NotDeleted::WriteFailed(fault)) => {
+                due.written(&outcome.snapshot, invocation).ok_or(fault)
+            }
         }
     }
 
-    /// Whether this run deleted the client.
-    async fn is_swept(&self, due: &Due, invocation: &Invocation) -> Result<bool, Fault> {
+    /// Announces the deletion of a due client, or decides whether it would be announced.
+    async fn announce(
+        &self,
+        due: &mut Due,
+        snapshot: &mut Snapshot,
+        invocation: &Invocation,
+    ) -> Result<ClientOutcome, Fault> {
+        let request = self.request(due);
+        for _ in 0..MAX_WRITES {
+            let announcement = match request.announcement(snapshot, invocation.now) {
+                Ok(announcement) => announcement,
+                Err(Denied::Refused(refusal)) => return Ok(due.kept(refusal, snapshot, invocation)),
+                Err(Denied::Unreadable(unreadable)) => return Err(unreadable.into()),
+            };
+            let announced_for = announcement.notice.sweep_at;
+            if !self.settings.deletes {
+                return Ok(ClientOutcome::Announced(announced_for));
+            }
+            let write = before(invocation.deadline, self.store.announce(&announcement));
+            let (result, calls) = CallStatistics::collect(write).await;
+            if matches!(result, Err(Fault::Unavailable(_))) && calls.ambiguous > 0 {
+                due.is_ambiguous = true;
+                due.announced_for.get_or_insert(announced_for);
+            }
+            match result? {
+                WriteOutcome::Written => return Ok(ClientOutcome::Announced(announced_for)),
+                // The client changed after it was read. Decide again on the item as it is now, without a second read.
+                WriteOutcome::ConditionFailed(found) => snapshot.set(Key::Client(due.id.clone()), found),
+            }
+        }
+        Err(Fault::Unavailable("the client changed before each write".to_owned()))
+    }
+
+    /// What an earlier write of this run did, if it took effect.
+    async fn earlier_write(&self, due: &Due, invocation: &Invocation) -> Result<Option<ClientOutcome>, Fault> {
         let look = deletion::dry_run(&self.store, self.request(due), invocation).await;
         match (look.snapshot.deletion(&due.id), look.result) {
-            (Some(deletion), _) => Ok(deletion.is_of(&invocation.request_id)),
             (None, Err(NotDeleted::ReadFailed(fault))) => Err(fault),
-            (None, _) => Ok(false),
+            _ => Ok(due.written(&look.snapshot, invocation)),
         }
     }
 
     fn request(&self, due: &Due) -> Request {
-        Request { target: due.id.clone(), idle: due.idle, policy: self.settings.policy }
+        let settings::Sweep { policy, notice, .. } = self.settings;
+        Request { target: due.id.clone(), idle: due.idle, policy, notice }
+    }
+}
+
+impl Due {
+    /// What a write of this run did, as the snapshot shows it. The write may have taken effect late.
+    fn written(&self, snapshot: &Snapshot, invocation: &Invocation) -> Option<ClientOutcome> {
+        if snapshot.deletion(&self.id).is_some_and(|deletion| deletion.is_of(&invocation.request_id)) {
+            return Some(ClientOutcome::Swept);
+        }
+        let Ok(Lookup::Live(client)) = snapshot.client(&self.id) else { return None };
+        let notice = client.notice.of(self.idle)?;
+        self.announced_for.filter(|first| *first <= notice.sweep_at)?;
+        Some(ClientOutcome::Announced(notice.sweep_at))
+    }
+
+    /// Why the client is kept.
+    fn kept(&self, refusal: Refusal, snapshot: &Snapshot, invocation: &Invocation) -> ClientOutcome {
+        self.written(snapshot, invocation).unwrap_or(match refusal {
+            Refusal::Protected => ClientOutcome::Protected,
+            Refusal::Announced => ClientOutcome::Noticed,
+            _ => ClientOutcome::Changed,
+        })
     }
 }
 
@@ -280,7 +352,7 @@ struct Run<'r, S, G> {
     report: &'r mut Report,
     /// The clients that get another turn.
     waiting: Vec<Due>,
-    /// The number of clients that failed and may be deleted. They keep their places within the limit.
+    /// The number of clients that failed and may be deleted or announced. They keep their places within the limit.
     unknown: usize,
     /// Whether the run found out about a client since the last wait.
     progress: bool,
@@ -314,7 +386,8 @@ impl<'r, S: Store + IdleClients, G: Grants> Run<'r, S, G> {
         }
     }
 
-    /// Gives the waiting clients another turn. Those that may be deleted already are the first: they have their places.
+    /// Gives the waiting clients another turn. Those that may be deleted or announced already are the first: they have
+    /// their places.
     async fn give_further_turns(&mut self) {
         let mut waiting = mem::take(&mut self.waiting);
         waiting.sort_by_key(|due| !due.is_ambiguous);
@@ -323,18 +396,24 @@ impl<'r, S: Store + IdleClients, G: Grants> Run<'r, S, G> {
         self.waiting.extend(waiting);
     }
 
-    /// Whether another turn may start while this many are under way. Each of them may delete a client.
+    /// Whether another turn may start while this many are under way. Each of them may delete or announce a client.
     fn may_start(&self, under_way: usize) -> bool {
         let settings::Sweep { limit, concurrency, .. } = self.sweep.settings;
         let ambiguous = self.waiting.iter().filter(|due| due.is_ambiguous).count();
         under_way < concurrency
-            && self.report.swept + self.unknown + ambiguous + under_way < limit
+            && self.written() + ambiguous + under_way < limit
             && self.waiting.len() + under_way < MAX_WAITING
             && Instant::now() < self.last_start
     }
 
     fn is_at_limit(&self) -> bool {
-        self.report.swept + self.unknown >= self.sweep.settings.limit
+        self.written() >= self.sweep.settings.limit
+    }
+
+    /// The number of clients that were deleted, or of those that were announced, whichever is larger. Both have the same
+    /// limit. Those that failed and may be one or the other count as both.
+    fn written(&self) -> usize {
+        self.report.swept.max(self.report.announced) + self.unknown
     }
 
     /// Counts an entry of the index that is unreadable, or ends the index.
@@ -365,14 +444,25 @@ impl<'r, S: Store + IdleClients, G: Grants> Run<'r, S, G> {
         self.report.due += 1;
         *match outcome {
             ClientOutcome::Swept => &mut self.report.swept,
+            ClientOutcome::Announced(_) => &mut self.report.announced,
+            ClientOutcome::Noticed => &mut self.report.noticed,
             ClientOutcome::Protected => &mut self.report.protected,
             ClientOutcome::Granted => &mut self.report.granted,
             ClientOutcome::Changed => &mut self.report.changed,
         } += 1;
-        if matches!(outcome, ClientOutcome::Swept) {
-            let since = humantime::format_rfc3339_seconds(due.idle.since);
-            let message = if self.report.deletes { "swept a client" } else { "would sweep a client" };
-            tracing::info!(client_id = due.id.as_str(), used = due.idle.used, idle_since = %since, "{message}");
+        let (client_id, used) = (due.id.as_str(), due.idle.used);
+        let since = humantime::format_rfc3339_seconds(due.idle.since);
+        match outcome {
+            ClientOutcome::Swept => {
+                let message = if self.report.deletes { "swept a client" } else { "would sweep a client" };
+                tracing::info!(client_id, used, idle_since = %since, "{message}");
+            }
+            ClientOutcome::Announced(sweep_at) => {
+                let message = if self.report.deletes { "announced a client" } else { "would announce a client" };
+                let sweep_at = humantime::format_rfc3339_seconds(sweep_at);
+                tracing::info!(client_id, used, idle_since = %since, sweep_at = %sweep_at, "{message}");
+            }
+            _ => {}
         }
     }
 
@@ -432,6 +522,7 @@ impl telemetry::Record for SweepRecord<'_> {
         metrics: &[
             Metric { name: "due", unit: "Count" },
             Metric { name: "swept", unit: "Count" },
+            Metric { name: "announced", unit: "Count" },
             Metric { name: "unreadable", unit: "Count" },
             Metric { name: "duration_ms", unit: "Milliseconds" },
         ],

@@ -266,7 +266,7 @@ impl DeletedClient {
         let Lookup::Live(Client { kind: Kind::OAuth(client), .. }) = outcome.snapshot.client(id).ok()? else {
             return None;
         };
-        let Metadata { client_name, redirect_uris, response_types, grant_types, token_endpoint_auth_method } =
+        let Metadata { client_name, redirect_uris, response_types, grant_types, token_endpoint_auth_method, .. } =
             client.metadata.clone();
         let words = |words: Option<Vec<String>>, word: fn(&str) -> Option<&'static str>| {
             words.map(|words| words.iter().filter_map(|known| word(known)).collect())

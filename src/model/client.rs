@@ -1,6 +1,6 @@
 //! Clients: API clients of the Configuration API, and OAuth clients.
 
-use super::{AllowList, Digest, Id, Idle, StoredSecret, StoredVersion, Version};
+use super::{AllowList, Digest, Id, Idle, StoredNotice, StoredSecret, StoredVersion, Version};
 use serde::{Deserialize, Serialize};
 
 /// The feature that allows a client to use the Configuration API. A client with it cannot be deleted.
@@ -17,6 +17,8 @@ pub struct Client {
     pub version: StoredVersion,
     /// How long the client is idle, if its use is tracked.
     pub idle: Option<Idle>,
+    /// What the item holds as the notice that the sweep will delete the client.
+    pub notice: StoredNotice,
     /// The request id of the deletion that the latest restoration ended, if the client was ever restored.
     pub restored_from: Option<String>,
 }
@@ -70,7 +72,7 @@ impl Client {
     #[must_use]
     pub fn new(kind: Kind) -> Self {
         let version = Version(1).into();
-        Self { kind, protected: false, version, idle: None, restored_from: None }
+        Self { kind, protected: false, version, idle: None, notice: StoredNotice::None, restored_from: None }
     }
 
     /// Whether the client is an OAuth client that registered itself (RFC 7591).
@@ -101,13 +103,16 @@ pub struct OAuthClient {
     pub metadata: Metadata,
 }
 
-/// The registered metadata that a deletion reports, under the names of RFC 7591, section 2. The table keeps other
-/// members too; nothing here reads them.
+/// The registered metadata that a deletion or an announcement reports, under the names of RFC 7591, section 2. The table
+/// keeps other members too; nothing here reads them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metadata {
     /// The name shown to end users.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_name: Option<String>,
+    /// The addresses of the people who are responsible for the client, usually mail addresses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contacts: Option<Vec<String>>,
     /// Where authorization responses are sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redirect_uris: Option<Vec<String>>,

@@ -12,7 +12,7 @@ pub mod registration;
 pub mod sweep;
 
 use crate::{
-    model::{Client, Digest, Id, Idle, StoredVersion},
+    model::{Client, Digest, Id, Idle, Notice, StoredVersion},
     snapshot::{Key, Snapshot, Unreadable},
 };
 use std::{collections::BTreeSet, fmt, time::SystemTime};
@@ -67,7 +67,7 @@ impl<R> From<Unreadable> for Denied<R> {
     }
 }
 
-/// The permission to delete one client.
+/// The permission to delete one client, or to announce its deletion.
 #[derive(Debug)]
 pub struct Authorization<'r> {
     /// The client.
@@ -84,7 +84,7 @@ pub struct Authorization<'r> {
 }
 
 impl<'r> Authorization<'r> {
-    /// The permission to delete the client as it was read.
+    /// The permission for the client as it was read.
     #[must_use]
     pub fn new(target: &'r Id, client: &Client, preconditions: Vec<Precondition<'r>>) -> Self {
         let (version, features) = (client.version.clone(), client.kind.features().to_vec());
@@ -107,4 +107,10 @@ pub enum Precondition<'r> {
     RegisteredAt(&'r Id),
     /// The client has been idle since this time.
     Idle(Idle),
+    /// The client has this notice.
+    Notice(Notice),
+    /// The client has no notice.
+    NoNotice,
+    /// The client has a notice that cannot be read, or that is of another idle time than this one.
+    StaleNotice(Idle),
 }

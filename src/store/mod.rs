@@ -11,7 +11,7 @@ pub use statistics::CallStatistics;
 
 use crate::{
     model::{Deletion, Id, Idle, IdlePartition},
-    rule::Authorization,
+    rule::{Authorization, sweep::Announcement},
     snapshot::{Key, Record, Snapshot, Unreadable},
 };
 use std::{
@@ -42,11 +42,11 @@ pub trait Store: Send + Sync {
     ) -> impl Future<Output = Result<WriteOutcome, Fault>> + Send;
 }
 
-/// The outcome of [`Store::write_tombstone`].
+/// The outcome of [`Store::write_tombstone`] and [`IdleClients::announce`].
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "a request has one")]
 pub enum WriteOutcome {
-    /// The client is a tombstone.
+    /// The client is a tombstone, or has the notice.
     Written,
     /// Nothing was written: the client does not meet the condition. The item as it is now, if there is one.
     ConditionFailed(Option<Record>),
@@ -62,7 +62,7 @@ pub trait ClientStatuses: Send + Sync {
     fn client_status(&self, id: &Id) -> impl Future<Output = Result<ClientStatus, Fault>> + Send;
 }
 
-/// The index of idle clients.
+/// The index of idle clients, and the notices before their deletion.
 pub trait IdleClients: Send + Sync {
     /// Where the next page of the index starts.
     type Cursor: Clone + Send;
@@ -79,6 +79,13 @@ pub trait IdleClients: Send + Sync {
         since: SystemTime,
         after: Option<Self::Cursor>,
     ) -> impl Future<Output = Result<IdlePage<Self::Cursor>, Fault>> + Send;
+
+    /// Writes the notice of an announcement, on condition that the client has none and still is as it was read. If the
+    /// announcement replaces a notice, a write before that one removes it.
+    ///
+    /// # Errors
+    /// [`Fault::Unavailable`] if an attempt may have taken effect or may still take effect, or [`Fault::Unexpected`].
+    fn announce(&self, announcement: &Announcement<'_>) -> impl Future<Output = Result<WriteOutcome, Fault>> + Send;
 }
 
 /// One page of the index of idle clients.

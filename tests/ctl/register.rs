@@ -57,7 +57,7 @@ async fn the_metadata_of_the_file_is_stored() {
     fixture.object("service create 715948317").await;
     let file = file(
         "metadata.json",
-        "\u{FEFF}{\"client_name\": \"Jane\", \"redirect_uris\": [\"https://example.com\"], \"jwks\": {}}",
+        "\u{FEFF}{\"client_name\": \"Jane\", \"contacts\": [\"jane@example.com\"], \"redirect_uris\": [\"https://example.com\"], \"jwks\": {}}",
     );
     let line = format!("client register --service 715948317 --id 7 --protected --metadata {}", file.display());
     let before = Idle::unused(clock());
@@ -67,6 +67,7 @@ async fn the_metadata_of_the_file_is_stored() {
 
     let metadata = Metadata {
         client_name: Some("Jane".to_owned()),
+        contacts: Some(vec!["jane@example.com".to_owned()]),
         redirect_uris: Some(vec!["https://example.com".to_owned()]),
         ..Metadata::default()
     };

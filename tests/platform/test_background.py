@@ -296,8 +296,8 @@ def register_some(database):
 
 
 def report(**members):
-    counts = dict.fromkeys(["due", "swept", "protected", "granted", "changed", "unreadable", "failed"], 0)
-    return {"deletes": False, "complete": True, **counts, **members}
+    counts = ["due", "swept", "announced", "noticed", "protected", "granted", "changed", "unreadable", "failed"]
+    return {"deletes": False, "complete": True, **dict.fromkeys(counts, 0), **members}
 
 
 def swept(invocation):

@@ -256,9 +256,24 @@ DOCUMENTED = {
 }
 
 
+def with_all_options(value):
+    """The value if every condition is true."""
+    if isinstance(value, list):
+        return [with_all_options(item) for item in value]
+    match value:
+        case {"Fn::If": [_, one, _]}:
+            return with_all_options(one)
+        case {"Fn::Sub": [text, local]}:
+            values = with_all_options(local)
+            return re.sub(r"\$\{(\w+)\}", lambda name: values[name[1]], text)
+        case dict():
+            return {name: with_all_options(inner) for name, inner in value.items()}
+    return value
+
+
 def alarms(template):
     return {
-        name: resource["Properties"]
+        name: with_all_options(resource["Properties"])
         for name, resource in template["Resources"].items()
         if resource["Type"] == "AWS::CloudWatch::Alarm"
     }

@@ -259,6 +259,23 @@ fn the_keys_of_the_index_are_checked() {
 }
 
 #[test]
+fn a_notice_and_the_latest_restoration_are_known_and_a_notice_that_cannot_be_read_is_ignored() {
+    let restored = json!({ "at": 1, "by": "operator" });
+    let notice = |sweep_at| json!({ "used": true, "idle_since": 1, "sweep_at": sweep_at, "metadata": "{}" });
+    let with = |notice: Value| {
+        let client = json!({ "kind": "oauth", "dynamic": true });
+        json!({ "client": client, "restored": restored, "notice": notice })
+    };
+    assert_finds("client#a", &with(notice(json!(1))), &[]);
+    assert_finds("client#a", &with(notice(json!("1"))), &["ignored notice.sweep_at"]);
+    assert_finds("client#a", &with(json!("a text")), &["ignored notice"]);
+    let deleted =
+        json!({ "tombstone": { "kind": "oauth" }, "deleted": { "at": 1 }, "expires_at": 1, "restored": restored });
+    assert_finds("client#a", &deleted, &[]);
+    assert_finds("service#a", &json!({ "service": {}, "notice": notice(json!(1)) }), &["ignored notice"]);
+}
+
+#[test]
 fn an_item_that_is_not_what_its_key_says_is_refused() {
     let client = json!({ "client": { "kind": "oauth" } });
     let tombstone = json!({ "tombstone": { "kind": "oauth" }, "deleted": { "at": 1 }, "expires_at": 1 });
@@ -358,9 +375,20 @@ fn an_item_is_nearly_full_from_4_kb_below_the_limit_on() {
 fn no_finding_has_a_value() {
     let secret = "5ecret-in-the-wrong-place";
     let value = || [json!(secret), json!([secret]), json!({ secret: secret }), json!([{ secret: secret }])];
-    for attribute in
-        ["client", "tombstone", "deleted", "expires_at", "history", "idle", "idle_since", "service", "token", secret]
-    {
+    for attribute in [
+        "client",
+        "tombstone",
+        "deleted",
+        "expires_at",
+        "history",
+        "restored",
+        "idle",
+        "idle_since",
+        "notice",
+        "service",
+        "token",
+        secret,
+    ] {
         for attributes in value().map(|value| json!({ attribute: value })) {
             for key in ["client#a", "service#a", &format!("token#{DIGEST}")] {
                 let checked = CheckedItem::of(&item(key, &attributes));

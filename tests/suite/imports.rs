@@ -26,7 +26,10 @@ const MAY_IMPORT: [(&str, &[&str]); 14] = [
             "model",
         ],
     ),
-    ("functions", &["http", "deletion", "store", "rule", "invocation", "settings", "telemetry", "json", "model"]),
+    (
+        "functions",
+        &["http", "deletion", "store", "rule", "snapshot", "invocation", "settings", "telemetry", "json", "model"],
+    ),
     ("http", &["deletion", "store", "rule", "snapshot", "json", "model"]),
     ("deletion", &["store", "rule", "snapshot", "invocation", "model"]),
     ("dynamodb", &["store", "rule", "snapshot", "settings", "model"]),

@@ -305,7 +305,7 @@ async fn an_idle_time_with_a_fraction_counts_in_whole_seconds_and_the_client_is_
     let idle = Idle::unused(std::time::UNIX_EPOCH + Duration::from_secs(1_700_000_000));
     assert_eq!((page.clients, page.unreadable), (vec![(id("item"), idle)], vec![]));
     let policy = IdlePolicy { unused: Duration::from_hours(24), used: Duration::from_hours(24) };
-    let request = sweep::Request { target: id("item"), idle, policy };
+    let request = sweep::Request { target: id("item"), idle, policy, notice: None };
     let invocation = Invocation::new(&invocation(), now(), Duration::ZERO);
     assert_eq!(Box::pin(deletion::delete(&fixture.clients, request, &invocation)).await.result, Ok(()));
 }

@@ -2,7 +2,7 @@
 
 use deregister::{
     model::{
-        AllowList, ApiClient, Client, Digest, Id, Idle, Kind, Metadata, OAuthClient, OWNER, StoredSecret,
+        AllowList, ApiClient, Client, Digest, Id, Idle, Kind, Metadata, OAuthClient, OWNER, StoredNotice, StoredSecret,
         StoredVersion, Version,
     },
     settings,
@@ -67,6 +67,11 @@ impl ClientBuilder {
 
     pub fn idle(mut self, idle: Idle) -> Self {
         self.0.idle = Some(idle);
+        self
+    }
+
+    pub fn notice(mut self, notice: StoredNotice) -> Self {
+        self.0.notice = notice;
         self
     }
 

@@ -250,6 +250,7 @@ fn authlete(service: &Id, members: &mut Members) -> Result<(Id, Client), String>
         registration_token_digest: hash.and_then(|hash| digest(&hash)),
         metadata: Metadata {
             client_name: members.text("clientName")?,
+            contacts: members.texts("contacts")?,
             redirect_uris: members.texts("redirectUris")?,
             response_types: words(members.texts("responseTypes")?, response_type),
             grant_types: words(members.texts("grantTypes")?, grant_type),

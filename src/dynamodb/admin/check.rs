@@ -9,7 +9,9 @@ use crate::{
         abridged::NEARLY_FULL,
         item::{self, Item},
         members::{Flaws, MAP, Members},
-        schema::{CLIENT, DELETED, EXPIRES_AT, HISTORY, IDLE, IDLE_SINCE, KEY, SERVICE, TOKEN, TOMBSTONE},
+        schema::{
+            CLIENT, DELETED, EXPIRES_AT, HISTORY, IDLE, IDLE_SINCE, KEY, NOTICE, RESTORED, SERVICE, TOKEN, TOMBSTONE,
+        },
     },
     model::{AllowList, ApiClient, Client, Id, Idle, Kind},
     snapshot::{Flaw, Key, Proof, Record},
@@ -19,7 +21,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use std::time::SystemTime;
 
 /// The attributes that the programs of this table know.
-const ATTRIBUTES: [&str; 9] = [CLIENT, TOMBSTONE, DELETED, EXPIRES_AT, HISTORY, IDLE, IDLE_SINCE, SERVICE, TOKEN];
+const ATTRIBUTES: [&str; 11] =
+    [CLIENT, TOMBSTONE, DELETED, EXPIRES_AT, HISTORY, RESTORED, IDLE, IDLE_SINCE, NOTICE, SERVICE, TOKEN];
 
 /// What is wrong with an item.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,8 +104,8 @@ impl Content {
     /// The attributes that such an item may have.
     fn attributes(self) -> &'static [&'static str] {
         match self {
-            Self::Client => &[CLIENT, HISTORY, IDLE, IDLE_SINCE],
-            Self::Tombstone => &[TOMBSTONE, DELETED, EXPIRES_AT, HISTORY],
+            Self::Client => &[CLIENT, HISTORY, RESTORED, IDLE, IDLE_SINCE, NOTICE],
+            Self::Tombstone => &[TOMBSTONE, DELETED, EXPIRES_AT, HISTORY, RESTORED],
             Self::Service => &[SERVICE],
             Self::Token => &[TOKEN, EXPIRES_AT],
         }

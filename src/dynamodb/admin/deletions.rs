@@ -106,10 +106,11 @@ impl ClientsTable {
     ) -> Result<UpdateItemOutput, SdkError<UpdateItemError>> {
         let idle = plan.restored.client.idle;
         let text = if idle.is_some() {
-            "SET client = :client, history = :history, idle = :idle, idle_since = :idle_since \
-             REMOVE tombstone, deleted, expires_at"
+            "SET client = :client, history = :history, restored = :restored, idle = :idle, idle_since = :idle_since \
+             REMOVE tombstone, deleted, expires_at, notice"
         } else {
-            "SET client = :client, history = :history REMOVE tombstone, deleted, expires_at"
+            "SET client = :client, history = :history, restored = :restored \
+             REMOVE tombstone, deleted, expires_at, notice"
         };
         let update =
             self.sdk().update_item().table_name(self.name()).key(schema::KEY, item::key(&Key::Client(id.clone())));
@@ -120,6 +121,7 @@ impl ClientsTable {
             )
             .expression_attribute_values(":client", AttributeValue::M(plan.client.clone()))
             .expression_attribute_values(":history", AttributeValue::L(plan.history.clone()))
+            .expression_attribute_values(":restored", item::of_restoration(restoration))
             .expression_attribute_values(":tombstone", AttributeValue::M(tombstone.client.clone()))
             .expression_attribute_values(":deleted", AttributeValue::M(tombstone.deleted.clone()))
             .expression_attribute_values(":now", item::of_time(restoration.at))

@@ -52,6 +52,7 @@ async fn authletes_words_become_those_of_rfc_7591() {
         "clientId": 1_140_735_077,
         "clientName": "My Test Client",
         "clientType": "CONFIDENTIAL",
+        "contacts": ["jane@example.com"],
         "redirectUris": ["https://example.com/callback"],
         "responseTypes": of("responseTypes", |row| row.1),
         "grantTypes": of("grantTypes", |row| row.1),
@@ -64,6 +65,7 @@ async fn authletes_words_become_those_of_rfc_7591() {
         response_types: Some(of("responseTypes", |row| row.2)),
         grant_types: Some(of("grantTypes", |row| row.2)),
         token_endpoint_auth_method: Some("self_signed_tls_client_auth".to_owned()),
+        contacts: Some(vec!["jane@example.com".to_owned()]),
     };
     let expected = build::oauth_client().service("715948317").not_dynamic().metadata(metadata).version(1);
     assert_eq!(fixture.live("1140735077").await, expected.build());

@@ -72,7 +72,7 @@ async fn is_deleted_once_an_operator_or_the_sweep_deletes() {
     let operator = operator::Request { operator: "operator#jane".to_owned(), target: id("operator") };
     delete_by(operator, &fixture).await;
     let policy = IdlePolicy { unused: HOUR, used: HOUR };
-    let sweep = sweep::Request { target: id("sweep"), idle: Idle::unused(now() - 24 * HOUR), policy };
+    let sweep = sweep::Request { target: id("sweep"), idle: Idle::unused(now() - 24 * HOUR), policy, notice: None };
     delete_by(sweep, &fixture).await;
     assert_deleted_by("deregisterctl", &client_status(&fixture, "operator").await);
     assert_deleted_by("sweep", &client_status(&fixture, "sweep").await);

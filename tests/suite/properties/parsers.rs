@@ -15,7 +15,7 @@ use std::{
 fn setting() -> impl Strategy<Value = Option<String>> {
     option::weighted(
         0.5,
-        prop_oneof![1 => anything(), 5 => "[1-9][0-9]{0,3}", 1 => "[0-9]{6}", 2 => "[a-z_.-]{2,8}", 3 => "(/[a-z.~%]{0,3}){1,3}"],
+        prop_oneof![1 => anything(), 5 => "[1-9][0-9]{0,3}", 1 => "[0-9]{6}", 2 => "[a-z_.-]{2,8}", 1 => "(client_name|contacts)(,contacts)?", 3 => "(/[a-z.~%]{0,3}){1,3}"],
     )
 }
 
@@ -33,6 +33,9 @@ fn is_accepted(setting: &Setting, value: &str) -> bool {
         "BASE_PATH" => value.is_empty() || is_path(value),
         "REGISTRATION_PATH" => is_path(value),
         "SWEEP_DELETES" => ["true", "false"].contains(&value),
+        "SWEEP_NOTICE_METADATA" => {
+            value.is_empty() || value.split(',').all(|name| ["client_name", "contacts"].contains(&name))
+        }
         _ => {
             let (_, range) = setting.must_be.split_once(" from ").unwrap();
             let (least, most) = range.split_once(" to ").unwrap();
@@ -82,7 +85,7 @@ proptest! {
     #![proptest_config(cases(500))]
 
     #[test]
-    fn settings_are_read_as_their_tables_say(set in vec(setting(), 5)) {
+    fn settings_are_read_as_their_tables_say(set in vec(setting(), 7)) {
         let clients = Database::read(&Variables::default()).unwrap();
         if let Some(settings) = read(Database::TABLE, &set, Database::read)? {
             let values = values(&Database::TABLE, &set);
@@ -116,6 +119,8 @@ proptest! {
             prop_assert_eq!(settings.deletes.to_string(), values["SWEEP_DELETES"].as_str());
             prop_assert_eq!(Ok(settings.policy.unused.as_secs() / 3_600), values["SWEEP_UNUSED_HOURS"].parse());
             prop_assert_eq!(Ok(settings.policy.used.as_secs() / 86_400), values["SWEEP_IDLE_DAYS"].parse());
+            let notice = settings.notice.map_or(0, |notice| notice.period.as_secs() / 86_400);
+            prop_assert_eq!(Ok(notice), values["SWEEP_NOTICE_DAYS"].parse());
             prop_assert_eq!(Ok(settings.limit), values["SWEEP_LIMIT"].parse());
         }
     }

@@ -127,6 +127,8 @@ impl ClientItem {
             Precondition::Dynamic => !self.is_api,
             Precondition::RegisteredAt(service) => !self.is_api && *service == id(0),
             Precondition::Idle(idle) => !self.is_api && idle == self.idle(),
+            Precondition::NoNotice => true,
+            Precondition::Notice(_) | Precondition::StaleNotice(_) => false,
         }
     }
 }

@@ -49,7 +49,7 @@ impl Protocol {
         } else {
             // The sweep lists a client as it reads it.
             match idle.filter(|idle| !idle.used) {
-                Some(idle) => delete(&database, sweep::Request { target, idle, policy: policy() }),
+                Some(idle) => delete(&database, sweep::Request { target, idle, policy: policy(), notice: None }),
                 None => Answer::Refused("not_listed"),
             }
         };

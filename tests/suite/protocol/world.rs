@@ -222,7 +222,7 @@ impl World {
                 source_ip: None,
             };
             self.slots[request].running = Some(tokio::spawn(async move {
-                let request = sweep::Request { target, idle, policy: policy() };
+                let request = sweep::Request { target, idle, policy: policy(), notice: None };
                 let answer = match deletion::delete(&clients, request, &invocation).await.result {
                     Ok(()) => DELETED,
                     Err(NotDeleted::Refused(reason)) => reason.into(),

@@ -72,7 +72,7 @@ async fn a_restoration_outlives_a_late_attempt_of_an_operator_and_of_the_sweep()
         panic!("not a client")
     };
     let policy = IdlePolicy { unused: Duration::from_hours(24), used: Duration::from_hours(24) };
-    let sweep = sweep::Request { target: id(UNUSED_CLIENT), idle: client.idle.unwrap(), policy };
+    let sweep = sweep::Request { target: id(UNUSED_CLIENT), idle: client.idle.unwrap(), policy, notice: None };
     assert_restoration_lasts(&fixture, UNUSED_CLIENT, sweep).await;
 }
 

@@ -99,5 +99,7 @@ fn of_the_sweep() {
         (Refusal::Protected, "protected"),
         (Refusal::UsedMeanwhile, "used_meanwhile"),
         (Refusal::NotDue, "not_due"),
+        (Refusal::NotAnnounced, "not_announced"),
+        (Refusal::Announced, "announced"),
     ]);
 }

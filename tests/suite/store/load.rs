@@ -10,7 +10,7 @@ use crate::support::{
 use aws_sdk_dynamodb::types::AttributeValue;
 use deregister::{
     dynamodb::admin::Creation,
-    model::{AccessToken, Client, Digest, Kind, Service, StoredVersion, TokenScope},
+    model::{AccessToken, Client, Digest, Kind, Service, StoredNotice, StoredVersion, TokenScope},
     snapshot::{Key, Lookup, Snapshot},
     store::Fault,
 };
@@ -107,8 +107,14 @@ async fn unknown_attributes_are_ignored_and_missing_ones_have_defaults() {
     ]));
     put(&fixture, "client#a", &[("client", client)]).await;
     let snapshot = load(&fixture.clients, &[key("a")]).await.unwrap();
-    let Ok(Lookup::Live(Client { kind: Kind::OAuth(client), protected, version, idle: None, restored_from: None })) =
-        snapshot.client(&id("a"))
+    let Ok(Lookup::Live(Client {
+        kind: Kind::OAuth(client),
+        protected,
+        version,
+        idle: None,
+        notice: StoredNotice::None,
+        restored_from: None,
+    })) = snapshot.client(&id("a"))
     else {
         panic!("{snapshot:?}");
     };

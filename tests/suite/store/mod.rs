@@ -3,6 +3,7 @@
 mod create;
 mod faults;
 mod load;
+mod notice;
 mod statistics;
 mod tombstone;
 

@@ -7,6 +7,7 @@ mod due;
 mod faults;
 mod index;
 mod log;
+mod notice;
 mod run;
 
 use crate::support::{
@@ -41,7 +42,8 @@ const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 /// The default policy.
 const POLICY: IdlePolicy = IdlePolicy { unused: DAY, used: Duration::from_hours(90 * 24) };
-const DELETES: settings::Sweep = settings::Sweep { deletes: true, policy: POLICY, limit: 1000, concurrency: 8 };
+const DELETES: settings::Sweep =
+    settings::Sweep { deletes: true, policy: POLICY, notice: None, limit: 1000, concurrency: 8 };
 const OBSERVES: settings::Sweep = settings::Sweep { deletes: false, ..DELETES };
 const TOKEN: &str = "registration-token-of-a-test";
 

@@ -4,13 +4,14 @@ mod dashboard;
 mod events;
 mod resources;
 mod roles;
+mod schema;
 mod settings;
 
 use crate::support::{Fixture, invocation, now};
 use deregister::{
     dynamodb::GrantsTable,
     functions::{Environment, Sweep, sweep::Report},
-    model::IdlePolicy,
+    model::{IdlePolicy, NoticePolicy},
 };
 use lambda_http::LambdaEvent;
 use saphyr::{LoadableYamlNode, Scalar, Yaml};
@@ -36,10 +37,29 @@ fn as_json(yaml: &Yaml<'_>) -> Value {
     }
 }
 
+/// How long before the deletion the sweep announces it in these tests.
+const NOTICE_PERIOD: Duration = Duration::from_hours(14 * 24);
+
 /// Runs the sweep. Both idle sample clients are due.
 async fn sweep(fixture: &Fixture, grants: Option<GrantsTable>, deletes: bool, limit: usize) -> Report {
+    run_sweep(fixture, grants, deletes, limit, None).await
+}
+
+/// Runs the sweep with a notice period.
+async fn announce(fixture: &Fixture, limit: usize) -> Report {
+    let notice = NoticePolicy { period: NOTICE_PERIOD, client_name: true, contacts: true };
+    run_sweep(fixture, None, true, limit, Some(notice)).await
+}
+
+async fn run_sweep(
+    fixture: &Fixture,
+    grants: Option<GrantsTable>,
+    deletes: bool,
+    limit: usize,
+    notice: Option<NoticePolicy>,
+) -> Report {
     let policy = IdlePolicy { unused: Duration::from_hours(24), used: Duration::from_hours(90 * 24) };
-    let settings = deregister::settings::Sweep { deletes, policy, limit, concurrency: 8 };
+    let settings = deregister::settings::Sweep { deletes, policy, notice, limit, concurrency: 8 };
     let (store, environment) = (fixture.clients.clone(), Environment::default());
     let sweep = Sweep { store, grants, settings, clock: now, environment };
     Box::pin(sweep.call(LambdaEvent::new(IgnoredAny, invocation()))).await.unwrap()

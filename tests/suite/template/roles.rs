@@ -1,6 +1,6 @@
 //! The roles and policies: each allows the calls that its function or its holder makes, and no others.
 
-use super::{sweep, template};
+use super::{announce, sweep, template};
 use crate::support::{
     Fixture, basic, bearer,
     build::{grants_settings, id},
@@ -192,6 +192,11 @@ async fn the_sweeps_role_allows_only_its_calls_and_no_write_while_it_observes() 
         of_the_grants.push(actions(&wire));
     }
     assert_eq!(of_runs[..2], of_runs[2..]);
+    // An announcement makes no other call than a deletion.
+    let fixture = Fixture::with_samples().await;
+    assert_eq!(announce(&fixture, 10).await.announced, 2);
+    let of_the_index = BTreeSet::from(["dynamodb:Query".to_owned()]);
+    assert_eq!(&actions(&fixture.wire) - &of_the_index, of_runs[1]);
 
     let template = template();
     let policies = template["Resources"]["Sweep"]["Properties"]["Policies"].as_array().unwrap();

@@ -48,13 +48,19 @@ fn a_parameter_of_the_sweep_accepts_what_the_setting_accepts() {
     let template = template();
     let variables = &template["Resources"]["Sweep"]["Properties"]["Environment"]["Variables"];
     let accepts = |name, value: &str| Sweep::read(&Variables::from_iter([(name, value)])).is_ok();
-    for name in ["SWEEP_UNUSED_HOURS", "SWEEP_IDLE_DAYS", "SWEEP_LIMIT", "SWEEP_CONCURRENCY"] {
+    for name in ["SWEEP_UNUSED_HOURS", "SWEEP_IDLE_DAYS", "SWEEP_NOTICE_DAYS", "SWEEP_LIMIT", "SWEEP_CONCURRENCY"] {
         let parameter = &template["Parameters"][variables[name]["!Ref"].as_str().unwrap()];
-        let (min, max) = (parameter["MinValue"].as_u64().unwrap(), parameter["MaxValue"].as_u64().unwrap());
+        let (min, max) = (parameter["MinValue"].as_i64().unwrap(), parameter["MaxValue"].as_i64().unwrap());
         let accepted = [min - 1, min, max, max + 1].map(|number| accepts(name, &number.to_string()));
         assert_eq!(accepted, [false, true, true, false], "{name}");
     }
     for value in template["Parameters"]["SweepDeletes"]["AllowedValues"].as_array().unwrap() {
         assert!(accepts("SWEEP_DELETES", value.as_str().unwrap()), "{value}");
+    }
+    // CloudFormation matches the whole value.
+    let pattern = template["Parameters"]["SweepNoticeMetadata"]["AllowedPattern"].as_str().unwrap();
+    assert_eq!(pattern, "^$|^(client_name|contacts)(,(client_name|contacts))?$");
+    for value in ["", "client_name", "contacts", "client_name,contacts", "contacts,client_name"] {
+        assert!(accepts("SWEEP_NOTICE_METADATA", value), "{value}");
     }
 }
