@@ -150,7 +150,7 @@ fn watch(mut child: Child) -> Result<(bool, f64)> {
 }
 
 fn count_lines(file: &Path) -> Result<usize> {
-    Ok(fs::read(file)?.iter().filter(|&&byte| byte == b'\n').count())
+    Ok(fs::read_to_string(file)?.lines().count())
 }
 
 /// Starts the database. Returns it with the endpoint of the proxy.

@@ -3,10 +3,12 @@
 use crate::{
     fixture::timestamp,
     run::text,
-    support::{Fixture, now},
+    support::{Fixture, build::oauth_client, now},
 };
+use aws_sdk_dynamodb::types::AttributeValue;
+use deregister::model::Idle;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::SystemTime};
 
 #[tokio::test]
 async fn a_live_client_is_shown_with_every_member() {
@@ -63,6 +65,26 @@ async fn the_last_use_of_a_tracked_client_is_shown_and_listed() {
     };
     let expected = [row("never", "yes", "never"), row("static", "no", ""), row("used", "yes", &timestamp(now()))];
     assert_eq!(rows.lines().map(str::to_owned).collect::<BTreeSet<_>>(), BTreeSet::from(expected));
+}
+
+/// A use makes the notice stale, and then it announces nothing.
+#[tokio::test]
+async fn an_announced_deletion_is_shown_until_the_client_is_used() {
+    let fixture = Fixture::empty().await;
+    let idle = Idle::used(now());
+    fixture.create("7", oauth_client().idle(idle)).await;
+    assert_eq!(fixture.object("client show 7").await.get("announced_sweep_at"), None);
+    let seconds = now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    for (since, expected) in [(seconds, Some(json!("2027-01-15T09:00:00Z"))), (seconds - 1, None)] {
+        let number = |seconds: u64| AttributeValue::N(seconds.to_string());
+        let notice =
+            [("used", AttributeValue::Bool(true)), ("idle_since", number(since)), ("sweep_at", number(seconds + 3600))];
+        let notice = notice.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let update = fixture.sdk.update_item().table_name("clients").update_expression("SET notice = :notice");
+        let update = update.key("pk", AttributeValue::S("client#7".to_owned()));
+        update.expression_attribute_values(":notice", AttributeValue::M(notice)).send().await.unwrap();
+        assert_eq!(fixture.object("client show 7").await.get("announced_sweep_at"), expected.as_ref());
+    }
 }
 
 #[tokio::test]

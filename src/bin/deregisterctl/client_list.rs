@@ -287,6 +287,7 @@ fn rfc7591(service: Option<&Id>, members: &mut Members) -> Result<(Id, Client), 
         registration_token_digest,
         metadata: Metadata {
             client_name: members.text("client_name")?,
+            contacts: members.texts("contacts")?,
             redirect_uris: members.texts("redirect_uris")?,
             response_types: members.texts("response_types")?,
             grant_types: members.texts("grant_types")?,

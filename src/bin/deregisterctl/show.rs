@@ -39,7 +39,9 @@ pub fn show_live(id: &Id, client: Client) -> Report {
         Kind::Api(api) => with_api_client(report, api),
         Kind::OAuth(oauth) => with_oauth_client(report, oauth),
     };
-    with_use(with_version(report, client.protected, client.version.version()), client.idle)
+    let notice = client.idle.and_then(|idle| client.notice.of(idle)).map(|notice| timestamp(notice.sweep_at));
+    let report = with_use(with_version(report, client.protected, client.version.version()), client.idle);
+    report.with("announced_sweep_at", notice)
 }
 
 pub fn show_deleted(id: &Id, deletion: Deletion) -> Report {
@@ -113,6 +115,7 @@ fn with_oauth_client(report: Report, oauth: OAuthClient) -> Report {
         .with("dynamic", oauth.dynamic)
         .with("has_registration_token", oauth.registration_token_digest.is_some())
         .with("client_name", oauth.metadata.client_name)
+        .with("contacts", oauth.metadata.contacts)
         .with("redirect_uris", oauth.metadata.redirect_uris)
         .with("response_types", oauth.metadata.response_types)
         .with("grant_types", oauth.metadata.grant_types)

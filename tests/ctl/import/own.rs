@@ -46,6 +46,7 @@ async fn metadata_and_the_last_use_are_kept() {
     fixture.object("service create 1").await;
     let metadata = json!({
         "client_name": "a client",
+        "contacts": ["ops@client.example"],
         "redirect_uris": ["https://client.example/callback"],
         "response_types": ["code"],
         "grant_types": ["authorization_code"],
