@@ -130,11 +130,14 @@ impl Tool {
     }
 
     /// Where the clients are, and until when a deletion of now can be undone.
-    fn consequence(&self) -> String {
+    fn consequence(&self) -> [String; 2] {
         let retention = self.store.retention();
         let until = timestamp((self.now)() + retention);
         let days = retention.as_secs() / 86_400;
-        format!("In the {}. You can restore what you delete now until {until} (RETENTION_DAYS={days}).", self.place)
+        [
+            format!("In the {}.", self.place),
+            format!("You can restore what you delete now until {until} (RETENTION_DAYS={days})."),
+        ]
     }
 
     /// Deletes a client. With `count_up_to` it writes nothing, and counts the client's grants up to that number.
@@ -229,12 +232,14 @@ impl Summary {
 }
 
 /// Asks the operator to type the id of the client, or the number of clients.
-fn confirm(ids: &[Id], consequence: &str, mut input: impl BufRead, mut output: impl Write) -> Result<(), Failure> {
+fn confirm(ids: &[Id], consequence: &[String], mut input: impl BufRead, mut output: impl Write) -> Result<(), Failure> {
     let (question, expected) = match ids {
         [id] => (format!("To delete the client {id}, type its id again: "), id.to_string()),
         ids => (format!("To delete {0} clients, type their number, {0}: ", ids.len()), ids.len().to_string()),
     };
-    report::note(consequence);
+    for sentence in consequence {
+        report::note(sentence);
+    }
     let mut typed = String::new();
     let asked = output.write_all(report::printable(&question).as_bytes()).and_then(|()| output.flush());
     match asked.and_then(|()| input.read_line(&mut typed)) {
@@ -261,7 +266,7 @@ mod tests {
             (&ids[..], "one\n", false),
         ] {
             let mut question = Vec::new();
-            assert_eq!(confirm(ids, "In a table.", typed.as_bytes(), &mut question).is_ok(), confirms, "{typed:?}");
+            assert_eq!(confirm(ids, &[], typed.as_bytes(), &mut question).is_ok(), confirms, "{typed:?}");
             let target = if ids.len() == 1 { "client one" } else { "2 clients" };
             assert!(String::from_utf8(question).unwrap().contains(target));
         }

@@ -1,8 +1,9 @@
 //! The progress of long work, on the standard error: a bar on a terminal, and elsewhere a line a minute.
 
 use crate::report;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use std::{
+    fmt,
     io::{self, IsTerminal},
     time::Duration,
 };
@@ -26,13 +27,17 @@ impl Progress {
     /// No item is done yet. `length` is the number of items, if it is known.
     pub fn new(unit: &'static str, length: Option<u64>) -> Self {
         let template = match length {
-            Some(_) => "{pos} of {len} {msg} [{wide_bar}] {per_sec}, {eta} left",
-            None => "{spinner} {pos} {msg}, {per_sec}",
+            Some(_) => "{pos} of {len} {msg} [{wide_bar}] {rate} a second, {eta} left",
+            None => "{spinner} {pos} {msg}, {rate} a second",
         };
         let bar = length.map_or_else(ProgressBar::no_length, ProgressBar::new).with_message(unit);
+        let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
+            // A bar has no place for an error.
+            let _ = write!(out, "{:.0}", state.per_sec());
+        };
         // The templates are valid: without a style, the bar has another look.
         let bar = match ProgressStyle::with_template(template) {
-            Ok(style) => bar.with_style(style.progress_chars("=> ")),
+            Ok(style) => bar.with_style(style.progress_chars("=> ").with_key("rate", rate)),
             Err(_) => bar,
         };
         let started = Instant::now();
