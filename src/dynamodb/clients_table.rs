@@ -21,7 +21,7 @@ use aws_sdk_dynamodb::{
 };
 use std::{
     collections::{BTreeSet, HashMap},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 /// The attributes that a decision needs. The client in a tombstone is not one of them.
@@ -29,6 +29,10 @@ const DECIDING: &str = "pk, client, deleted, service, #token, expires_at, histor
 /// Turns a client into a tombstone.
 const TOMBSTONE_OF_CLIENT: &str =
     "SET tombstone = client, deleted = :deleted, expires_at = :expires_at REMOVE client, idle, idle_since";
+
+/// The same, if the deletion blocks the id: time to live does not remove the tombstone.
+const BLOCKED_TOMBSTONE: &str =
+    "SET tombstone = client, deleted = :deleted REMOVE client, idle, idle_since, expires_at";
 
 /// The most rounds of a read. Each further round asks for the keys that DynamoDB left unprocessed.
 const MAX_ROUNDS: u32 = 4;
@@ -151,18 +155,22 @@ impl ClientsTable {
         deletion: &Deletion,
         abridged: Option<Abridged>,
     ) -> Result<Option<WriteOutcome>, Fault> {
-        let expires_at = epoch_seconds::of(deletion.at).saturating_add(self.retention.as_secs());
         let update = self
             .sdk
             .update_item()
             .table_name(&self.name)
             .key(KEY, item::key(&Key::Client(authorization.target.clone())))
             .expression_attribute_values(":deleted", item::of_deletion(deletion))
-            .expression_attribute_values(":expires_at", item::number(expires_at))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let is_blocked = deletion.blocked.is_some();
         let update = match &abridged {
-            None => update.update_expression(TOMBSTONE_OF_CLIENT),
-            Some(abridged) => abridged.update(update),
+            None => update.update_expression(if is_blocked { BLOCKED_TOMBSTONE } else { TOMBSTONE_OF_CLIENT }),
+            Some(abridged) => abridged.update(update, is_blocked),
+        };
+        let update = if is_blocked {
+            update
+        } else {
+            update.expression_attribute_values(":expires_at", self.expiry_of_tombstone(deletion.at))
         };
         let update = only_if(update, authorization, abridged);
         let (answer, statistics) = CallStatistics::of_call(Box::pin(update.send())).await;
@@ -181,6 +189,13 @@ impl ClientsTable {
             return Err(Fault::Unavailable("an earlier attempt of the write may still take effect".to_owned()));
         }
         Ok(Some(WriteOutcome::ConditionFailed(found)))
+    }
+}
+
+impl ClientsTable {
+    /// The expiry of a tombstone that can be restored from this time on.
+    pub(super) fn expiry_of_tombstone(&self, from: SystemTime) -> AttributeValue {
+        item::number(epoch_seconds::of(from).saturating_add(self.retention.as_secs()))
     }
 }
 

@@ -40,6 +40,8 @@ pub enum Failure {
     RegistrationOff(Id),
     #[error("the client {0} is live: there is nothing to restore")]
     IsLive(Id),
+    #[error("the id {0} is blocked: unblock it first, with client unblock")]
+    IsBlocked(Id),
     #[error("it is too late to restore the client {0}: it could be restored until {1}")]
     TooLate(Id, String),
     #[error("the client {0} changed while it was being restored: check it with client show, and try again")]
@@ -77,6 +79,9 @@ pub enum Failure {
     NotAllDeleted(usize),
     #[error("clients not restored: {0}")]
     NotAllRestored(usize),
+    /// What was not done to some clients, and their number.
+    #[error("{0}: {1}")]
+    NotAllDone(&'static str, usize),
     #[error("the operating system returned no random bytes: {0}")]
     NoRandomness(#[from] getrandom::Error),
     #[error("the output cannot be written: {0}")]

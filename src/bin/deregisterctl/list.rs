@@ -46,7 +46,11 @@ const DELETIONS: Columns = &[
 
 impl Tool {
     /// Lists clients. An unreadable item fails the command at the end, after all other clients.
-    pub async fn list_clients(&self, options::List { parent, limit, deleted }: options::List) -> Result<(), Failure> {
+    pub async fn list_clients(&self, list: options::List) -> Result<(), Failure> {
+        let options::List { parent, limit, deleted, blocked } = list;
+        if blocked {
+            return self.list_blocked(limit).await;
+        }
         let columns = match (deleted, &parent) {
             (true, _) => DELETED_CLIENTS,
             (false, ParentFilter { app: Some(_), .. }) => API_CLIENTS,
@@ -126,7 +130,7 @@ impl Tool {
 }
 
 /// The entries of all pages. A page is read when the entries before it are taken.
-fn in_pages<T, F>(page: impl Fn(Option<Item>) -> F) -> impl Stream<Item = Result<(Id, T), Failure>> + Unpin
+pub fn in_pages<T, F>(page: impl Fn(Option<Item>) -> F) -> impl Stream<Item = Result<(Id, T), Failure>> + Unpin
 where
     F: Future<Output = Result<Page<T>, Failure>>,
 {

@@ -79,7 +79,7 @@ pub fn policy() -> IdlePolicy {
 /// The record of a deletion by this request. Nothing reads its other members.
 pub fn record_of(request: usize) -> Deletion {
     let [by, via] = [String::new(), String::new()];
-    Deletion { at: now(), by, via, source_ip: None, request_id: request.to_string(), lacks: Vec::new() }
+    Deletion { at: now(), by, via, source_ip: None, request_id: request.to_string(), lacks: Vec::new(), blocked: None }
 }
 
 impl ClientItem {

@@ -33,7 +33,8 @@ async fn deletions(fixture: &Fixture, stream: &mut Stream) -> HashMap<&'static s
         fixture.invoke(&endpoint.event()).await;
         records.insert(channel, stream.record().await);
     }
-    let request = operator::Request { operator: "operator#jane".to_owned(), target: id(sample::TOKENLESS_CLIENT) };
+    let request =
+        operator::Request { operator: "operator#jane".to_owned(), target: id(sample::TOKENLESS_CLIENT), blocks: false };
     let invocation = Invocation {
         request_id: "by-hand".to_owned(),
         now: now(),

@@ -274,7 +274,7 @@ async fn a_server_registers_clients_by_an_update_and_never_over_a_tombstone() {
 async fn the_operators_policies_allow_the_calls_of_the_tool() {
     let fixture = Fixture::with_samples().await;
     let (clients, target) = (&fixture.clients, id(TARGET));
-    let request = || operator::Request { operator: "operator".to_owned(), target: target.clone() };
+    let request = || operator::Request { operator: "operator".to_owned(), target: target.clone(), blocks: false };
     let invocation = Invocation::new(&invocation(), now(), Duration::ZERO);
     clients.find(&Key::Client(target.clone())).await.unwrap();
     clients.deletions(&target).await.unwrap();
