@@ -26,7 +26,7 @@ pub enum Failure {
     TableTaken(String),
     #[error("the service {0} exists already")]
     ServiceTaken(Id),
-    #[error("a live or deleted client has the id {0}: choose another id")]
+    #[error("a live or deleted client has the id {0}, or it is blocked: choose another id")]
     ClientTaken(Id),
     #[error("{1}; the client {0} may be there all the same: check it with client show")]
     MayExist(Id, Fault),
