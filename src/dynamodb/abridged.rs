@@ -142,13 +142,10 @@ impl Abridged {
         tombstones
     }
 
-    /// The update that writes this tombstone. That of a blocked id does not expire.
-    pub(super) fn update(&self, update: UpdateItemFluentBuilder, is_blocked: bool) -> UpdateItemFluentBuilder {
-        let text = if is_blocked {
-            "SET tombstone = :tombstone, deleted = :deleted REMOVE client, idle, idle_since, expires_at"
-        } else {
-            "SET tombstone = :tombstone, deleted = :deleted, expires_at = :expires_at REMOVE client, idle, idle_since"
-        };
+    /// The update that writes this tombstone.
+    pub(super) fn update(&self, update: UpdateItemFluentBuilder) -> UpdateItemFluentBuilder {
+        let text = "SET tombstone = :tombstone, deleted = :deleted, expires_at = :expires_at \
+                    REMOVE client, idle, idle_since";
         let update = update.expression_attribute_values(":tombstone", AttributeValue::M(self.tombstone.clone()));
         remove(update, text, &self.removed)
     }

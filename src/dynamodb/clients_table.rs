@@ -30,10 +30,6 @@ const DECIDING: &str = "pk, client, deleted, service, #token, expires_at, histor
 const TOMBSTONE_OF_CLIENT: &str =
     "SET tombstone = client, deleted = :deleted, expires_at = :expires_at REMOVE client, idle, idle_since";
 
-/// The same, if the deletion blocks the id: time to live does not remove the tombstone.
-const BLOCKED_TOMBSTONE: &str =
-    "SET tombstone = client, deleted = :deleted REMOVE client, idle, idle_since, expires_at";
-
 /// The most rounds of a read. Each further round asks for the keys that DynamoDB left unprocessed.
 const MAX_ROUNDS: u32 = 4;
 /// The wait before the second round. The wait doubles with each round.
@@ -155,22 +151,18 @@ impl ClientsTable {
         deletion: &Deletion,
         abridged: Option<Abridged>,
     ) -> Result<Option<WriteOutcome>, Fault> {
+        let expires_at = if deletion.blocked.is_some() { item::never() } else { self.expiry_of_tombstone(deletion.at) };
         let update = self
             .sdk
             .update_item()
             .table_name(&self.name)
             .key(KEY, item::key(&Key::Client(authorization.target.clone())))
             .expression_attribute_values(":deleted", item::of_deletion(deletion))
+            .expression_attribute_values(":expires_at", expires_at)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let is_blocked = deletion.blocked.is_some();
         let update = match &abridged {
-            None => update.update_expression(if is_blocked { BLOCKED_TOMBSTONE } else { TOMBSTONE_OF_CLIENT }),
-            Some(abridged) => abridged.update(update, is_blocked),
-        };
-        let update = if is_blocked {
-            update
-        } else {
-            update.expression_attribute_values(":expires_at", self.expiry_of_tombstone(deletion.at))
+            None => update.update_expression(TOMBSTONE_OF_CLIENT),
+            Some(abridged) => abridged.update(update),
         };
         let update = only_if(update, authorization, abridged);
         let (answer, statistics) = CallStatistics::of_call(Box::pin(update.send())).await;

@@ -433,6 +433,11 @@ pub(super) fn of_time(time: SystemTime) -> AttributeValue {
     number(epoch_seconds::of(time))
 }
 
+/// The expiry of what time to live must not remove: the end of the year 9999.
+pub(super) fn never() -> AttributeValue {
+    number(epoch_seconds::END - 1)
+}
+
 /// A number.
 pub(super) fn number(number: u64) -> AttributeValue {
     AttributeValue::N(number.to_string())

@@ -1,7 +1,7 @@
 //! Blocks ids that have no live client, ends blocks, and lists blocked ids.
 //!
-//! The item of a blocked id has no `client`, and its `deleted` has the member `blocked`. It has no expiry. So a revocation
-//! check refuses the id, and a registration finds it taken. The block of a live client is a deletion:
+//! The item of a blocked id has no `client`, and its `deleted` has the member `blocked`. It expires at the end of the
+//! year 9999. So a revocation check refuses the id, and a registration finds it taken. The block of a live client is a deletion:
 //! [`deletion::delete`](crate::deletion::delete) with [`operator::Request`](crate::rule::operator::Request).
 
 use super::{Deletions, Page, Restored, list::PAGE_SIZE};
@@ -64,10 +64,11 @@ impl ClientsTable {
             .update_item()
             .table_name(self.name())
             .key(schema::KEY, item::key(&key))
+            .expression_attribute_values(":never", item::never())
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         let update = match self.item(&key).await? {
             None => update
-                .update_expression("SET deleted = :record")
+                .update_expression("SET deleted = :record, expires_at = :never")
                 .condition_expression("attribute_not_exists(pk)")
                 .expression_attribute_values(":record", record_of(block)),
             Some(item) => {
@@ -79,11 +80,11 @@ impl ClientsTable {
                 }
                 let update = if block.at < until {
                     update
-                        .update_expression("SET deleted.blocked = :block REMOVE expires_at")
+                        .update_expression("SET deleted.blocked = :block, expires_at = :never")
                         .expression_attribute_values(":block", item::of_block(block))
                 } else {
                     update
-                        .update_expression("SET deleted = :record REMOVE tombstone, expires_at, history")
+                        .update_expression("SET deleted = :record, expires_at = :never REMOVE tombstone, history")
                         .expression_attribute_values(":record", record_of(block))
                 };
                 // The end of a block changes the expiry: an attempt that arrives later must not block the id again.

@@ -212,8 +212,8 @@ fn findings(item: &Item) -> Vec<Finding> {
         findings.extend(partition(item, id, client.as_ref()));
     }
     findings.extend(content.into_iter().flat_map(|content| strays(item, content)));
-    if content == Some(Content::Tombstone) && item.contains_key(EXPIRES_AT) && is_blocked(item) {
-        let must = "not be there: DynamoDB removes the block at that time";
+    if is_blocked(item) && item.get(EXPIRES_AT).is_some_and(|expires_at| *expires_at != item::never()) {
+        let must = "be 253402300799, or not be there: DynamoDB removes the block at that time";
         findings.push(finding(EXPIRES_AT, must, Effect::Removed));
     }
     if matches!(content, Some(Content::Client | Content::Tombstone)) && item::size(item) > NEARLY_FULL {

@@ -54,7 +54,8 @@ async fn assert_blocked(fixture: &Fixture, client_id: &str) {
     let created = fixture.clients.create_client(&id(client_id), &oauth_client().build()).await;
     assert_eq!(created, Ok(Creation::Taken), "{client_id}");
     let item = item(fixture, client_id).await;
-    assert!(!item.contains_key("expires_at"), "time to live removes the block: {item:?}");
+    let end = AttributeValue::N("253402300799".to_owned());
+    assert_eq!(item["expires_at"], end, "time to live removes the block: {item:?}");
 }
 
 #[tokio::test]

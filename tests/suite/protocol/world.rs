@@ -425,7 +425,7 @@ fn is_same(protocol: &Protocol, found: Option<table_item::Item>, expected: &Item
             let is_blocked = record.blocked.is_some_and(|block| block.request_id == BLOCK);
             let mut unblocked = item.clone();
             is_blocked
-                && !item.contains_key("expires_at")
+                && item.get("expires_at") == Some(&AttributeValue::N("253402300799".to_owned()))
                 && match blocked {
                     Blocked::Free(_) => record.request_id == BLOCK && !item.contains_key("tombstone"),
                     Blocked::Live(client) => {

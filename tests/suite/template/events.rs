@@ -14,7 +14,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use deregister::{
     deletion,
     invocation::Invocation,
-    model::{Restoration, Service},
+    model::{Block, Id, Restoration, Service},
     rule::operator,
     store::ClientStatuses,
 };
@@ -48,15 +48,19 @@ async fn deletions(fixture: &Fixture, stream: &mut Stream) -> HashMap<&'static s
     records
 }
 
-/// The pattern, which the cascade's event source and the pipe share.
-fn pattern() -> Value {
+/// The pattern, which the cascade's event source and the pipe share, and the one that only the cascade has.
+fn patterns() -> [Value; 2] {
     let template = template();
-    let filters = json!({ "Filters": [{ "Pattern": { "!FindInMap": ["Stream", "Deletions", "Pattern"] } }] });
+    let filter = |name| json!({ "Pattern": { "!FindInMap": ["Stream", name, "Pattern"] } });
     let resources = &template["Resources"];
-    assert_eq!(resources["CascadeSource"]["Properties"]["FilterCriteria"], filters);
-    assert_eq!(resources["EventsPipe"]["Properties"]["SourceParameters"]["FilterCriteria"], filters);
-    let pattern = &template["Mappings"]["Stream"]["Deletions"]["Pattern"];
-    serde_json::from_str(pattern.as_str().unwrap()).unwrap()
+    let of_cascade = json!({ "Filters": [filter("Deletions"), filter("Blocks")] });
+    assert_eq!(resources["CascadeSource"]["Properties"]["FilterCriteria"], of_cascade);
+    let of_pipe = json!({ "Filters": [filter("Deletions")] });
+    assert_eq!(resources["EventsPipe"]["Properties"]["SourceParameters"]["FilterCriteria"], of_pipe);
+    ["Deletions", "Blocks"].map(|name| {
+        let pattern = &template["Mappings"]["Stream"][name]["Pattern"];
+        serde_json::from_str(pattern.as_str().unwrap()).unwrap()
+    })
 }
 
 /// Whether the record matches the pattern. It supports only `exists` of AWS's patterns.
@@ -72,15 +76,16 @@ fn matches(pattern: &Value, record: &Value) -> bool {
 
 #[tokio::test]
 async fn the_pattern_matches_deletions_and_no_other_changes() {
-    let pattern = pattern();
+    let [pattern, of_blocks] = patterns();
     // Lambda filters only this member of a record. Neither Lambda nor a pipe can filter the name of the change.
     assert_eq!(pattern.as_object().unwrap().keys().collect::<Vec<_>>(), ["dynamodb"]);
+    assert_eq!(of_blocks.as_object().unwrap().keys().collect::<Vec<_>>(), ["dynamodb"]);
 
     let fixture = Fixture::with_samples().await;
     let (store, mut stream) = (fixture.direct(), Stream::of(&fixture).await);
     for (channel, record) in deletions(&fixture, &mut stream).await {
         assert_eq!(record["dynamodb"]["NewImage"]["deleted"]["M"]["via"]["S"], channel);
-        assert!(matches(&pattern, &record), "{record}");
+        assert!(matches(&pattern, &record) && !matches(&of_blocks, &record), "{record}");
     }
 
     let restoration = Restoration { at: now(), by: "operator#jane".to_owned() };
@@ -111,7 +116,49 @@ async fn the_pattern_matches_deletions_and_no_other_changes() {
     let names: Vec<_> = others.iter().map(|record| record["eventName"].as_str().unwrap()).collect();
     assert_eq!(names, ["INSERT", "INSERT", "MODIFY", "MODIFY", "MODIFY", "MODIFY", "MODIFY", "REMOVE", "REMOVE"]);
     for record in others {
-        assert!(!matches(&pattern, &record), "{record}");
+        assert!(!matches(&pattern, &record) && !matches(&of_blocks, &record), "{record}");
+    }
+}
+
+/// A block of a live client is a deletion, with an event. The other blocks are for the cascade only.
+#[tokio::test]
+async fn the_patterns_match_blocks_and_not_their_ends() {
+    let [of_deletions, of_blocks] = patterns();
+    let fixture = Fixture::with_samples().await;
+    let (store, mut stream) = (fixture.direct(), Stream::of(&fixture).await);
+    let invocation = Invocation {
+        request_id: "block".to_owned(),
+        now: now(),
+        deadline: Instant::now() + Duration::from_mins(1),
+        source_ip: None,
+    };
+    let block = Block { at: now(), by: "operator".to_owned(), request_id: "block".to_owned() };
+    let (live, deleted, url) = (id(sample::TOKENLESS_CLIENT), id(TARGET), id("https://client.example/a"));
+    let request =
+        |target: &Id, blocks| operator::Request { operator: block.by.clone(), target: target.clone(), blocks };
+    deletion::delete(&store, request(&deleted, false), &invocation).await.result.unwrap();
+    stream.record().await;
+
+    deletion::delete(&store, request(&live, true), &invocation).await.result.unwrap();
+    let of_live = stream.record().await;
+    store.block(&deleted, &block).await.unwrap();
+    let of_deleted = stream.record().await;
+    store.block(&url, &block).await.unwrap();
+    let of_url = stream.record().await;
+    assert_eq!([&of_deleted["eventName"], &of_url["eventName"]], ["MODIFY", "INSERT"]);
+    for (record, is_deletion) in [(&of_live, true), (&of_deleted, false), (&of_url, false)] {
+        assert!(matches(&of_blocks, record), "{record}");
+        assert_eq!(matches(&of_deletions, record), is_deletion, "{record}");
+    }
+    let template = template();
+    let parameters = &template["Resources"]["EventsPipe"]["Properties"]["TargetParameters"];
+    assert_conforms(&rendered(parameters["InputTemplate"].as_str().unwrap(), &of_live));
+
+    let restoration = Restoration { at: now(), by: "operator".to_owned() };
+    for target in [&live, &deleted, &url] {
+        store.unblock(target, &restoration).await.unwrap();
+        let record = stream.record().await;
+        assert!(!matches(&of_blocks, &record) && !matches(&of_deletions, &record), "{record}");
     }
 }
 

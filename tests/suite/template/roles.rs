@@ -16,7 +16,7 @@ use deregister::{
     dynamodb::{GrantsTable, item},
     functions::{Cascade, Environment},
     invocation::Invocation,
-    model::{IdlePartition, Restoration},
+    model::{Block, IdlePartition, Restoration, Revocation},
     rule::operator,
     settings,
     snapshot::Key,
@@ -286,6 +286,12 @@ async fn the_operators_policies_allow_the_calls_of_the_tool() {
     let restoration = Restoration { at: now(), by: "operator".to_owned() };
     clients.restore(&target, &restoration).await.unwrap();
     clients.set_protected(&target, true).await.unwrap();
+    let [by, request_id] = ["operator"; 2].map(ToOwned::to_owned);
+    let revocation = Revocation { at: now(), by: by.clone(), request_id: request_id.clone() };
+    clients.revoke(&target, &revocation).await.unwrap();
+    clients.block(&id("never stored"), &Block { at: now(), by, request_id }).await.unwrap();
+    clients.blocked_ids(None).await.unwrap();
+    clients.unblock(&id("never stored"), &restoration).await.unwrap();
     let all = &reads | &actions(&fixture.wire);
     let table = json!({ "!Sub": TABLE });
     let mut writes = allow(&all - &reads, &table);
