@@ -255,7 +255,7 @@ async fn a_block_never_overwrites_a_change_that_it_has_not_read() {
                 "restored" => restore(&bystander, "a", now()).await,
                 "blocked" => assert_eq!(block(&bystander.direct(), "a", now() + HOUR).await, BlockOutcome::Done),
                 _ => {
-                    drop(bystander.sdk.delete_item().table_name(&bystander.table).key("pk", key).send().await.unwrap())
+                    drop(bystander.sdk.delete_item().table_name(&bystander.table).key("pk", key).send().await.unwrap());
                 }
             }
         };

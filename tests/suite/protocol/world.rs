@@ -418,10 +418,7 @@ fn is_same(protocol: &Protocol, found: Option<table_item::Item>, expected: &Item
             }
         }
         (Some(item), Item::Blocked(blocked)) => {
-            let record = match table_item::read(item.clone()) {
-                Record::Deleted(record) => record,
-                _ => return false,
-            };
+            let Record::Deleted(record) = table_item::read(item.clone()) else { return false };
             let is_blocked = record.blocked.is_some_and(|block| block.request_id == BLOCK);
             let mut unblocked = item.clone();
             is_blocked
