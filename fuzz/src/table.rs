@@ -80,7 +80,8 @@ impl Table {
             via: "configuration".to_owned(),
             source_ip: None,
             request_id: "sample".to_owned(),
-            lacks: Vec::new(), blocked: None,
+            lacks: Vec::new(),
+            blocked: None,
         };
 
         let clients = Self::default()

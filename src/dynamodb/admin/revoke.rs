@@ -79,7 +79,7 @@ impl ClientsTable {
         }
         for (mut plan, lacks) in plans {
             push(&mut plan, item::of_revocation(revocation, &lacks));
-            let Err(error) = self.write_revoked(key, &client.version, history, plan).await else {
+            let Err(error) = self.write_revoked(key, &client.version, plan).await else {
                 return Ok(Some(RevokeOutcome::Done(client.version.next())));
             };
             if let Some(UpdateItemError::ConditionalCheckFailedException(failed)) = error.as_service_error() {
@@ -96,12 +96,12 @@ impl ClientsTable {
         Ok(Some(RevokeOutcome::Full))
     }
 
-    /// Writes the history and the next version of a client with this version and history.
+    /// Writes the history and the next version of a client with this version. Every other write of the history changes
+    /// the version too.
     async fn write_revoked(
         &self,
         key: &Key,
         version: &StoredVersion,
-        history: &[AttributeValue],
         revoked: Vec<AttributeValue>,
     ) -> Result<UpdateItemOutput, SdkError<UpdateItemError>> {
         let mut condition = "attribute_exists(client)".to_owned();
@@ -120,13 +120,6 @@ impl ClientsTable {
             update = update.expression_attribute_values(":version", version);
         } else {
             condition += " AND attribute_not_exists(client.#version)";
-        }
-        if history.is_empty() {
-            condition += " AND (attribute_not_exists(history) OR size(history) = :none)";
-            update = update.expression_attribute_values(":none", item::number(0));
-        } else {
-            condition += " AND history = :history";
-            update = update.expression_attribute_values(":history", AttributeValue::L(history.to_vec()));
         }
         Box::pin(update.condition_expression(condition).send()).await
     }

@@ -245,6 +245,7 @@ async fn a_block_never_overwrites_a_change_that_it_has_not_read() {
         ("deleted", "restored"),
         ("deleted", "removed"),
         ("deleted", "blocked"),
+        ("deleted", "deleted again"),
     ] {
         let fixture = prepared(case).await;
         let bystander = fixture.clone();
@@ -253,6 +254,11 @@ async fn a_block_never_overwrites_a_change_that_it_has_not_read() {
             match change {
                 "registered" => bystander.create("a", dynamic()).await,
                 "restored" => restore(&bystander, "a", now()).await,
+                // In the same second, by another request.
+                "deleted again" => {
+                    restore(&bystander, "a", now()).await;
+                    delete(&bystander, "a", now() + Duration::from_millis(1)).await;
+                }
                 "blocked" => assert_eq!(block(&bystander.direct(), "a", now() + HOUR).await, BlockOutcome::Done),
                 _ => {
                     drop(bystander.sdk.delete_item().table_name(&bystander.table).key("pk", key).send().await.unwrap());

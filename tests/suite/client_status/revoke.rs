@@ -84,6 +84,13 @@ async fn a_lost_answer_and_another_writer_make_no_second_entry() {
         assert_eq!(revoke(&fixture.clients, "a", now(), "this").await, RevokeOutcome::Done(Version(2)));
         assert_eq!(history(&fixture, "a").await, [vec![], vec!["this".to_owned()]]);
     }
+    // A change of the version alone. The versions of both changes must differ.
+    let fixture = with(dynamic()).await;
+    let other = fixture.direct();
+    let event = async move { drop(other.set_protected(&id("a"), true).await.unwrap()) };
+    fixture.wire.plan("UpdateItem", Planned::meanwhile(event));
+    assert_eq!(revoke(&fixture.clients, "a", now(), "this").await, RevokeOutcome::Done(Version(3)));
+
     let fixture = with(dynamic()).await;
     let other = fixture.direct();
     let event = async move {
