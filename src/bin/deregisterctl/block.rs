@@ -53,7 +53,10 @@ enum Outcome {
     Done,
     AlreadyBlocked,
     Refused(&'static str),
-    Failed(Result<&'static str, Fault>),
+    /// Nothing was written, for this reason.
+    Failed(&'static str),
+    /// The database failed, or the item cannot be read.
+    Fault(Fault),
 }
 
 /// A client with its outcome. The report has what else is known.
@@ -110,14 +113,14 @@ impl Tool {
                 Outcome::Done => report.with("outcome", done_word),
                 Outcome::AlreadyBlocked => report.with_words("outcome", "already_blocked", "already blocked"),
                 Outcome::Refused(why) => report.with("outcome", "refused").with("reason", *why),
-                Outcome::Failed(Ok(why)) => report.with("outcome", "failed").with("reason", *why),
-                Outcome::Failed(Err(fault)) => report.with("outcome", "failed").with("reason", fault.to_string()),
+                Outcome::Failed(why) => report.with("outcome", "failed").with("reason", *why),
+                Outcome::Fault(fault) => report.with("outcome", "failed").with("reason", fault.to_string()),
             };
             self.print_row(&report, OUTCOMES)?;
             summary.add(&outcome);
             match outcome {
                 // An unreadable item does not affect the other clients.
-                Outcome::Failed(Err(fault @ (Fault::Unavailable(_) | Fault::Unexpected(_)))) => Err(fault.into()),
+                Outcome::Fault(fault @ (Fault::Unavailable(_) | Fault::Unexpected(_))) => Err(fault.into()),
                 _ => Ok(()),
             }
         };
@@ -148,12 +151,12 @@ impl Tool {
                     .with("entity_tag", version.to_string())
                     .with("request_id", request_id),
             },
-            Ok(RevokeOutcome::Full) => Done { outcome: Outcome::Failed(Ok(FULL)), report },
+            Ok(RevokeOutcome::Full) => Done { outcome: Outcome::Failed(FULL), report },
             Ok(RevokeOutcome::Unknown) => Done { outcome: Outcome::Refused(UNKNOWN), report },
             Ok(RevokeOutcome::Deleted) => {
                 Done { outcome: Outcome::Refused("it is deleted or blocked: everything is refused"), report }
             }
-            Err(fault) => Done { outcome: Outcome::Failed(Err(fault)), report },
+            Err(fault) => Done { outcome: Outcome::Fault(fault), report },
         })
     }
 
@@ -162,10 +165,10 @@ impl Tool {
         let request_id = generate::api_client_id(self.randomness)?;
         let block = Block { at: (self.now)(), by: by.to_owned(), request_id: request_id.clone() };
         let report = Report::new("A client.").with("client_id", id.as_str());
-        let mut outcome = Outcome::Failed(Ok(CHANGED));
+        let mut outcome = Outcome::Failed(CHANGED);
         for _ in 0..MAX_ROUNDS {
             outcome = self.block_once(&id, &block).await;
-            if !matches!(outcome, Outcome::Failed(Ok(CHANGED))) {
+            if !matches!(outcome, Outcome::Failed(CHANGED)) {
                 break;
             }
         }
@@ -187,14 +190,14 @@ impl Tool {
                 match self.store.block(id, block).await {
                     Ok(BlockOutcome::Done) => Outcome::Done,
                     Ok(BlockOutcome::AlreadyBlocked) => Outcome::AlreadyBlocked,
-                    Ok(BlockOutcome::Full) => Outcome::Failed(Ok(FULL)),
-                    Ok(BlockOutcome::Changed) => Outcome::Failed(Ok(CHANGED)),
-                    Err(fault) => Outcome::Failed(Err(fault)),
+                    Ok(BlockOutcome::Full) => Outcome::Failed(FULL),
+                    Ok(BlockOutcome::Changed) => Outcome::Failed(CHANGED),
+                    Err(fault) => Outcome::Fault(fault),
                 }
             }
             Err(NotDeleted::Refused(Refusal::TargetIsOwner)) => Outcome::Refused("it is an owner"),
             Err(NotDeleted::Refused(Refusal::Protected)) => Outcome::Refused("it is protected"),
-            Err(NotDeleted::ReadFailed(fault) | NotDeleted::WriteFailed(fault)) => Outcome::Failed(Err(fault)),
+            Err(NotDeleted::ReadFailed(fault) | NotDeleted::WriteFailed(fault)) => Outcome::Fault(fault),
         }
     }
 
@@ -212,8 +215,8 @@ impl Tool {
                 (Outcome::Done, report.with("now", "deleted").with("restorable_until", timestamp(until)))
             }
             Ok(UnblockOutcome::NotBlocked) => (Outcome::Refused("it is not blocked"), report),
-            Ok(UnblockOutcome::Changed) => (Outcome::Failed(Ok(CHANGED)), report),
-            Err(fault) => (Outcome::Failed(Err(fault)), report),
+            Ok(UnblockOutcome::Changed) => (Outcome::Failed(CHANGED), report),
+            Err(fault) => (Outcome::Fault(fault), report),
         };
         Ok(Done { outcome, report })
     }
@@ -245,7 +248,7 @@ impl Summary {
             Outcome::Done => &mut self.done,
             Outcome::AlreadyBlocked => &mut self.already_blocked,
             Outcome::Refused(_) => &mut self.refused,
-            Outcome::Failed(_) => &mut self.failed,
+            Outcome::Failed(_) | Outcome::Fault(_) => &mut self.failed,
         } += 1;
     }
 }

@@ -236,8 +236,10 @@ impl Protocol {
                 // A noted use changes nothing of the client itself.
                 let is_tracked = !old.is_api && !old.is_used && self.requests.iter().any(|r| r.endpoint == SWEEP);
                 let used = is_tracked.then_some(ClientItem { is_used: true, ..old });
-                let revocation = ClientItem { revocations: old.revocations + 1, ..renaming };
-                let changed = [renaming, protection, rotation, revocation].into_iter().chain(ownership).chain(used);
+                // One is enough: a revocation is a change of the version that is no restoration.
+                let revocation = (old.revocations == 0).then_some(ClientItem { revocations: 1, ..renaming });
+                let changed =
+                    [renaming, protection, rotation].into_iter().chain(ownership).chain(used).chain(revocation);
                 // The operator's rule refuses the others.
                 let block = (!old.is_owner && !old.is_protected).then_some(Item::Blocked(Blocked::Live(old)));
                 changed.map(Item::Live).chain(block).collect()
