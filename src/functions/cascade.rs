@@ -1,10 +1,11 @@
 //! The cascade: it removes what was issued to a deleted client (RFC 7592, section 2.3).
 //!
-//! The tombstone revokes all of it at once: [`ClientStatus`](crate::store::ClientStatus) refuses it. The cascade then
-//! removes the grants. It is a function on the table's stream, which delivers every deletion at least once. It takes
-//! only the client's id and the time from a record, and reads the client's status from the table. So it keeps no state:
-//! after an interrupted run, run it again. The record of a block also says so: the grants of a client that has no item are
-//! removed only as long as its id is blocked.
+//! The tombstone revokes all of it at once: [`ClientStatus`] refuses it. The cascade then removes the grants. It is a
+//! function on the table's stream, which delivers every deletion at least once. It takes only the client's id, the time
+//! and whether the id is blocked from a record, and reads the client's status from the table. So it keeps no state: after
+//! an interrupted run, run it again.
+//!
+//! A server may not store the client of a blocked id. Then its grants are removed only as long as the id is blocked.
 //!
 //! An index of grants lags behind its table. If a deletion is so recent that the index may not show every grant, the
 //! cascade purges twice: at once, and again after [`Grants::lag`]. A grant that the index shows even later is not removed.
