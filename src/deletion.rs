@@ -7,7 +7,7 @@
 
 use crate::{
     invocation::Invocation,
-    model::{Deletion, Id},
+    model::{Block, Deletion, Id},
     rule::{Authorization, DeletionRequest, Denied},
     snapshot::{Key, Lookup, Record, Snapshot},
     store::{Fault, Store, WriteOutcome, before},
@@ -89,13 +89,16 @@ async fn load_decide_commit<R: DeletionRequest>(
     let mut authorization = load_decide(store, request, snapshot, invocation).await?;
 
     let restored_from = restored_from(snapshot, authorization.target);
+    let by = request.caller(snapshot).unwrap_or_default();
+    let blocked = request.blocks().then(|| Block { at: *now, by: by.clone(), request_id: request_id.clone() });
     let deletion = Deletion {
         at: *now,
-        by: request.caller(snapshot).unwrap_or_default(),
+        by,
         via: R::CHANNEL.to_owned(),
         source_ip: source_ip.map(|address| address.to_string()),
         request_id: request_id.clone(),
         lacks: Vec::new(),
+        blocked,
     };
     for _ in 0..MAX_WRITES {
         let write = store.write_tombstone(&authorization, &deletion);

@@ -169,7 +169,7 @@ impl Trigger {
         let request = GetRecordsRequest { shard_iterator: self.position.clone(), limit: None };
         let page = self.database.get_records(request)?;
         let mut records = page.records.iter().map(serde_json::to_value).collect::<Result<Vec<_>, _>>()?;
-        records.retain(is_deletion);
+        records.retain(is_listened_to);
         if !records.is_empty() {
             let batch = serde_json::from_value(json!({ "Records": records }))?;
             let response = self.cascade.call(LambdaEvent::new(batch, invocation(TIMEOUT))).await?;
@@ -193,11 +193,10 @@ impl Trigger {
     }
 }
 
-/// The filter of the event source in `template.yaml`: a live client became a tombstone.
-fn is_deletion(record: &Value) -> bool {
-    record.get("eventName").is_some_and(|name| name == "MODIFY")
-        && record.pointer("/dynamodb/OldImage/client").is_some()
-        && record.pointer("/dynamodb/NewImage/deleted").is_some()
+/// The filter of the event source in `template.yaml`: a live client became a tombstone, or an id is blocked.
+fn is_listened_to(record: &Value) -> bool {
+    let has = |pointer| record.pointer(pointer).is_some();
+    has("/dynamodb/OldImage/client") && has("/dynamodb/NewImage/deleted") || has("/dynamodb/NewImage/deleted/M/blocked")
 }
 
 /// Runs the sweep once.

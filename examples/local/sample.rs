@@ -147,6 +147,7 @@ pub async fn write(store: &ClientsTable, now: SystemTime) -> Result<(), Fault> {
         source_ip: None,
         request_id: "sample".to_owned(),
         lacks: Vec::new(),
+        blocked: None,
     };
     let (id, client) = (id(DELETED_OWNER.0), client(Kind::Api(plain(APPLICATION))));
     store.write_tombstone(&Authorization::new(&id, &client, Vec::new()), &deletion).await?;

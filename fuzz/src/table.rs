@@ -81,6 +81,7 @@ impl Table {
             source_ip: None,
             request_id: "sample".to_owned(),
             lacks: Vec::new(),
+            blocked: None,
         };
 
         let clients = Self::default()

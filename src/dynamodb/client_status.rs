@@ -83,14 +83,13 @@ fn read(key: &Key, item: item::Item) -> Result<ClientStatus, Unreadable> {
     let mut flaws = Flaws::default();
     let mut item = Members::of_item(item, &mut flaws);
     let status = if item.has(CLIENT) {
-        let past = item::history(&mut item);
+        let revoked_until = item::history(&mut item).revoked_until();
         let idle = item::tracked(&mut item);
         let client = item.deciding(CLIENT, &MAP).unwrap_or_default();
         let mut client = item.within(CLIENT, client);
         let kind = item::kind(&mut client);
         // An API client has no such member.
         let dynamic = matches!(kind, Some(Kind::OAuth(_))) && item::dynamic(&mut client);
-        let revoked_until = past.iter().map(|past| past.deletion.at.max(past.restored.at)).max();
         Some(ClientStatus::Live { revoked_until, dynamic, idle })
     } else {
         item::current_deletion(&mut item).map(ClientStatus::Deleted)

@@ -21,7 +21,7 @@ use aws_sdk_dynamodb::{
 };
 use std::{
     collections::{BTreeSet, HashMap},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 /// The attributes that a decision needs. The client in a tombstone is not one of them.
@@ -158,14 +158,14 @@ impl ClientsTable {
         deletion: &Deletion,
         abridged: Option<Abridged>,
     ) -> Result<Option<WriteOutcome>, Fault> {
-        let expires_at = epoch_seconds::of(deletion.at).saturating_add(self.retention.as_secs());
+        let expires_at = if deletion.blocked.is_some() { item::never() } else { self.expiry_of_tombstone(deletion.at) };
         let update = self
             .sdk
             .update_item()
             .table_name(&self.name)
             .key(KEY, item::key(&Key::Client(authorization.target.clone())))
             .expression_attribute_values(":deleted", item::of_deletion(deletion))
-            .expression_attribute_values(":expires_at", item::number(expires_at))
+            .expression_attribute_values(":expires_at", expires_at)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         let update = match &abridged {
             None => update.update_expression(TOMBSTONE_OF_CLIENT),
@@ -188,6 +188,13 @@ impl ClientsTable {
             return Err(Fault::Unavailable("an earlier attempt of the write may still take effect".to_owned()));
         }
         Ok(Some(WriteOutcome::ConditionFailed(found)))
+    }
+}
+
+impl ClientsTable {
+    /// The expiry of a tombstone that can be restored from this time on.
+    pub(super) fn expiry_of_tombstone(&self, from: SystemTime) -> AttributeValue {
+        item::number(epoch_seconds::of(from).saturating_add(self.retention.as_secs()))
     }
 }
 

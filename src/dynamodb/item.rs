@@ -6,9 +6,9 @@ use super::{
 };
 use crate::{
     model::{
-        AccessToken, AllowList, ApiClient, Client, Deletion, Digest, Id, Idle, Kind, Metadata, Notice, OAuthClient,
-        PastDeletion, Restoration, Service, StoredNotice, StoredSecret, StoredVersion, TokenScope, Version,
-        epoch_seconds,
+        AccessToken, AllowList, ApiClient, Block, Client, Deletion, Digest, Id, Idle, Kind, Metadata, Notice,
+        OAuthClient, PastDeletion, Restoration, Revocation, Service, StoredNotice, StoredSecret, StoredVersion,
+        TokenScope, Version, epoch_seconds,
     },
     snapshot::{Flaw, Key, Proof, Record},
 };
@@ -34,6 +34,11 @@ pub(super) fn key_of(item: &Item) -> Option<Key> {
         _ => None,
     }
 }
+
+/// The member of the record of a deletion that holds the record of a block.
+pub(super) const BLOCKED: &str = "blocked";
+/// The member that marks an entry of a history as a revocation.
+const REVOKED: &str = "revoked";
 
 /// Reads an item. Unknown attributes are ignored.
 ///
@@ -63,7 +68,7 @@ fn record(item: &mut Members<'_>, proof: &mut Proof) -> Option<Record> {
     if item.has(CLIENT) {
         let (idle, notice) = (tracked(item), notice(item));
         let history = item.take(HISTORY);
-        let restored_from = restored_from(history.as_ref().and_then(|history| history.as_l().ok()?.last()));
+        let restored_from = history.as_ref().and_then(|history| restored_from(history.as_l().ok()?));
         let members = item.deciding(CLIENT, &MAP)?;
         let client = client(&mut item.within(CLIENT, members), proof)?;
         return Some(Record::Client(Client { idle, notice, restored_from, ..client }));
@@ -88,29 +93,74 @@ pub(super) fn current_deletion(item: &mut Members<'_>) -> Option<Deletion> {
     let source_ip = text("source_ip");
     let at = members.descriptive("at", &TIME).unwrap_or(SystemTime::UNIX_EPOCH);
     let lacks = members.descriptive("lacks", &TEXTS).unwrap_or_default();
-    Some(Deletion { at, by, via, source_ip, request_id, lacks })
+    // A server may accept grants of a client that has no item. So a block that cannot be read must not look like none.
+    let block = members.deciding(BLOCKED, &MAP);
+    let blocked = block.map(|block| self::block(&mut members.within(BLOCKED, block)));
+    Some(Deletion { at, by, via, source_ip, request_id, lacks, blocked })
 }
 
-/// The client's past deletions. The times of their restorations decide which grants are revoked.
-pub(super) fn history(item: &mut Members<'_>) -> Vec<PastDeletion> {
+/// The record of a block.
+fn block(members: &mut Members<'_>) -> Block {
+    let at = members.descriptive("at", &TIME).unwrap_or(SystemTime::UNIX_EPOCH);
+    let [by, request_id] = ["by", "request_id"].map(|name| members.descriptive(name, &TEXT).unwrap_or_default());
+    Block { at, by, request_id }
+}
+
+/// What ended the grants of a live client.
+#[derive(Default)]
+pub(super) struct History {
+    /// The deletions that a restoration ended.
+    pub past: Vec<PastDeletion>,
+    /// The revocations.
+    pub revocations: Vec<Revocation>,
+}
+
+impl History {
+    /// The time up to which everything is revoked.
+    pub fn revoked_until(&self) -> Option<SystemTime> {
+        let past = self.past.iter().map(|past| past.deletion.at.max(past.restored.at));
+        past.chain(self.revocations.iter().map(|revocation| revocation.at)).max()
+    }
+}
+
+/// The client's history. The times in it decide which grants are revoked.
+///
+/// The entry of a revocation is that of a deletion that was restored at the same time, with the mark `revoked`. A reader
+/// that does not know the mark refuses the same grants.
+pub(super) fn history(item: &mut Members<'_>) -> History {
+    let mut history = History::default();
     item.each(HISTORY, |entry| {
+        let is_revocation = entry.descriptive(REVOKED, &BOOLEAN) == Some(true);
         let at = entry.descriptive("at", &TIME).unwrap_or(SystemTime::UNIX_EPOCH);
         let mut text = |name| entry.descriptive(name, &TEXT);
         let [by, via, request_id] = ["by", "via", "request_id"].map(|name| text(name).unwrap_or_default());
         let source_ip = text("source_ip");
         let lacks = entry.descriptive("lacks", &TEXTS).unwrap_or_default();
+        let blocked = entry.descriptive(BLOCKED, &MAP).map(|block| self::block(&mut entry.within(BLOCKED, block)));
         let restored = entry.required("restored", &MAP)?;
         let mut restored = entry.within("restored", restored);
         let restored_by = restored.descriptive("by", &TEXT).unwrap_or_default();
         let restored = Restoration { at: restored.required("at", &TIME)?, by: restored_by };
-        Some(PastDeletion { deletion: Deletion { at, by, via, source_ip, request_id, lacks }, restored })
-    })
+        if is_revocation {
+            history.revocations.push(Revocation { at: at.max(restored.at), by, request_id });
+        } else {
+            let deletion = Deletion { at, by, via, source_ip, request_id, lacks, blocked };
+            history.past.push(PastDeletion { deletion, restored });
+        }
+        Some(())
+    });
+    history
 }
 
-/// What tells the restoration in the last entry of a history from earlier ones: the request id of the deletion that it
-/// ended. If the record has none, the time of the restoration.
-pub(super) fn restored_from(last: Option<&AttributeValue>) -> Option<String> {
-    let last = last?.as_m().ok()?;
+/// Whether this entry of a history is a revocation.
+pub(super) fn is_revocation(entry: &AttributeValue) -> bool {
+    entry.as_m().is_ok_and(|entry| entry.get(REVOKED) == Some(&AttributeValue::Bool(true)))
+}
+
+/// What tells the last restoration in a history from earlier ones: the request id of the deletion that it ended. If the
+/// record has none, the time of the restoration. A revocation is no restoration.
+pub(super) fn restored_from(history: &[AttributeValue]) -> Option<String> {
+    let last = history.iter().rfind(|entry| !is_revocation(entry))?.as_m().ok()?;
     let request_id = last.get("request_id").and_then(|id| id.as_s().ok()).filter(|id| !id.is_empty());
     let at = || last.get("restored")?.as_m().ok()?.get("at")?.as_n().ok();
     request_id.or_else(at).cloned()
@@ -363,7 +413,7 @@ pub fn of_token(key: &Key, token: &AccessToken) -> Item {
 
 /// The record of a deletion.
 pub(super) fn of_deletion(deletion: &Deletion) -> AttributeValue {
-    let Deletion { at, by, via, source_ip, request_id, lacks } = deletion;
+    let Deletion { at, by, via, source_ip, request_id, lacks, blocked } = deletion;
     of_map([
         ("at", Some(of_time(*at))),
         ("by", Some(of_text(by))),
@@ -371,6 +421,27 @@ pub(super) fn of_deletion(deletion: &Deletion) -> AttributeValue {
         ("source_ip", source_ip.as_ref().map(of_text)),
         ("request_id", Some(of_text(request_id))),
         ("lacks", (!lacks.is_empty()).then(|| of_texts(lacks))),
+        (BLOCKED, blocked.as_ref().map(of_block)),
+    ])
+}
+
+/// The record of a block.
+pub(super) fn of_block(block: &Block) -> AttributeValue {
+    let Block { at, by, request_id } = block;
+    of_map([("at", Some(of_time(*at))), ("by", Some(of_text(by))), ("request_id", Some(of_text(request_id)))])
+}
+
+/// The entry of a revocation in a history. `lacks` is what the history lost.
+pub(super) fn of_revocation(revocation: &Revocation, lacks: &[String]) -> AttributeValue {
+    let Revocation { at, by, request_id } = revocation;
+    of_map([
+        ("at", Some(of_time(*at))),
+        ("by", Some(of_text(by))),
+        ("via", Some(of_text("deregisterctl"))),
+        ("request_id", Some(of_text(request_id))),
+        (REVOKED, Some(AttributeValue::Bool(true))),
+        ("lacks", (!lacks.is_empty()).then(|| of_texts(lacks))),
+        ("restored", Some(of_restoration(&Restoration { at: *at, by: by.clone() }))),
     ])
 }
 
@@ -382,6 +453,11 @@ pub(super) fn of_restoration(restoration: &Restoration) -> AttributeValue {
 /// A time, in whole seconds since the epoch.
 pub(super) fn of_time(time: SystemTime) -> AttributeValue {
     number(epoch_seconds::of(time))
+}
+
+/// The expiry of what time to live must not remove: the end of the year 9999.
+pub(super) fn never() -> AttributeValue {
+    number(epoch_seconds::END - 1)
 }
 
 /// A number.

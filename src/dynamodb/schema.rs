@@ -2,8 +2,9 @@
 //!
 //! | item | attributes |
 //! |---|---|
-//! | `client#<client id>`, live | `client`; `idle`, `idle_since` if its use is tracked; `notice` if the sweep has announced its deletion; `history` (its past deletions) and `restored` if it was restored |
+//! | `client#<client id>`, live | `client`; `idle`, `idle_since` if its use is tracked; `notice` if the sweep has announced its deletion; `history` if it was restored or revoked (its past deletions, and its revocations); `restored` if it was restored |
 //! | `client#<client id>`, deleted | `tombstone` (the former `client`), `deleted` (the record of the deletion), `expires_at`; `history`, `restored` |
+//! | `client#<client id>`, blocked | `deleted` with the member `blocked`, `expires_at` (never); `tombstone`, `history` and `restored` if it had a client |
 //! | `service#<service id>` | `service` |
 //! | `token#<SHA-256 digest in hexadecimal digits>` | `token`; `expires_at` if it expires |
 //!

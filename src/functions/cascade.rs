@@ -1,9 +1,11 @@
 //! The cascade: it removes what was issued to a deleted client (RFC 7592, section 2.3).
 //!
-//! The tombstone revokes all of it at once: [`ClientStatus`](crate::store::ClientStatus) refuses it. The cascade then
-//! removes the grants. It is a function on the table's stream, which delivers every deletion at least once. It takes
-//! only the client's id and the time from a record, and reads the client's status from the table. So it keeps no state:
-//! after an interrupted run, run it again.
+//! The tombstone revokes all of it at once: [`ClientStatus`] refuses it. The cascade then removes the grants. It is a
+//! function on the table's stream, which delivers every deletion at least once. It takes only the client's id, the time
+//! and whether the id is blocked from a record, and reads the client's status from the table. So it keeps no state: after
+//! an interrupted run, run it again.
+//!
+//! A server may not store the client of a blocked id. Then its grants are removed only as long as the id is blocked.
 //!
 //! An index of grants lags behind its table. If a deletion is so recent that the index may not show every grant, the
 //! cascade purges twice: at once, and again after [`Grants::lag`]. A grant that the index shows even later is not removed.
@@ -16,7 +18,7 @@ use crate::{
     invocation::Invocation,
     json::{self, RawValue},
     model::Id,
-    store::{CallStatistics, ClientStatuses, Fault, Grants, before},
+    store::{CallStatistics, ClientStatus, ClientStatuses, Fault, Grants, before},
     telemetry::{self, Metric, Metrics},
 };
 use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
@@ -54,6 +56,8 @@ struct Record {
     sequence_number: Option<String>,
     /// The key of the item.
     key: Option<String>,
+    /// Whether the id is blocked after the change.
+    is_block: bool,
     /// When the stream got the record, in whole seconds, rounded down.
     created: Option<SystemTime>,
 }
@@ -71,15 +75,20 @@ impl<'de> Deserialize<'de> for Batch {
 impl Record {
     fn read(record: &RawValue) -> Self {
         let [change] = json::values(Some(record), ["dynamodb"]);
-        let [sequence_number, keys, created] =
-            json::values(change, ["SequenceNumber", "Keys", "ApproximateCreationDateTime"]);
+        let [sequence_number, keys, created, image] =
+            json::values(change, ["SequenceNumber", "Keys", "ApproximateCreationDateTime", "NewImage"]);
+        let is_block = ["deleted", "M", "blocked"].into_iter().fold(image, |image, name| {
+            let [member] = json::values(image, [name]);
+            member
+        });
+        let is_block = is_block.is_some();
         let [key] = json::values(keys, ["pk"]);
         let [key] = json::values(key, ["S"]);
         let text = |value: Option<_>| value.and_then(json::text).map(Cow::into_owned);
         // Seconds since the epoch. A number has several forms, such as 1.8E9.
         let created = created.and_then(|seconds| Duration::try_from_secs_f64(seconds.get().parse().ok()?).ok());
         let created = created.and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since));
-        Self { sequence_number: text(sequence_number), key: text(key), created }
+        Self { sequence_number: text(sequence_number), key: text(key), is_block, created }
     }
 }
 
@@ -105,7 +114,7 @@ impl From<UnreadableBatch> for Diagnostic {
 pub enum PurgeOutcome {
     /// The purge found no more grants of the client.
     Removed,
-    /// The client was restored: its grants stay.
+    /// The client was restored, or its id unblocked: its grants stay.
     Kept,
 }
 
@@ -113,6 +122,7 @@ pub enum PurgeOutcome {
 struct Purge<'r> {
     sequence_number: &'r str,
     client: Id,
+    keeps: Keeps,
     /// When the lag of the index is over. A pass that starts earlier is repeated.
     settled: Instant,
     removed: usize,
@@ -120,12 +130,21 @@ struct Purge<'r> {
     calls: CallStatistics,
 }
 
+/// Whether the grants of a client with this status stay.
+type Keeps = fn(&ClientStatus) -> bool;
+
+/// Without an item, the id is free again: a server may have issued grants to a client that it does not store.
+fn keeps_after_a_block(status: &ClientStatus) -> bool {
+    !matches!(status, ClientStatus::Deleted(_))
+}
+
 impl<'r> Purge<'r> {
     /// The purge for the item with this key. `None` if the item is not a client: nothing was issued to it.
-    fn of(sequence_number: &'r str, key: &str, settled: Instant) -> Option<Self> {
+    fn of(sequence_number: &'r str, key: &str, is_block: bool, settled: Instant) -> Option<Self> {
+        let keeps = if is_block { keeps_after_a_block } else { ClientStatus::is_live };
         let client = Id::new(key.strip_prefix("client#")?)?;
         let (duration, calls) = (Duration::ZERO, CallStatistics::default());
-        Some(Self { sequence_number, client, settled, removed: 0, duration, calls })
+        Some(Self { sequence_number, client, keeps, settled, removed: 0, duration, calls })
     }
 }
 
@@ -150,7 +169,7 @@ impl<C: ClientStatuses, G: Grants> Cascade<C, G> {
         let (mut purges, mut failed) = (Vec::new(), BTreeSet::new());
         for (record, &number) in records.iter().zip(&numbers) {
             if let Some(key) = &record.key {
-                purges.extend(Purge::of(number, key, self.settled(record.created, invocation.now)));
+                purges.extend(Purge::of(number, key, record.is_block, self.settled(record.created, invocation.now)));
             } else {
                 tracing::error!(sequence_number = number, "a record of the stream has no key of the clients table");
                 failed.insert(number);
@@ -205,7 +224,8 @@ impl<C: ClientStatuses, G: Grants> Cascade<C, G> {
             for mut purge in purges {
                 let (started, removed_before) = (Instant::now(), purge.removed);
                 // Boxed, because the SDK's futures are large.
-                let work = Box::pin(before(deadline, self.purge(&purge.client, &mut purge.removed)));
+                let work =
+                    Box::pin(before(deadline, self.purge_unless(purge.keeps, &purge.client, &mut purge.removed)));
                 let (result, calls) = CallStatistics::collect(work).await;
                 purge.duration += started.elapsed();
                 purge.calls.add(&calls);
@@ -236,12 +256,16 @@ impl<C: ClientStatuses, G: Grants> Cascade<C, G> {
     /// # Errors
     /// [`Fault`] if the database fails. Some grants may be left then.
     pub async fn purge(&self, client: &Id, removed: &mut usize) -> Result<PurgeOutcome, Fault> {
+        self.purge_unless(ClientStatus::is_live, client, removed).await
+    }
+
+    async fn purge_unless(&self, keeps: Keeps, client: &Id, removed: &mut usize) -> Result<PurgeOutcome, Fault> {
         let mut after = None;
         loop {
             let page = self.grants.page(client, after).await?;
             if !page.keys.is_empty() {
                 // Read the status after the page. If the client is restored later, its new grants are not in this page.
-                if self.clients.client_status(client).await?.is_live() {
+                if keeps(&self.clients.client_status(client).await?) {
                     return Ok(PurgeOutcome::Kept);
                 }
                 self.grants.remove(client, page.keys, removed).await?;
@@ -298,7 +322,7 @@ impl telemetry::Record for PurgeRecord<'_> {
     fn message(&self) -> &'static str {
         match self.outcome {
             "removed" => "found no more grants of the client",
-            "kept" => "kept the grants of a live client",
+            "kept" => "kept the grants of a client that is not deleted",
             _ => "left grants of a deleted client for a later attempt",
         }
     }

@@ -21,6 +21,6 @@ pub use id::Id;
 pub use idle::{Idle, IdlePartition, IdlePolicy};
 pub use notice::{Notice, NoticePolicy, StoredNotice};
 pub use realm::Realm;
-pub use record::{Deletion, PastDeletion, Restoration};
+pub use record::{Block, Deletion, PastDeletion, Restoration, Revocation};
 pub use service::{AccessToken, Service, TokenScope};
 pub use version::{EntityTags, StoredVersion, Version, VersionConditions};

@@ -1,4 +1,4 @@
-//! The records of deletions and restorations.
+//! The records of deletions, restorations, blocks and revocations.
 
 use std::time::SystemTime;
 
@@ -17,6 +17,8 @@ pub struct Deletion {
     pub request_id: String,
     /// What the tombstone lacks of the client, because the item was too full: names of members and attributes.
     pub lacks: Vec<String>,
+    /// The block of the id, if it is blocked. If the block deleted the client, both have the same request id.
+    pub blocked: Option<Block>,
 }
 
 impl Deletion {
@@ -34,6 +36,28 @@ pub struct Restoration {
     pub at: SystemTime,
     /// Who restored the client: `operator#…`.
     pub by: String,
+}
+
+/// The record of a block: the id is refused until an operator ends the block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    /// The time of the block.
+    pub at: SystemTime,
+    /// Who blocked the id: `operator#…`.
+    pub by: String,
+    /// The id of the call that blocked it.
+    pub request_id: String,
+}
+
+/// The record of a revocation: what was issued to the client up to this time is refused. The client stays live.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revocation {
+    /// The time of the revocation.
+    pub at: SystemTime,
+    /// Who revoked it: `operator#…`.
+    pub by: String,
+    /// The id of the call that revoked it.
+    pub request_id: String,
 }
 
 /// A deletion that a restoration ended, as an entry of the client's history.

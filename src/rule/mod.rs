@@ -32,6 +32,11 @@ pub trait DeletionRequest {
     /// the rule authorizes the request. `None` if the table has no such caller.
     fn caller(&self, snapshot: &Snapshot) -> Option<String>;
 
+    /// Whether the deletion also blocks the client's id.
+    fn blocks(&self) -> bool {
+        false
+    }
+
     /// The keys of all items that the decision needs.
     fn reads(&self) -> BTreeSet<Key>;
 

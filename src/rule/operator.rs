@@ -16,6 +16,8 @@ pub struct Request {
     pub operator: String,
     /// The client to delete.
     pub target: Id,
+    /// Whether to block its id too.
+    pub blocks: bool,
 }
 
 /// Why the rule refuses an operator, in the order of decision.
@@ -42,6 +44,10 @@ impl DeletionRequest for Request {
 
     fn caller(&self, _: &Snapshot) -> Option<String> {
         Some(self.operator.clone())
+    }
+
+    fn blocks(&self) -> bool {
+        self.blocks
     }
 
     fn reads(&self) -> BTreeSet<Key> {

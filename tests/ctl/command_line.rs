@@ -49,6 +49,9 @@ async fn every_command_has_help() {
         "client track",
         "client delete",
         "client restore",
+        "client revoke",
+        "client block",
+        "client unblock",
         "deletion show",
         "deletion list",
         "import",
@@ -62,6 +65,8 @@ async fn every_command_has_help() {
         ("client delete", "--grants-table <NAME>"),
         ("client delete", "--grants-index <NAME>"),
         ("client restore", "--by <NAME>"),
+        ("client revoke", "--by <NAME>"),
+        ("client block", "stored or not"),
         ("deletion list", "--via <CHANNEL>"),
         ("deletion list", "reads the whole table"),
         ("table check", "reads the whole table"),
@@ -90,6 +95,11 @@ async fn a_wrong_command_line_exits_with_2_and_writes_nothing() {
         "client delete a --dry-run --grants-table=",
         "client delete a --dry-run --count-up-to few",
         "client restore",
+        "client revoke",
+        "client block",
+        "client unblock a --from -",
+        "client list --blocked --deleted",
+        "client list --blocked --app app",
         "deletion list --app app --via window",
         "deletion list --app app --since soon",
         "client create",
@@ -124,9 +134,17 @@ async fn an_id_can_begin_with_a_hyphen_and_a_wrong_option_is_no_id() {
     let fixture = Fixture::empty().await;
     fixture.object("client create --app app --id=-x7").await;
     fixture.object("client create --app app --id=--odd").await;
-    for line in
-        ["show -x7", "protect -x7", "unprotect -x7", "delete -x7 --yes", "restore -x7 --by jane", "show -x7 --json"]
-    {
+    for line in [
+        "show -x7",
+        "protect -x7",
+        "unprotect -x7",
+        "delete -x7 --yes",
+        "restore -x7 --by jane",
+        "show -x7 --json",
+        "revoke -x7",
+        "block -x7 -x8 --by jane",
+        "unblock -x7 -x8",
+    ] {
         let ran = fixture.ctl(&format!("client {line}")).run().await;
         assert_eq!(ran.code, Some(0), "{line}: {}", ran.stderr);
     }

@@ -1,6 +1,7 @@
 //! The tests of the operator's tool: the real program, over the embedded DynamoDB.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod block;
 mod check;
 mod command_line;
 mod create;
@@ -14,6 +15,7 @@ mod list;
 mod protect;
 mod register;
 mod restore;
+mod revoke;
 mod rotate;
 mod run;
 mod secrets;

@@ -37,7 +37,8 @@ pub enum Write {
 }
 
 /// The operations that write.
-const WRITES: [&str; 5] = [".PutItem", ".UpdateItem", ".CreateTable", ".UpdateTable", ".UpdateTimeToLive"];
+const WRITES: [&str; 6] =
+    [".PutItem", ".UpdateItem", ".DeleteItem", ".CreateTable", ".UpdateTable", ".UpdateTimeToLive"];
 
 impl Fixture {
     /// The endpoint of a new proxy. `becomes` gets the number of the write, from 0.

@@ -454,3 +454,35 @@ fn the_page_for_operators_explains_every_effect() {
         assert!(page.contains(&format!("\n| `{effect}` | ")), "{effect}");
     }
 }
+
+#[test]
+fn a_blocked_id_needs_no_tombstone_and_must_not_expire() {
+    let block = json!({ "at": 1, "by": "b", "request_id": "r" });
+    let deleted = |block: &Value| json!({ "at": 1, "by": "b", "via": "v", "request_id": "r", "blocked": block });
+    let blocked = deleted(&block);
+    let tombstone = json!({ "kind": "api", "app_id": "x" });
+    for (attributes, expected) in [
+        (json!({ "deleted": blocked, "expires_at": 253_402_300_799_u64 }), &[][..]),
+        (json!({ "deleted": blocked }), &[]),
+        (json!({ "deleted": blocked, "tombstone": tombstone }), &[]),
+        (json!({ "deleted": blocked, "expires_at": 1_800_000_000 }), &["removed expires_at"]),
+        (json!({ "deleted": blocked, "tombstone": { "kind": "api" } }), &["refused tombstone.app_id"]),
+        (json!({ "deleted": deleted(&json!(true)), "tombstone": tombstone }), &["refused deleted.blocked"]),
+        (json!({ "deleted": deleted(&json!({ "at": "x" })) }), &["ignored deleted.blocked.at"]),
+    ] {
+        assert_finds("client#a", &attributes, expected);
+    }
+}
+
+#[test]
+fn a_revocation_in_a_history_is_checked_like_a_deletion() {
+    let revocation = |mark: Value| json!({ "at": 1, "by": "b", "via": "v", "request_id": "r", "revoked": mark, "restored": { "at": 1 } });
+    let client = json!({ "kind": "api", "app_id": "x" });
+    for (history, expected) in [
+        (revocation(json!(true)), &[][..]),
+        (revocation(json!("yes")), &["ignored history[0].revoked"]),
+        (json!({ "at": 1, "revoked": true }), &["refused history[0].restored"]),
+    ] {
+        assert_finds("client#a", &json!({ "client": client, "history": [history] }), expected);
+    }
+}

@@ -3,7 +3,7 @@
 //!
 //! The steps are random, from a seed (`PROPTEST_RNG_SEED`, or a fixed one). The scheduler decides the order in which
 //! they take effect. A step that restores a client or removes its tombstone reads the record first, and asserts in its
-//! write that the record is still there, so that no record is lost. Both steps wait until the request has ended, as
+//! write that the record is still there, so that no record is lost. So do blocks, their ends and revocations. Both steps wait until the request has ended, as
 //! people and the time to live do. The module `protocol` tests the other orders.
 
 use crate::support::{self, Fixture, basic, bearer, wire};
@@ -14,12 +14,18 @@ use aws_sdk_dynamodb::{
     types::AttributeValue,
 };
 use deregister::{
+    deletion::{self, NotDeleted},
     dynamodb::{
         ClientsTable,
-        admin::Creation,
+        admin::{Creation, RevokeOutcome, UnblockOutcome},
         item::{self, Item},
     },
-    model::{ApiClient, Client, Deletion, Digest, Id, Kind, OAuthClient, OWNER, StoredSecret, StoredVersion, Version},
+    invocation::Invocation,
+    model::{
+        ApiClient, Block, Client, Deletion, Digest, Id, Kind, OAuthClient, OWNER, Restoration, Revocation,
+        StoredSecret, StoredVersion, Version,
+    },
+    rule::operator::{self, Refusal},
     snapshot::Record as Recorded,
 };
 use std::{
@@ -29,8 +35,9 @@ use std::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    time::Duration,
 };
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::Instant};
 
 const APPLICATION: &str = "application";
 const WORKERS: u64 = 16;
@@ -170,12 +177,15 @@ impl World {
 
     async fn step(&self, random: &mut Random) {
         let succession = &self.successions[random.below(self.successions.len())];
-        match random.below(20) {
+        match random.below(24) {
             0..12 => self.delete(succession, random).await,
             12 => self.set_owner(succession, random.coin()).await,
             13 => drop(self.clients.set_protected(&succession.id, random.below(4) == 0).await.unwrap()),
             14 => self.rotate(succession).await,
             15..19 => self.restore_or_replace(succession, random).await,
+            19 => self.revoke(succession).await,
+            20 => self.block(succession).await,
+            21 | 22 => self.unblock(succession).await,
             _ => {
                 let throttled = || wire::Fault::error(400, "ThrottlingException");
                 let fault = [|| wire::Fault::AnswerLost, || wire::Fault::Reset, throttled][random.below(3)];
@@ -210,12 +220,57 @@ impl World {
         }
     }
 
+    /// Creates a client under a free id. If an operator blocks the id meanwhile, ends the block.
     async fn create(&self, succession: &Succession, owner: bool) {
         let secret = succession.new_secret();
-        let created =
-            self.clients.create_client(&succession.id, &succession.client(digest(&secret), owner)).await.unwrap();
-        assert_eq!(created, Creation::Done, "the id is free after the tombstone was removed");
+        let client = succession.client(digest(&secret), owner);
+        while self.clients.create_client(&succession.id, &client).await.unwrap() == Creation::Taken {
+            let restoration = Restoration { at: support::now(), by: "operator".to_owned() };
+            let outcome = self.clients.unblock(&succession.id, &restoration).await.unwrap();
+            assert!(
+                matches!(outcome, UnblockOutcome::Free | UnblockOutcome::NotBlocked | UnblockOutcome::Changed),
+                "the id is free after the tombstone was removed: {outcome:?}",
+            );
+        }
         succession.secrets.lock().unwrap().push(secret);
+    }
+
+    async fn revoke(&self, succession: &Succession) {
+        let (by, request_id) = ("operator".to_owned(), support::invocation().request_id);
+        let revocation = Revocation { at: support::now(), by, request_id };
+        // It gives up if others change the client all the time.
+        if matches!(self.clients.revoke(&succession.id, &revocation).await, Ok(RevokeOutcome::Done(_))) {
+            self.count("revoked");
+        }
+    }
+
+    /// Blocks an id, live or not.
+    async fn block(&self, succession: &Succession) {
+        let (operator, request_id) = ("operator".to_owned(), support::invocation().request_id);
+        let block = Block { at: support::now(), by: operator.clone(), request_id: request_id.clone() };
+        let request = operator::Request { operator, target: succession.id.clone(), blocks: true };
+        let deadline = Instant::now() + Duration::from_mins(1);
+        let invocation = Invocation { now: support::now(), deadline, source_ip: None, request_id };
+        match deletion::delete(&self.clients, request, &invocation).await.result {
+            Ok(()) => self.count("blocked, live"),
+            Err(NotDeleted::Refused(Refusal::UnknownClient | Refusal::DeletedClient)) => {
+                let outcome = self.clients.block(&succession.id, &block).await.unwrap();
+                self.count(&format!("block, not live: {outcome:?}"));
+            }
+            Err(NotDeleted::Refused(_) | NotDeleted::WriteFailed(_)) => {}
+            Err(NotDeleted::ReadFailed(fault)) => panic!("{fault}"),
+        }
+    }
+
+    async fn unblock(&self, succession: &Succession) {
+        let restoration = Restoration { at: support::now(), by: "operator".to_owned() };
+        match self.clients.unblock(&succession.id, &restoration).await.unwrap() {
+            UnblockOutcome::Restored(_) => self.count("unblocked, live"),
+            UnblockOutcome::Deleted(_) => self.count("unblocked, deleted"),
+            // `create` is about to use the id.
+            UnblockOutcome::Free => self.count("unblocked, free"),
+            UnblockOutcome::NotBlocked | UnblockOutcome::Changed => {}
+        }
     }
 
     /// An update of the item, without the wire.
@@ -247,20 +302,21 @@ impl World {
         }
     }
 
-    /// The record of a deletion, if its request has ended.
+    /// The record of a deletion, if its request has ended and the id is not blocked.
     async fn record(&self, succession: &Succession) -> Option<Record> {
         let mut item = self.fixture.item(&succession.key()).await?;
         let tombstone = item.remove("tombstone")?;
         let Recorded::Deleted(deletion) = item::read(item) else { panic!("not a tombstone") };
         let client = client_of(HashMap::from([("client".to_owned(), tombstone)]));
         let has_ended = self.history().requests.contains_key(&deletion.request_id);
-        has_ended.then_some(Record { key: succession.key(), client, deletion })
+        (has_ended && deletion.blocked.is_none()).then_some(Record { key: succession.key(), client, deletion })
     }
 
     /// Restores a deleted client, or removes its tombstone, as the time to live does, and creates another client with
     /// its id.
     async fn restore_or_replace(&self, succession: &Succession, random: &mut Random) {
-        const UNCHANGED: &str = "attribute_exists(tombstone) AND deleted.request_id = :request";
+        const UNCHANGED: &str = "attribute_exists(tombstone) AND deleted.request_id = :request \
+                                 AND attribute_not_exists(deleted.blocked)";
         let Some(record) = self.record(succession).await else { return };
         let request = AttributeValue::S(record.deletion.request_id.clone());
         let replaced = digest_of(&record.client);
@@ -322,6 +378,7 @@ async fn answers_and_records_agree_and_no_record_breaks_a_rule() {
     }
     workers.join_all().await;
     for succession in &world.successions {
+        world.unblock(succession).await;
         let last = world.record(succession).await;
         world.history().records.extend(last);
     }
@@ -346,7 +403,12 @@ async fn answers_and_records_agree_and_no_record_breaks_a_rule() {
         }
         assert!(!*late || *status == 401, "the answer to {id} with a replaced secret is {status}");
     }
-    for what in ["204", "401", "403", "404", "restored", "rotated", "replaced"] {
+    for what in ["204", "401", "403", "404", "restored", "rotated", "replaced", "revoked"].into_iter().chain([
+        "blocked, live",
+        "block, not live: Done",
+        "unblocked, live",
+        "unblocked, deleted",
+    ]) {
         assert!(history.tally.contains_key(what), "{what} never happened");
     }
 }

@@ -93,7 +93,7 @@ async fn delete_authlete(fixture: &Fixture, client_id: &str, token: &str, access
 }
 
 async fn delete_as_operator(clients: &ClientsTable) -> Result<(), NotDeleted<operator::Refusal>> {
-    let request = operator::Request { operator: "operator".to_owned(), target: id("item") };
+    let request = operator::Request { operator: "operator".to_owned(), target: id("item"), blocks: false };
     let invocation = Invocation::new(&invocation(), now(), Duration::ZERO);
     Box::pin(deletion::delete(clients, request, &invocation)).await.result
 }

@@ -5,7 +5,7 @@ import { CreateTableCommand, DescribeTableCommand } from '@aws-sdk/client-dynamo
 import { errors } from 'oidc-provider';
 import { createAdapter, grantsTable, importClient } from 'deregister-oidc-provider';
 import { connect, startLocal } from './local.js';
-import { deleted, digest, live, newId, now, restored, serve, used, useLocal } from './support.js';
+import { blocked, deleted, digest, live, newId, now, restored, revoked, serve, used, useLocal } from './support.js';
 
 const local = await useLocal();
 const ISSUED_TO_CLIENTS = ['AccessToken', 'AuthorizationCode', 'BackchannelAuthenticationRequest', 'ClientCredentials', 'DeviceCode', 'Grant', 'PreAuthorizedCode', 'RefreshToken'];
@@ -63,10 +63,19 @@ describe('clients', () => {
     const item = await local.client(id);
     assert.deepEqual([item.client.M.dynamic, item.client.M.version, item.idle], [{ BOOL: false }, { N: '1' }, undefined]);
   });
-  it('never writes over a deleted client', async () => {
-    const id = await liveClient(deleted());
-    await assert.rejects(adapter('Client').upsert(id, { client_id: id }), errors.InvalidToken);
-    assert.equal((await local.client(id)).client, undefined);
+  it('never writes over a deleted client or a blocked id', async () => {
+    for (const attributes of [deleted(), blocked()]) {
+      const id = await liveClient(attributes);
+      await assert.rejects(adapter('Client').upsert(id, { client_id: id }), errors.InvalidToken);
+      assert.equal((await local.client(id)).client, undefined);
+    }
+  });
+  it('what was issued up to the second of a revocation is refused, and later grants are accepted', async () => {
+    const [id, at] = [await liveClient(), now()];
+    const grants = [[at - 1, false], [at, false], [at + 1, true]].map(([iat, isAccepted]) => [newId(), iat, isAccepted]);
+    for (const [grant, iat] of grants) await adapter('AccessToken').upsert(grant, { ...payload(id), iat }, 60);
+    await local.putClient(id, revoked(at));
+    for (const [grant, , isAccepted] of grants) assert.equal(Boolean(await adapter('AccessToken').find(grant)), isAccepted);
   });
   it('an update by the client never writes an id that is unknown', async () => {
     const id = newId();
@@ -77,7 +86,7 @@ describe('clients', () => {
     assert.equal(await local.client(id), undefined);
   });
   it('finds neither deleted nor unknown clients, nor API clients, nor ids that are too long for a key', async () => {
-    for (const attributes of [deleted(), { client: { M: { kind: { S: 'api' } } } }]) assert.equal(await adapter('Client').find(await liveClient(attributes)), undefined);
+    for (const attributes of [deleted(), blocked(), { client: { M: { kind: { S: 'api' } } } }]) assert.equal(await adapter('Client').find(await liveClient(attributes)), undefined);
     assert.equal(await adapter('Client').find(newId()), undefined);
     assert.equal(await adapter('Client').find('x'.repeat(3000)), undefined);
   });

@@ -4,7 +4,7 @@ import { after, beforeEach, it } from 'node:test';
 import { createAdapter } from '../index.js';
 import { Agent } from '../proof/agent.js';
 import { authorizationServer, introspect, listen, mcpServer } from '../proof/servers.js';
-import { deleted, now, restored, serve, useLocal } from './support.js';
+import { blocked, deleted, now, restored, serve, useLocal } from './support.js';
 
 const local = await useLocal();
 const [as, mcp] = [await listen(), await listen()];
@@ -117,15 +117,17 @@ it('a client that is deleted while its code is issued: no redirect, no code', as
   await assert.rejects(agent.browser.authorize(agent.pending), /ends with 401/);
   assert.equal((await local.grants(id)).filter(({ id: key }) => key.S.startsWith('AuthorizationCode') ).length, 1, 'the one that was exchanged before');
 });
-it('a client of the setting `clients` works without an item, and not with a tombstone', async () => {
+it('a client of the setting `clients` works without an item, and not with a tombstone or a block', async () => {
   const { client_id, client_secret } = SERVICE;
   const form = { grant_type: 'client_credentials', client_id, client_secret, resource: `${mcp.url}/mcp`, scope: 'tools' };
   const { status, body } = await token(form);
   assert.equal(status, 200);
   assert.equal((await introspect(as.url, body.access_token)).body.active, true);
-  await local.putClient(client_id, deleted());
-  assert.deepEqual((await introspect(as.url, body.access_token)).body, { active: false });
-  assert.deepEqual([(await token(form)).status, (await token(form)).body.error], [401, 'invalid_client']);
+  for (const attributes of [deleted(), blocked()]) {
+    await local.putClient(client_id, attributes);
+    assert.deepEqual((await introspect(as.url, body.access_token)).body, { active: false });
+    assert.deepEqual([(await token(form)).status, (await token(form)).body.error], [401, 'invalid_client']);
+  }
 });
 it('the issue of a JWT access token is a use of its client, and is refused after a deletion', async () => {
   const adapter = createAdapter({ dynamodb: local.dynamodb });

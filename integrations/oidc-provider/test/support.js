@@ -35,6 +35,13 @@ export async function useLocal(options = []) {
 
 export const live = (members = {}, attributes = {}) => ({ client: { M: { kind: { S: 'oauth' }, dynamic: { BOOL: true }, version: N(1), ...members } }, ...attributes });
 export const deleted = () => ({ tombstone: { M: {} }, deleted: { M: { at: N(now()), by: { S: 'jane' }, via: { S: 'registration' }, request_id: { S: '1' } } } });
+/** A blocked id that was never stored. */
+export const blocked = () => {
+  const block = { at: N(now()), by: { S: 'operator#jane' }, request_id: { S: '1' } };
+  return { deleted: { M: { ...block, via: { S: 'deregisterctl' }, blocked: { M: block } } } };
+};
+/** A client whose grants an operator revoked, as `client revoke` writes it. */
+export const revoked = (at, client = live()) => ({ ...client, history: { L: [{ M: { at: N(at), revoked: { BOOL: true }, restored: { M: { at: N(at), by: { S: 'operator#jane' } } } } }] } });
 export const restored = (at, restoredAt, client = live()) => ({ ...client, history: { L: [{ M: { at: N(at), restored: { M: { at: N(restoredAt), by: { S: 'jane' } } } } }] } });
 export const used = (id, since) => ({ idle: { S: `used#${digest(id)[0]}` }, idle_since: N(since) });
 

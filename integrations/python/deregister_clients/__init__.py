@@ -68,12 +68,15 @@ class Live:
     dynamic: bool
     """Whether the client registered itself. The sweep deletes only such clients."""
     revoked_until: int | None
-    """The latest second in the history, of a restoration or a deletion. Everything that was issued up to it stays
-    revoked."""
+    """The latest second in the history, of a revocation, a restoration or a deletion. Everything that was issued up to it
+    stays revoked."""
     used_at: int | None
     """The second of the last noted use. ``None`` if no use was noted."""
     client: Mapping[str, Any] = field(repr=False)
     """All members of the client. They can contain secrets, so ``repr`` leaves them out."""
+
+    is_blocked: Final = False
+    """A blocked client is not live."""
 
     def accepts(self, issued_at: float) -> bool:
         """Whether to accept what was issued at this time. Whole seconds count, as in ``iat``."""
@@ -94,10 +97,16 @@ class Live:
 
 @dataclass(frozen=True)
 class Deleted:
-    """A deleted client, with the record of its deletion."""
+    """A deleted client or a blocked id, with the record of the deletion."""
 
     record: Mapping[str, Any] = field(repr=False)
     """The record of the deletion, for a log: ``at``, ``by``, ``via`` and others, as far as they are there."""
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether an operator blocked the id. This is the check for a client that the server does not store, such as one
+        whose id is the URL of its metadata document. For it, ``Unknown`` is usual, and only a block refuses it."""
+        return "blocked" in self.record
 
     def accepts(self, issued_at: float) -> bool:
         """A deleted client has no valid grants."""
@@ -107,6 +116,9 @@ class Deleted:
 @dataclass(frozen=True)
 class Unknown:
     """No OAuth client has this id."""
+
+    is_blocked: Final = False
+    """The item of a blocked id exists."""
 
     def accepts(self, issued_at: float) -> bool:
         """An unknown client has no valid grants."""
@@ -355,7 +367,10 @@ def _read(client_id: str, item: Mapping[str, Any]) -> Status:
         return value[type_]
 
     if "client" not in item:
-        return Deleted(_plain({"M": typed(item, "deleted", "M")}))
+        record = typed(item, "deleted", "M")
+        if "blocked" in record:
+            typed(record, "blocked", "M", "deleted.")
+        return Deleted(_plain({"M": record}))
     client = typed(item, "client", "M")
     kind = typed(client, "kind", "S", "client.")
     if kind not in ("api", "oauth"):

@@ -203,6 +203,36 @@ def test_a_restored_client_has_only_later_grants(
     assert clients.accepts(registered, restored_at + 1)
 
 
+def test_a_revocation_refuses_earlier_grants_and_keeps_the_client(local: Local, clients: Clients, registered: str) -> None:
+    revoked = json.loads(local.operate("--json", "client", "revoke", registered))
+    revoked_until = live(clients, registered).revoked_until
+    assert revoked_until is not None and revoked["outcome"] == "revoked"
+    assert not clients.accepts(registered, revoked_until)
+    assert clients.accepts(registered, revoked_until + 1)
+    assert clients.verify_registration_access_token(registered, TOKEN)
+
+
+def test_a_blocked_id_is_refused_stored_or_not(local: Local, clients: Clients, registered: str) -> None:
+    url = f"https://{registered}.example/metadata.json"
+    assert isinstance(clients.status(url), Unknown)
+    assert not clients.status(url).is_blocked and not clients.status(registered).is_blocked
+    local.operate("client", "block", url, registered)
+    for client_id in (url, registered):
+        assert clients.status(client_id).is_blocked
+        assert isinstance(clients.status(client_id), Deleted)
+        assert not clients.accepts(client_id, NOW * 2)
+        with pytest.raises(ClientExistsError):
+            clients.register(client_id, METADATA)
+    local.operate("client", "unblock", url, registered)
+    assert isinstance(clients.status(url), Unknown) and live(clients, registered).revoked_until
+    clients.register(url, METADATA)
+
+
+def test_a_deleted_client_is_not_blocked(local: Local, clients: Clients, registered: str) -> None:
+    delete(local, registered)
+    assert not clients.status(registered).is_blocked
+
+
 def entry(at: Any, restored: Any) -> dict[str, Any]:
     return {"M": {"at": at, "restored": {"M": {"at": restored}}}}
 
@@ -246,6 +276,7 @@ UNREADABLE: list[tuple[str, dict[str, Any]]] = [
     ("history[0].restored.at", {"client": CLIENT, "history": {"L": [entry(number(1), number(1.5))]}}),
     ("deleted", {"deleted": {"S": "odd"}}),
     ("deleted", {}),
+    ("deleted.blocked", {"deleted": {"M": {"blocked": {"BOOL": True}}}}),
 ]
 
 

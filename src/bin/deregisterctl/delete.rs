@@ -108,7 +108,7 @@ impl Tool {
         };
         let operator = self.operator(by.by);
         let work = async |target| {
-            let request = Request { operator: operator.clone(), target };
+            let request = Request { operator: operator.clone(), target, blocks: false };
             self.delete(request, dry_run.then_some(grants.count_up_to)).await
         };
         let mut summary = Summary::default();

@@ -26,7 +26,7 @@ pub enum Failure {
     TableTaken(String),
     #[error("the service {0} exists already")]
     ServiceTaken(Id),
-    #[error("a live or deleted client has the id {0}: choose another id")]
+    #[error("a live or deleted client has the id {0}, or it is blocked: choose another id")]
     ClientTaken(Id),
     #[error("{1}; the client {0} may be there all the same: check it with client show")]
     MayExist(Id, Fault),
@@ -44,6 +44,8 @@ pub enum Failure {
     NotAllRevoked(usize),
     #[error("the client {0} is live: there is nothing to restore")]
     IsLive(Id),
+    #[error("the id {0} is blocked: unblock it first, with client unblock")]
+    IsBlocked(Id),
     #[error("it is too late to restore the client {0}: it could be restored until {1}")]
     TooLate(Id, String),
     #[error("the client {0} changed while it was being restored: check it with client show, and try again")]
@@ -81,6 +83,9 @@ pub enum Failure {
     NotAllDeleted(usize),
     #[error("clients not restored: {0}")]
     NotAllRestored(usize),
+    /// What was not done to some clients, and their number.
+    #[error("{0}: {1}")]
+    NotAllDone(&'static str, usize),
     #[error("the operating system returned no random bytes: {0}")]
     NoRandomness(#[from] getrandom::Error),
     #[error("the output cannot be written: {0}")]

@@ -46,13 +46,18 @@ const DELETIONS: Columns = &[
     ("lacks", 0),
 ];
 
+const BLOCKED_IDS: Columns =
+    &[("client_id", 32), ("blocked_at", 20), ("blocked_by", 24), ("deleted_at", 20), ("via", 0)];
 const SERVICES: Columns = &[("service_id", 26), ("organization_id", 26), ("dynamic_registration", 0)];
 const TOKENS: Columns = &[("token", 64), ("scope", 32), ("expires_at", 20), ("expired", 0)];
 
 impl Tool {
     /// Lists clients. An unreadable item fails the command at the end, after all other clients.
     pub async fn list_clients(&self, list: options::List) -> Result<(), Failure> {
-        let options::List { selection, idle_since, since, deleted } = list;
+        let options::List { selection, idle_since, since, deleted, blocked } = list;
+        if blocked {
+            return self.list_blocked(&selection).await;
+        }
         let columns = match (deleted, &selection.parent) {
             (true, _) => DELETED_CLIENTS,
             (false, ParentFilter { app: Some(_), .. }) => API_CLIENTS,
@@ -82,6 +87,16 @@ impl Tool {
         let pages = pages(selection.segments, |from| self.store.deleted_clients(&filter, from));
         let report = |(id, deletions): (Id, Result<_, _>)| Ok(show_deletions(&id, deletions?, now));
         self.list(pages, selection.limit, DELETIONS, report).await
+    }
+
+    /// Lists blocked ids. An unreadable item fails the command at the end, after all other ids.
+    async fn list_blocked(&self, selection: &Selection) -> Result<(), Failure> {
+        let pages = pages(selection.segments, |from| self.store.blocked_ids(from));
+        let report = |(id, record)| match record {
+            Record::Deleted(deletion) => Ok(show_deleted(&id, deletion)),
+            other => Err(Unreadable::new(Key::Client(id), &other)),
+        };
+        self.list(pages, selection.limit, BLOCKED_IDS, report).await
     }
 
     /// Lists services. An unreadable item fails the command at the end, after all other services.

@@ -1,6 +1,7 @@
 //! The operator's tool: it creates, lists, imports, deletes and restores clients in the table of the function, with the
 //! function's settings.
 
+mod block;
 mod check;
 mod client_list;
 mod create;

@@ -57,6 +57,9 @@ impl Tool {
                 Ok(RestoreOutcome::Done(_)) => (&mut restored, "restored", None),
                 Ok(RestoreOutcome::Unknown) => (&mut not_found, "not_found", None),
                 Ok(RestoreOutcome::Live) => (&mut refused, "refused", Some("it is live".to_owned())),
+                Ok(RestoreOutcome::Blocked) => {
+                    (&mut refused, "refused", Some("it is blocked: unblock it first".to_owned()))
+                }
                 Ok(RestoreOutcome::Expired(until)) => {
                     (&mut refused, "refused", Some(format!("it could be restored until {}", timestamp(*until))))
                 }
@@ -94,6 +97,7 @@ impl Tool {
             RestoreOutcome::Done(restored) => restored,
             RestoreOutcome::Unknown => return Err(Failure::NoClient(id)),
             RestoreOutcome::Live => return Err(Failure::IsLive(id)),
+            RestoreOutcome::Blocked => return Err(Failure::IsBlocked(id)),
             RestoreOutcome::Expired(until) => return Err(Failure::TooLate(id, timestamp(until))),
             RestoreOutcome::Changed => return Err(Failure::Changed(id)),
         };

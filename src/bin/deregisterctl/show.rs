@@ -8,8 +8,8 @@ use crate::{
 use deregister::{
     dynamodb::admin::Deletions,
     model::{
-        AccessToken, AllowList, ApiClient, Client, Deletion, Id, Idle, Kind, OAuthClient, PastDeletion, Service,
-        Version,
+        AccessToken, AllowList, ApiClient, Client, Deletion, Id, Idle, Kind, OAuthClient, PastDeletion, Revocation,
+        Service, Version,
     },
     snapshot::{Key, Record},
 };
@@ -45,7 +45,11 @@ pub fn show_live(id: &Id, client: Client) -> Report {
 }
 
 pub fn show_deleted(id: &Id, deletion: Deletion) -> Report {
-    Report::new("A deleted client.")
+    let (block, headline) = match deletion.blocked {
+        Some(block) => (Some(block), "A blocked id."),
+        None => (None, "A deleted client."),
+    };
+    let report = Report::new(headline)
         .with("client_id", id.as_str())
         .with("deleted", true)
         .with("deleted_at", timestamp(deletion.at))
@@ -53,7 +57,13 @@ pub fn show_deleted(id: &Id, deletion: Deletion) -> Report {
         .with("via", deletion.via)
         .with("source_ip", deletion.source_ip)
         .with("request_id", deletion.request_id)
-        .with("lacks", lacking(deletion.lacks))
+        .with("lacks", lacking(deletion.lacks));
+    match block {
+        Some(block) => {
+            report.with("blocked", true).with("blocked_at", timestamp(block.at)).with("blocked_by", block.by)
+        }
+        None => report,
+    }
 }
 
 /// What a tombstone or a restored client lacks, because the item was too full. `None`: nothing.
@@ -61,15 +71,32 @@ pub fn lacking(names: Vec<String>) -> Option<Vec<String>> {
     Some(names).filter(|names| !names.is_empty())
 }
 
-pub fn show_deletions(id: &Id, Deletions { current, past }: Deletions, now: SystemTime) -> Report {
+pub fn show_deletions(id: &Id, deletions: Deletions, now: SystemTime) -> Report {
+    let Deletions { current, past, revocations } = deletions;
     let report = match current {
+        Some((deletion, _)) if deletion.blocked.is_some() => show_deleted(id, deletion).with("restorable", false),
         Some((deletion, until)) => {
             show_deleted(id, deletion).with("restorable_until", timestamp(until)).with("restorable", now < until)
         }
         None => Report::new("A live client.").with("client_id", id.as_str()).with("deleted", false),
     };
     let lines = past.iter().map(past_deletion_line).collect();
-    report.lines("history", past.into_iter().map(past_deletion_value).collect::<Vec<_>>(), lines)
+    let report = report.lines("history", past.into_iter().map(past_deletion_value).collect::<Vec<_>>(), lines);
+    if revocations.is_empty() {
+        return report;
+    }
+    let lines = revocations.iter().map(revocation_line).collect();
+    report.lines("revocations", revocations.iter().map(revocation_value).collect::<Vec<_>>(), lines)
+}
+
+/// A revocation, for programs.
+fn revocation_value(Revocation { at, by, request_id }: &Revocation) -> Value {
+    json!({ "revoked_at": timestamp(*at), "revoked_by": by, "request_id": request_id })
+}
+
+/// A revocation, for people.
+fn revocation_line(Revocation { at, by, request_id }: &Revocation) -> String {
+    format!("revoked {} by {by} ({request_id})", timestamp(*at))
 }
 
 pub fn show_service(report: Report, id: &Id, service: Service) -> Report {
@@ -152,8 +179,13 @@ fn past_deletion_value(PastDeletion { deletion, restored }: PastDeletion) -> Val
         "restored_at": timestamp(restored.at),
         "restored_by": restored.by,
     });
-    if let (Some(members), Some(lacks)) = (value.as_object_mut(), lacking(deletion.lacks)) {
+    let Some(members) = value.as_object_mut() else { return value };
+    if let Some(lacks) = lacking(deletion.lacks) {
         members.insert("lacks".to_owned(), lacks.into());
+    }
+    if let Some(block) = deletion.blocked {
+        members.insert("blocked_at".to_owned(), timestamp(block.at).into());
+        members.insert("blocked_by".to_owned(), block.by.into());
     }
     value
 }
@@ -162,8 +194,9 @@ fn past_deletion_value(PastDeletion { deletion, restored }: PastDeletion) -> Val
 fn past_deletion_line(PastDeletion { deletion, restored }: &PastDeletion) -> String {
     let from = deletion.source_ip.as_ref().map(|address| format!(" from {address}")).unwrap_or_default();
     let without = lacking(deletion.lacks.clone()).map(|names| format!(" without {}", names.join(", ")));
+    let and_blocked = if deletion.blocked.is_some() { " and blocked" } else { "" };
     format!(
-        "deleted {} by {} via {}{from} ({}), restored {} by {}{}",
+        "deleted{and_blocked} {} by {} via {}{from} ({}), restored {} by {}{}",
         timestamp(deletion.at),
         deletion.by,
         deletion.via,

@@ -1,6 +1,7 @@
 //! The tool, with everything that its commands need: it dispatches a command and prints.
 
 use crate::{
+    block::Action,
     failure::Failure,
     generate::Randomness,
     options::{Client, Command, Deletion, Service, Table, Token},
@@ -52,6 +53,9 @@ impl Tool {
             Command::Client(Client::Track { service }) => return self.track_clients(service).await,
             Command::Client(Client::Delete(delete)) => return self.delete_clients(delete).await,
             Command::Client(Client::Restore(restore)) => return self.restore_clients(restore).await,
+            Command::Client(Client::Revoke(change)) => return self.change_clients(change, Action::Revoke).await,
+            Command::Client(Client::Block(change)) => return self.change_clients(change, Action::Block).await,
+            Command::Client(Client::Unblock(change)) => return self.change_clients(change, Action::Unblock).await,
             Command::Deletion(Deletion::List(list)) => return self.list_deletions(list).await,
             Command::Import(import) => return self.import(import).await,
             // Printed by main.

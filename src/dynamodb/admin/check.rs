@@ -200,6 +200,10 @@ fn findings(item: &Item) -> Vec<Finding> {
         findings.extend(partition(item, id, client.as_ref()));
     }
     findings.extend(content.into_iter().flat_map(|content| strays(item, content)));
+    if is_blocked(item) && item.get(EXPIRES_AT).is_some_and(|expires_at| *expires_at != item::never()) {
+        let must = "be 253402300799, or not be there: DynamoDB removes the block at that time";
+        findings.push(finding(EXPIRES_AT, must, Effect::Removed));
+    }
     if matches!(content, Some(Content::Client | Content::Tombstone)) && item::size(item) > NEARLY_FULL {
         let must = "have at most 405504 bytes, so that a tombstone and a restoration keep everything";
         findings.push(finding("the item", must, Effect::NearlyFull));
@@ -211,15 +215,24 @@ fn finding(member: &str, must: &'static str, effect: Effect) -> Finding {
     Finding { flaw: Flaw { member: member.to_owned(), must }, effect }
 }
 
+/// Whether the item blocks its id.
+fn is_blocked(item: &Item) -> bool {
+    let record = item.get(DELETED).and_then(|record| record.as_m().ok());
+    record.is_some_and(|record| record.contains_key(item::BLOCKED))
+}
+
 /// Reads a tombstone with everything that a restoration needs. Returns the client that was deleted.
 fn tombstone(item: &Item, flaws: &mut Flaws) -> Option<Client> {
     let mut members = Members::of_item(item.clone(), flaws);
-    if members.has(DELETED) {
-        item::current_deletion(&mut members);
-    } else {
+    let deletion = item::current_deletion(&mut members);
+    if deletion.is_none() && !item.contains_key(DELETED) {
         members.reject(DELETED, MAP.must());
     }
     members.expiry(EXPIRES_AT);
+    // A blocked id may never have had a client.
+    if !members.has(TOMBSTONE) && deletion.is_some_and(|deletion| deletion.blocked.is_some()) {
+        return None;
+    }
     let client = members.required(TOMBSTONE, &MAP)?;
     item::client(&mut members.within(TOMBSTONE, client), &mut Proof::default())
 }

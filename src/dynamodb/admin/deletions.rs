@@ -5,11 +5,11 @@ use crate::{
         ClientsTable,
         abridged::{self, Rest},
         call::{fault, is_validation},
-        item::{self, Item},
+        item::{self, History, Item},
         members::{Flaws, MAP, Map, Members, TEXTS},
         schema,
     },
-    model::{Client, Deletion, Id, Idle, PastDeletion, Restoration, epoch_seconds},
+    model::{Client, Deletion, Id, Idle, PastDeletion, Restoration, Revocation, epoch_seconds},
     snapshot::{Flaw, Key, Proof, Record, Unreadable},
     store::Fault,
 };
@@ -23,7 +23,7 @@ use std::{collections::BTreeSet, time::SystemTime};
 /// The most entries in a client's history. An item has a size limit.
 const MAX_HISTORY: usize = 10;
 
-/// The deletions of a client.
+/// The deletions of a client, and the revocations of its grants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deletions {
     /// The current deletion, and the time until which the client can be restored: the end of the year 9999 if the
@@ -31,6 +31,8 @@ pub struct Deletions {
     pub current: Option<(Deletion, SystemTime)>,
     /// The past deletions: a restoration ended each of them. The latest is the last.
     pub past: Vec<PastDeletion>,
+    /// The revocations while the client was live. The latest is the last.
+    pub revocations: Vec<Revocation>,
 }
 
 /// The outcome of [`ClientsTable::restore`].
@@ -43,6 +45,8 @@ pub enum RestoreOutcome {
     Unknown,
     /// Nothing was written: the client is live.
     Live,
+    /// Nothing was written: the id is blocked.
+    Blocked,
     /// Nothing was written: the client could be restored until this time.
     Expired(SystemTime),
     /// Nothing was written: the item changed after it was read.
@@ -73,19 +77,34 @@ impl ClientsTable {
         let Some((deletion, until)) = Deletions::read(&key, item.clone())?.current else {
             return Ok(RestoreOutcome::Live);
         };
+        if deletion.blocked.is_some() {
+            return Ok(RestoreOutcome::Blocked);
+        }
         if restoration.at >= until {
             return Ok(RestoreOutcome::Expired(until));
         }
+        let restored = self.restore_tombstone(id, item, &deletion, restoration).await?;
+        Ok(restored.map_or(RestoreOutcome::Changed, RestoreOutcome::Done))
+    }
+
+    /// Restores the client in a tombstone with this record of its deletion. `None`: the item changed after it was read.
+    pub(super) async fn restore_tombstone(
+        &self,
+        id: &Id,
+        item: Item,
+        deletion: &Deletion,
+        restoration: &Restoration,
+    ) -> Result<Option<Restored>, Fault> {
+        let key = Key::Client(id.clone());
         let tombstone = Tombstone::of(&key, item)?;
         let mut refused = None;
         for plan in tombstone.plans(restoration) {
             let Err(error) = self.write_restored(id, &tombstone, &plan, restoration).await else {
-                return Ok(RestoreOutcome::Done(plan.restored));
+                return Ok(Some(plan.restored));
             };
             if let Some(UpdateItemError::ConditionalCheckFailedException(failed)) = error.as_service_error() {
-                let Some(found) = failed.item.clone() else { return Ok(RestoreOutcome::Changed) };
-                let own = plan.restored.if_in(&key, found, &deletion, restoration)?;
-                return Ok(own.map_or(RestoreOutcome::Changed, RestoreOutcome::Done));
+                let Some(found) = failed.item.clone() else { return Ok(None) };
+                return Ok(plan.restored.if_in(&key, found, deletion, restoration)?);
             }
             refused = Some(fault(&error));
             // DynamoDB refuses an item that would be too large. The next plan restores less.
@@ -148,7 +167,7 @@ impl Deletions {
         let mut flaws = Flaws::default();
         let mut item = Members::of_item(item, &mut flaws);
         let is_live = item.has(schema::CLIENT);
-        let past = item::history(&mut item);
+        let History { past, revocations } = item::history(&mut item);
         let current = if is_live {
             None
         } else {
@@ -158,7 +177,7 @@ impl Deletions {
         match flaws.deciding.into_iter().next() {
             Some(flaw) => Err(unreadable(key, flaw)),
             None if !is_live && current.is_none() => Err(unreadable(key, item::no_record())),
-            None => Ok(Self { current, past }),
+            None => Ok(Self { current, past, revocations }),
         }
     }
 }
@@ -261,9 +280,8 @@ impl Tombstone {
         if !lacks.is_empty() {
             deleted.insert("lacks".to_owned(), item::of_texts(&lacks));
         }
-        history.push(AttributeValue::M(deleted));
-        let restored_from = item::restored_from(history.last());
-        history.drain(..history.len().saturating_sub(MAX_HISTORY));
+        push(&mut history, AttributeValue::M(deleted));
+        let restored_from = item::restored_from(&history);
         let restored = Restored { client: Client { version: version.into(), idle, restored_from, ..restored }, lacks };
         Some(Plan { restored, client, history, removed })
     }
@@ -279,6 +297,15 @@ struct Plan {
     history: Vec<AttributeValue>,
     /// The attributes of other programs that are removed.
     removed: Vec<String>,
+}
+
+/// Adds an entry to a history. A full history loses its oldest revocation, or else its oldest deletion: what a revocation
+/// revokes, each later entry revokes too.
+pub(super) fn push(history: &mut Vec<AttributeValue>, entry: AttributeValue) {
+    while history.len() >= MAX_HISTORY {
+        history.remove(history.iter().position(item::is_revocation).unwrap_or_default());
+    }
+    history.push(entry);
 }
 
 fn unreadable(key: &Key, flaw: Flaw) -> Unreadable {

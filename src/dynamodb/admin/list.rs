@@ -156,11 +156,12 @@ impl ClientsTable {
         entry: impl Fn(Item) -> Option<T>,
     ) -> Result<Page<T>, Fault> {
         let Position { segment, segments, after } = from.clone();
+        let is_parallel = segments > NonZeroU16::MIN;
         let scan = scan
             .table_name(self.name())
             .consistent_read(true)
-            .segment(segment.into())
-            .total_segments(segments.get().into())
+            .set_segment(is_parallel.then(|| segment.into()))
+            .set_total_segments(is_parallel.then(|| segments.get().into()))
             .set_exclusive_start_key(after)
             .limit(PAGE_SIZE);
         let page = Box::pin(scan.send()).await.map_err(|error| fault(&error))?;

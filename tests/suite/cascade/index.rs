@@ -135,6 +135,7 @@ fn record() -> Deletion {
         source_ip: None,
         request_id: "request-of-a-test".to_owned(),
         lacks: Vec::new(),
+        blocked: None,
     }
 }
 

@@ -2,6 +2,7 @@
 //! one.
 
 mod batch;
+mod block;
 mod faults;
 mod grants;
 mod index;

@@ -1,7 +1,9 @@
 //! The revocation check of an authorization server: the status of a client, and the note that the client is used.
 
 mod accepts;
+mod block;
 mod note_use;
+mod revoke;
 mod servers;
 mod status;
 
@@ -12,8 +14,12 @@ use crate::support::{
 };
 use aws_sdk_dynamodb::types::AttributeValue;
 use deregister::{
-    dynamodb::{admin::RestoreOutcome, item::Item},
-    model::{Deletion, Idle, Restoration},
+    dynamodb::{
+        ClientsTable,
+        admin::{RestoreOutcome, RevokeOutcome},
+        item::Item,
+    },
+    model::{Deletion, Idle, Restoration, Revocation},
     store::{ClientStatus, ClientStatuses, Store, WriteOutcome},
 };
 use std::time::{Duration, SystemTime};
@@ -46,6 +52,7 @@ fn deletion(at: SystemTime) -> Deletion {
         source_ip: None,
         request_id: format!("{at:?}"),
         lacks: Vec::new(),
+        blocked: None,
     }
 }
 
@@ -62,6 +69,12 @@ async fn restore(fixture: &Fixture, client_id: &str, at: SystemTime) {
     let restoration = Restoration { at, by: "operator#jane".to_owned() };
     let restored = fixture.direct().restore(&id(client_id), &restoration).await.unwrap();
     assert!(matches!(restored, RestoreOutcome::Done(_)), "{restored:?}");
+}
+
+/// Revokes what was issued to the client.
+async fn revoke(clients: &ClientsTable, client_id: &str, at: SystemTime, request_id: &str) -> RevokeOutcome {
+    let revocation = Revocation { at, by: "operator#jane".to_owned(), request_id: request_id.to_owned() };
+    clients.revoke(&id(client_id), &revocation).await.unwrap()
 }
 
 /// Removes the item, as the time to live does.

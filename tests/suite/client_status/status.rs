@@ -69,7 +69,7 @@ async fn is_deleted_once_an_endpoint_answers() {
 #[tokio::test]
 async fn is_deleted_once_an_operator_or_the_sweep_deletes() {
     let fixture = Fixture::empty().await;
-    let operator = operator::Request { operator: "operator#jane".to_owned(), target: id("operator") };
+    let operator = operator::Request { operator: "operator#jane".to_owned(), target: id("operator"), blocks: false };
     delete_by(operator, &fixture).await;
     let policy = IdlePolicy { unused: HOUR, used: HOUR };
     let sweep = sweep::Request { target: id("sweep"), idle: Idle::unused(now() - 24 * HOUR), policy, notice: None };

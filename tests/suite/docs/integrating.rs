@@ -5,7 +5,7 @@ use crate::support::{Fixture, bearer, build::id, database::ask, now};
 use aws_sdk_dynamodb::types::AttributeValue;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use deregister::{
-    model::{Digest, Idle, Restoration},
+    model::{Block, Digest, Idle, Restoration, Revocation},
     store::{ClientStatus, ClientStatuses},
 };
 use serde_json::Value;
@@ -122,6 +122,7 @@ async fn the_revocation_check_says_what_the_library_says() {
             all.push(accepts(&answer, issued_at));
         }
         assert!(answer["Item"].get("tombstone").is_none(), "{answer}");
+        assert_eq!(answer["Item"]["deleted"]["M"].get("blocked").is_some(), status.is_blocked(), "{answer}");
     };
     compare(status(&fixture).await, &fixture).await;
     assert_eq!(delete(&fixture, TOKEN).await, 204);
@@ -129,9 +130,18 @@ async fn the_revocation_check_says_what_the_library_says() {
     let restoration = Restoration { at: now(), by: "operator#jane".to_owned() };
     fixture.direct().restore(&id(CLIENT), &restoration).await.unwrap();
     compare(status(&fixture).await, &fixture).await;
+    let (at, by, request_id) = (now() + Duration::from_secs(1), "operator#jane".to_owned(), "this".to_owned());
+    let revocation = Revocation { at, by: by.clone(), request_id: request_id.clone() };
+    fixture.direct().revoke(&id(CLIENT), &revocation).await.unwrap();
+    compare(status(&fixture).await, &fixture).await;
     let empty = Fixture::empty().await;
     compare(ClientStatus::Unknown, &empty).await;
-    let expected = [[true; 4], [false; 4], [false, false, true, true], [false; 4]];
+    empty.direct().block(&id(CLIENT), &Block { at, by, request_id }).await.unwrap();
+    let blocked = status(&empty).await;
+    assert!(blocked.is_blocked());
+    compare(blocked, &empty).await;
+    let revoked = [false, false, false, true];
+    let expected = [[true; 4], [false; 4], [false, false, true, true], revoked, [false; 4], [false; 4]];
     assert_eq!(all, expected.concat());
 }
 

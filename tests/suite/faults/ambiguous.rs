@@ -57,7 +57,7 @@ impl Change {
                 assert!(clients.set_protected(&client, true).await.unwrap().is_some(), "{client} is not live");
             }
             Self::Deleted => {
-                let request = operator::Request { target: client, operator: "operator".to_owned() };
+                let request = operator::Request { target: client, operator: "operator".to_owned(), blocks: false };
                 let deadline = Instant::now() + Duration::from_mins(1);
                 let request_id = "another request".to_owned();
                 let invocation = Invocation { request_id, now: now(), deadline, source_ip: None };

@@ -36,6 +36,7 @@ async fn the_database_and_the_model_decide_every_condition_alike() {
             credential,
             version,
             restorations: 0,
+            revocations: 0,
             is_used: false,
         })
     });

@@ -22,7 +22,21 @@ pub enum Item {
     Free(ClientItem),
     Live(ClientItem),
     Deleted(Tombstone),
+    Blocked(Blocked),
 }
+
+/// What an operator blocked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Blocked {
+    /// An id without an item. This client may be created after the block.
+    Free(ClientItem),
+    /// A live client. The block deleted it.
+    Live(ClientItem),
+    Deleted(Tombstone),
+}
+
+/// The request id of every block.
+pub const BLOCK: &str = "block";
 
 /// A client as the table has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -37,6 +51,8 @@ pub struct ClientItem {
     pub version: u8,
     /// How often it was restored.
     pub restorations: u8,
+    /// How often what was issued to it was revoked.
+    pub revocations: u8,
     /// Whether it was used recently, so that no sweep lists it. A restoration counts as a use.
     pub is_used: bool,
 }
@@ -79,13 +95,22 @@ pub fn policy() -> IdlePolicy {
 /// The record of a deletion by this request. Nothing reads its other members.
 pub fn record_of(request: usize) -> Deletion {
     let [by, via] = [String::new(), String::new()];
-    Deletion { at: now(), by, via, source_ip: None, request_id: request.to_string(), lacks: Vec::new() }
+    Deletion { at: now(), by, via, source_ip: None, request_id: request.to_string(), lacks: Vec::new(), blocked: None }
 }
 
 impl ClientItem {
     /// The first client with this id.
     pub fn new(id: u8, is_api: bool, is_owner: bool) -> Self {
-        Self { is_api, is_owner, is_protected: false, credential: 16 * id, version: 0, restorations: 0, is_used: false }
+        Self {
+            is_api,
+            is_owner,
+            is_protected: false,
+            credential: 16 * id,
+            version: 0,
+            restorations: 0,
+            revocations: 0,
+            is_used: false,
+        }
     }
 
     /// The client as the library has it.
@@ -142,12 +167,32 @@ impl Item {
         }
     }
 
+    /// The tombstone that a request wrote, blocked or not.
+    pub fn tombstone(&self) -> Option<&Tombstone> {
+        match self {
+            Self::Deleted(tombstone) | Self::Blocked(Blocked::Deleted(tombstone)) => Some(tombstone),
+            _ => None,
+        }
+    }
+
+    pub fn tombstone_mut(&mut self) -> Option<&mut Tombstone> {
+        match self {
+            Self::Deleted(tombstone) | Self::Blocked(Blocked::Deleted(tombstone)) => Some(tombstone),
+            _ => None,
+        }
+    }
+
     /// What a read returns.
     pub fn record(&self) -> Option<Record> {
         match self {
             Self::Free(_) => None,
             Self::Live(client) => Some(Record::Client(client.client())),
-            Self::Deleted(tombstone) => Some(Record::Deleted(record_of(tombstone.request))),
+            Self::Deleted(tombstone) | Self::Blocked(Blocked::Deleted(tombstone)) => {
+                Some(Record::Deleted(record_of(tombstone.request)))
+            }
+            Self::Blocked(Blocked::Free(_) | Blocked::Live(_)) => {
+                Some(Record::Deleted(Deletion { request_id: BLOCK.to_owned(), ..record_of(0) }))
+            }
         }
     }
 

@@ -14,8 +14,9 @@
 //! attempts to write until it has an answer or no attempt left. An attempt takes effect and is answered, takes effect
 //! without an answer, or never arrives. If its condition fails and the deletion is still permitted, the request writes
 //! again. Meanwhile other writers make owners of clients, protect clients, rotate their secrets and note their use. Some
-//! raise the version, and some forget it. An operator restores deleted clients. Expired tombstones are collected, and
-//! their ids go to new clients with new secrets.
+//! raise the version, and some forget it. An operator restores deleted clients, revokes what was issued to live ones, and
+//! blocks and unblocks ids, stored or not. Expired tombstones are collected, and their ids go to new clients with new
+//! secrets.
 //!
 //! **What is left out.** A decision and the arrival of an answer are not steps of their own: nothing that happens in
 //! between changes them. An expired tombstone is a tombstone that is not restored any more. Time is modelled by two

@@ -1,7 +1,7 @@
 //! The states of the model and the steps between them.
 
 use super::{
-    item::{ClientItem, Item, Tombstone},
+    item::{Blocked, ClientItem, Item, Tombstone},
     library::{Attempt, CarriedOut},
     properties::{PROMISES, Promise},
 };
@@ -10,7 +10,7 @@ use deregister::{
     rule::{DeletionRequest, configuration, registration, sweep},
 };
 use stateright::{Model, Property};
-use std::{iter, mem};
+use std::mem;
 
 pub const CONFIGURATION: &str = configuration::Request::CHANNEL;
 pub const REGISTRATION: &str = registration::Request::CHANNEL;
@@ -211,8 +211,8 @@ impl State {
         self.requests.iter().any(condition)
     }
 
-    pub fn all_tombstones(&self, mut condition: impl FnMut(&Tombstone) -> bool) -> bool {
-        self.table.iter().all(|item| if let Item::Deleted(tombstone) = item { condition(tombstone) } else { true })
+    pub fn all_tombstones(&self, condition: impl FnMut(&Tombstone) -> bool) -> bool {
+        self.table.iter().filter_map(Item::tombstone).all(condition)
     }
 }
 
@@ -226,7 +226,7 @@ impl Protocol {
     /// What other writers may change an item to.
     fn changes(&self, item: Item) -> Vec<Item> {
         match item {
-            Item::Free(client) => vec![Item::Live(client)],
+            Item::Free(client) => vec![Item::Live(client), Item::Blocked(Blocked::Free(client))],
             Item::Live(old) => {
                 let renaming = ClientItem { version: old.version + 1, ..old };
                 // Some writers forget the version.
@@ -236,18 +236,31 @@ impl Protocol {
                 // A noted use changes nothing of the client itself.
                 let is_tracked = !old.is_api && !old.is_used && self.requests.iter().any(|r| r.endpoint == SWEEP);
                 let used = is_tracked.then_some(ClientItem { is_used: true, ..old });
-                [renaming, protection, rotation].into_iter().chain(ownership).chain(used).map(Item::Live).collect()
+                // One is enough: a revocation is a change of the version that is no restoration.
+                let revocation = (old.revocations == 0).then_some(ClientItem { revocations: 1, ..renaming });
+                let changed =
+                    [renaming, protection, rotation].into_iter().chain(ownership).chain(used).chain(revocation);
+                // The operator's rule refuses the others.
+                let block = (!old.is_owner && !old.is_protected).then_some(Item::Blocked(Blocked::Live(old)));
+                changed.map(Item::Live).chain(block).collect()
             }
-            Item::Deleted(Tombstone { client, under_way, .. }) => {
+            Item::Blocked(Blocked::Free(client)) => vec![Item::Free(client)],
+            Item::Blocked(Blocked::Live(client)) => vec![Item::Live(self.restored(client))],
+            Item::Blocked(Blocked::Deleted(tombstone)) => vec![Item::Deleted(tombstone)],
+            Item::Deleted(tombstone @ Tombstone { client, under_way, .. }) => {
                 let may_be_collected = under_way == 0 || matches!(self.variant, Variant::EarlyCollection);
                 let credential = client.credential + 1;
                 let successor = ClientItem { credential, ..ClientItem::new(0, client.is_api, false) };
-                let version = client.version + u8::from(!matches!(self.variant, Variant::RestoresSameVersion));
-                let restorations = client.restorations + 1;
-                let restored = ClientItem { version, restorations, is_used: !client.is_api, ..client };
-                iter::once(Item::Live(restored)).chain(may_be_collected.then_some(Item::Free(successor))).collect()
+                let others = [Item::Live(self.restored(client)), Item::Blocked(Blocked::Deleted(tombstone))];
+                others.into_iter().chain(may_be_collected.then_some(Item::Free(successor))).collect()
             }
         }
+    }
+
+    /// A deleted client after its restoration.
+    fn restored(&self, client: ClientItem) -> ClientItem {
+        let version = client.version + u8::from(!matches!(self.variant, Variant::RestoresSameVersion));
+        ClientItem { version, restorations: client.restorations + 1, is_used: !client.is_api, ..client }
     }
 
     /// An attempt to write, based on these reads. Returns the answer to the request that it makes, or the reads for
@@ -276,7 +289,8 @@ impl Protocol {
     }
 
     fn answer(&self, state: &mut State, request: usize, answer: Answer, is_certain: bool) {
-        if let (Answer::Deleted, Item::Deleted(tombstone)) = (answer, &mut state.table[self.requests[request].target]) {
+        let tombstone = state.table[self.requests[request].target].tombstone_mut();
+        if let (Answer::Deleted, Some(tombstone)) = (answer, tombstone) {
             tombstone.reports += 1;
         }
         state.requests[request].phase = Phase::Answered { answer, is_certain };
@@ -320,7 +334,7 @@ impl Protocol {
             },
             Ok(answer) if is_answered || attempts == 0 => {
                 let target = state.table[self.requests[request].target];
-                let is_own = matches!(target, Item::Deleted(tombstone) if tombstone.request == request);
+                let is_own = target.tombstone().is_some_and(|tombstone| tombstone.request == request);
                 let is_certain = is_answered && (!is_ambiguous || is_own || answer != Answer::Unavailable);
                 self.answer(state, request, answer, is_certain);
             }
@@ -336,8 +350,11 @@ impl Protocol {
     /// Another writer changes an item.
     fn change(&self, state: &mut State, item: usize, into: Item) {
         let from = mem::replace(&mut state.table[item], into);
-        if let (Item::Deleted(restored), Item::Live(_)) = (from, into) {
-            state.requests[restored.request].is_in_effect = false;
+        let is_restoration = matches!(from, Item::Deleted(_) | Item::Blocked(_)) && matches!(into, Item::Live(_));
+        if is_restoration {
+            if let Some(restored) = from.tombstone() {
+                state.requests[restored.request].is_in_effect = false;
+            }
             let of_item = self.requests.iter().zip(&mut state.requests).filter(|(request, _)| request.target == item);
             for (_, progress) in of_item {
                 progress.predates_restoration |= progress.has_read(item);
@@ -359,10 +376,8 @@ impl Protocol {
 fn forget_ended(state: &mut State) {
     let ended = state.requests.iter().enumerate().filter(|(_, request)| !request.is_under_way());
     let ended: u8 = ended.map(|(request, _)| 1 << request).sum();
-    for item in &mut state.table {
-        if let Item::Deleted(tombstone) = item {
-            tombstone.under_way &= !ended;
-        }
+    for tombstone in state.table.iter_mut().filter_map(Item::tombstone_mut) {
+        tombstone.under_way &= !ended;
     }
 }
 

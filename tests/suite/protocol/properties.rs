@@ -1,7 +1,7 @@
 //! The promises of the protocol. They hold, and a planted defect breaks the promise that it concerns.
 
 use super::{
-    item::{ClientItem, Item},
+    item::{ClientItem, Item, Tombstone},
     model::{Answer, CONFIGURATION, Protocol, REGISTRATION, Request, SWEEP, State, Variant},
 };
 use stateright::{Checker, Model};
@@ -89,6 +89,10 @@ fn owners() -> Protocol {
             ("a deleted caller is refused", |_, state| {
                 state.any_request(|request| request.is_refused_for("deleted_caller"))
             }),
+            ("a client is deleted after a revocation", |_, state| {
+                state.any_request(|request| request.is_in_effect)
+                    && state.table[2].tombstone().is_some_and(|tombstone| tombstone.client.revocations > 0)
+            }),
             ("a new owner is not deleted", |_, state| {
                 state.any_request(|request| request.is_refused_for("target_is_owner"))
             }),
@@ -109,6 +113,10 @@ fn registrations() -> Protocol {
             ("a restored client is deleted again", |_, state| {
                 state.any_request(|request| request.deletions > 0 && !request.is_in_effect)
                     && state.any_request(|request| request.is_in_effect)
+            }),
+            ("a client is deleted after the end of a block", |_, state| {
+                matches!(state.table[0], Item::Deleted(Tombstone { client: ClientItem { restorations: 1, .. }, .. }))
+                    && state.requests.iter().map(|request| request.deletions).sum::<u8>() == 1
             }),
             ("an id has a new client, and the old token is refused", |_, state| {
                 let is_new = matches!(state.table[0], Item::Live(ClientItem { credential: 1, version: 0, .. }));

@@ -1,7 +1,7 @@
 //! The function over the embedded database, which a trace of the model drives step by step.
 
 use super::{
-    item::{self, APPLICATION, ClientItem, Item, Tombstone, policy},
+    item::{self, APPLICATION, BLOCK, Blocked, ClientItem, Item, Tombstone, policy},
     model::{Action, Answer, CONFIGURATION, Delivery, Protocol, REGISTRATION, Request, SWEEP, State},
     script::{Call, Reply, Script, carry_out},
 };
@@ -19,13 +19,13 @@ use deregister::{
     deletion::{self, NotDeleted},
     dynamodb::{
         ClientsTable,
-        admin::{Creation, RestoreOutcome},
+        admin::{BlockOutcome, Creation, RestoreOutcome, RevokeOutcome, UnblockOutcome},
         item as table_item,
     },
     functions::{Delete, Environment},
     invocation::Invocation,
-    model::{Digest, IdlePartition, Restoration},
-    rule::sweep,
+    model::{Block, Digest, IdlePartition, Restoration, Revocation},
+    rule::{operator, sweep},
     snapshot::Record,
     store::{ClientStatuses, IdleClients},
 };
@@ -288,16 +288,46 @@ impl World {
     /// Another writer changes an item, as the calls of the library do where it has one.
     async fn change(&self, number: usize, into: Item, expected: &State) {
         let id = item::id(number);
-        match (self.read_item(number), into) {
+        let operator = "operator".to_owned();
+        let restoration = Restoration { at: now(), by: operator.clone() };
+        let block = Block { at: now(), by: operator.clone(), request_id: BLOCK.to_owned() };
+        let found = self.read_item(number);
+        let is_blocked = matches!(found.clone().map(table_item::read), Some(Record::Deleted(d)) if d.blocked.is_some());
+        match (found, into) {
+            (Some(_), into) if is_blocked => match (self.clients.unblock(&id, &restoration).await.unwrap(), into) {
+                (UnblockOutcome::Free, Item::Free(_))
+                | (UnblockOutcome::Restored(_), Item::Live(_))
+                | (UnblockOutcome::Deleted(_), Item::Deleted(_)) => {}
+                other => panic!("{other:?}"),
+            },
+            (_, Item::Blocked(Blocked::Live(_))) => {
+                let target = id.clone();
+                let request = operator::Request { operator, target, blocks: true };
+                let invocation = Invocation {
+                    request_id: BLOCK.to_owned(),
+                    now: now(),
+                    deadline: Instant::now() + Duration::from_hours(1),
+                    source_ip: None,
+                };
+                deletion::delete(&self.clients, request, &invocation).await.result.unwrap();
+            }
+            (_, Item::Blocked(_)) => {
+                assert_eq!(self.clients.block(&id, &block).await, Ok(BlockOutcome::Done));
+            }
             (None, Item::Live(client)) => {
                 assert_eq!(self.clients.create_client(&id, &client.client()).await, Ok(Creation::Done));
             }
             (Some(_), Item::Free(_)) => {
                 self.carry_out("DeleteItem", json!({ "TableName": TABLE, "Key": key(number) }));
             }
+            (Some(found), Item::Live(client)) if client.revocations > revocations(&found) => {
+                let request_id = client.revocations.to_string();
+                let revocation = Revocation { at: now(), by: operator, request_id };
+                let revoked = self.clients.revoke(&id, &revocation).await.unwrap();
+                assert!(matches!(revoked, RevokeOutcome::Done(_)), "{revoked:?}");
+            }
             (Some(found), Item::Live(client)) => match table_item::read(found) {
                 Record::Deleted(_) => {
-                    let restoration = Restoration { at: now(), by: "operator".to_owned() };
                     let restored = self.clients.restore(&id, &restoration).await.unwrap();
                     assert!(matches!(restored, RestoreOutcome::Done(..)), "{restored:?}");
                 }
@@ -375,15 +405,32 @@ fn is_same(protocol: &Protocol, found: Option<table_item::Item>, expected: &Item
     match (found, *expected) {
         (None, Item::Free(_)) => true,
         (Some(item), Item::Live(client)) => {
-            let restorations = item.get("history").map_or(0, |history| history.as_l().unwrap().len());
+            let entries = item.get("history").map_or(0, |history| history.as_l().unwrap().len());
+            let revocations = revocations(&item);
             match table_item::read(item) {
                 Record::Client(found) => {
                     let restored_from = found.restored_from.clone();
                     let expected = deregister::model::Client { restored_from, ..client.client() };
-                    found == expected && restorations == usize::from(client.restorations)
+                    let restorations = entries - usize::from(revocations);
+                    found == expected && (restorations, revocations) == (client.restorations.into(), client.revocations)
                 }
                 _ => false,
             }
+        }
+        (Some(item), Item::Blocked(blocked)) => {
+            let Record::Deleted(record) = table_item::read(item.clone()) else { return false };
+            let is_blocked = record.blocked.is_some_and(|block| block.request_id == BLOCK);
+            let mut unblocked = item.clone();
+            is_blocked
+                && item.get("expires_at") == Some(&AttributeValue::N("253402300799".to_owned()))
+                && match blocked {
+                    Blocked::Free(_) => record.request_id == BLOCK && !item.contains_key("tombstone"),
+                    Blocked::Live(client) => {
+                        let mut live = table_item::of_client(&item::id(0), &client.client());
+                        record.request_id == BLOCK && unblocked.remove("tombstone") == live.remove("client")
+                    }
+                    Blocked::Deleted(tombstone) => is_same(protocol, Some(unblocked), &Item::Deleted(tombstone)),
+                }
         }
         (Some(mut item), Item::Deleted(Tombstone { client, request, .. })) => {
             let Request { endpoint, caller, .. } = protocol.requests[request];
@@ -401,6 +448,13 @@ fn is_same(protocol: &Protocol, found: Option<table_item::Item>, expected: &Item
         }
         _ => false,
     }
+}
+
+/// The number of revocations in an item's history.
+fn revocations(item: &table_item::Item) -> u8 {
+    let history = item.get("history").map_or(&[][..], |history| history.as_l().unwrap());
+    let revocations = history.iter().filter(|entry| entry.as_m().unwrap().contains_key("revoked"));
+    revocations.count().try_into().unwrap()
 }
 
 /// The answer with this status. The log has the reason of a refusal.

@@ -61,7 +61,7 @@ async fn an_operator_is_refused_too() {
     ] {
         let fixture = Fixture::anywhere_with_samples().await;
         plan_change(&fixture, TARGET, member, value);
-        let request = operator::Request { operator: "operator".to_owned(), target: id(TARGET) };
+        let request = operator::Request { operator: "operator".to_owned(), target: id(TARGET), blocks: false };
         let invocation = Invocation {
             now: now(),
             deadline: Instant::now() + Duration::from_secs(10),

@@ -66,7 +66,7 @@ async fn a_restoration_outlives_an_attempt_that_arrives_after_it() {
 #[tokio::test]
 async fn a_restoration_outlives_a_late_attempt_of_an_operator_and_of_the_sweep() {
     let fixture = Fixture::anywhere_with_samples().await;
-    let operator = operator::Request { operator: "operator#jane".to_owned(), target: id(TARGET) };
+    let operator = operator::Request { operator: "operator#jane".to_owned(), target: id(TARGET), blocks: false };
     assert_restoration_lasts(&fixture, TARGET, operator).await;
     let Ok(Some(Record::Client(client))) = fixture.direct().find(&Key::Client(id(UNUSED_CLIENT))).await else {
         panic!("not a client")
@@ -152,7 +152,8 @@ async fn a_client_that_was_restored_meanwhile_is_not_deleted() {
         let fixture = Fixture::anywhere_with_samples().await;
         let other = fixture.clone();
         let delete_and_restore = async move {
-            let operator = operator::Request { operator: "operator".to_owned(), target: id(endpoint.client()) };
+            let operator =
+                operator::Request { operator: "operator".to_owned(), target: id(endpoint.client()), blocks: false };
             let invocation = Invocation::new(&invocation(), now(), Duration::ZERO);
             assert!(Box::pin(deletion::delete(&other.direct(), operator, &invocation)).await.result.is_ok());
             restore(&other, endpoint.client()).await;
@@ -200,7 +201,7 @@ async fn an_operator_is_refused_once_if_the_features_cannot_be_read() {
     for client_id in [TARGET, RFC_CLIENT.0, CLIENT.0] {
         let fixture = Fixture::anywhere_with_samples().await;
         plan_change(&fixture, client_id, "kind", AttributeValue::Null(true));
-        let operator = operator::Request { operator: "operator".to_owned(), target: id(client_id) };
+        let operator = operator::Request { operator: "operator".to_owned(), target: id(client_id), blocks: false };
         let invocation = Invocation::new(&invocation(), now(), Duration::ZERO);
         let result = Box::pin(deletion::delete(&fixture.clients, operator, &invocation)).await.result;
         assert!(matches!(result, Err(NotDeleted::ReadFailed(_))), "{client_id}: {result:?}");

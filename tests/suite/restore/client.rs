@@ -38,7 +38,7 @@ async fn is_the_former_client_at_the_next_version_with_a_history() {
     members.insert("version".to_owned(), AttributeValue::N("8".to_owned()));
     assert_eq!(restored, expected);
     let past = PastDeletion { deletion: deletion("first"), restored: restoration(now()) };
-    assert_eq!(deletions(&fixture, "a").await, Deletions { current: None, past: vec![past] });
+    assert_eq!(deletions(&fixture, "a").await, Deletions { current: None, past: vec![past], revocations: Vec::new() });
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ async fn keeps_the_last_ten_deletions() {
     fixture.create("a", api_client()).await;
     for round in 0..12 {
         assert_eq!(delete(&fixture.clients, "a", &round.to_string()).await, WriteOutcome::Written);
-        let Deletions { current, past } = deletions(&fixture, "a").await;
+        let Deletions { current, past, .. } = deletions(&fixture, "a").await;
         assert_eq!(current, Some((deletion(&round.to_string()), now() + RETENTION)));
         assert_eq!(past.len(), round.min(10));
         assert!(matches!(restore(&fixture, "a").await, RestoreOutcome::Done(_)));

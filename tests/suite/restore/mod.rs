@@ -48,6 +48,7 @@ fn deletion(request_id: &str) -> Deletion {
         source_ip: None,
         request_id: request_id.to_owned(),
         lacks: Vec::new(),
+        blocked: None,
     }
 }
 

@@ -81,7 +81,7 @@ async fn the_item_and_its_history_agree_with_what_each_racer_did() {
             (count(Effect::Restored), count(Effect::Replaced), count(Effect::DeletedAgain));
 
         let item = item(&fixture, &client_id).await;
-        let Deletions { current, past } = deletions(&fixture, &client_id).await;
+        let Deletions { current, past, .. } = deletions(&fixture, &client_id).await;
         assert_eq!(item.contains_key("client"), !item.contains_key("tombstone"), "{effects:?}");
         let past: Vec<_> = past.iter().map(|past| past.deletion.request_id.as_str()).collect();
         let current = current.as_ref().map(|(deletion, _)| deletion.request_id.as_str());

@@ -125,6 +125,7 @@ fn tombstone() -> Record {
         source_ip: None,
         request_id: "earlier".to_owned(),
         lacks: Vec::new(),
+        blocked: None,
     })
 }
 

@@ -12,7 +12,7 @@ use deregister::{
 
 /// An operator deletes an API client.
 fn granted() -> Case<Request> {
-    let request = Request { operator: "operator#jane".to_owned(), target: id("client") };
+    let request = Request { operator: "operator#jane".to_owned(), target: id("client"), blocks: false };
     Case::new(request, [(client("client"), api_client().into())])
 }
 

@@ -33,6 +33,7 @@ fn deletion(request_id: &str) -> Deletion {
         source_ip: Some("203.0.113.7".to_owned()),
         request_id: request_id.to_owned(),
         lacks: Vec::new(),
+        blocked: None,
     }
 }
 

@@ -21,7 +21,7 @@ async fn a_swept_client_is_a_tombstone_like_any_other_with_the_sweep_as_its_chan
     let (by, via) = ("sweep".to_owned(), "sweep".to_owned());
     assert_eq!(
         deletion_of(&fixture, "a").await,
-        Deletion { at: now(), by, via, source_ip: None, request_id, lacks: Vec::new() }
+        Deletion { at: now(), by, via, source_ip: None, request_id, lacks: Vec::new(), blocked: None }
     );
     let item = fixture.item("client#a").await.unwrap();
     assert_eq!(item["tombstone"], client);

@@ -149,7 +149,7 @@ async fn a_deletion_at_any_endpoint_takes_the_client_out_of_the_index() {
 async fn an_operators_deletion_takes_the_client_out_of_the_index_and_a_restoration_puts_it_back_as_used() {
     let fixture = table_with([("a", due()), ("api", api_client())]).await;
     for client_id in ["a", "api"] {
-        let request = operator::Request { operator: "operator#jane".to_owned(), target: id(client_id) };
+        let request = operator::Request { operator: "operator#jane".to_owned(), target: id(client_id), blocks: false };
         let invocation = Invocation {
             request_id: "this".to_owned(),
             now: now(),

@@ -161,8 +161,15 @@ async fn set(fixture: &Fixture, client_id: &str, member: &str, value: AttributeV
 async fn delete(fixture: &Fixture, client_id: &str) {
     let target = id(client_id);
     let (by, via) = ("operator#jane".to_owned(), "deregisterctl".to_owned());
-    let deletion =
-        Deletion { at: now(), by, via, source_ip: None, request_id: "another".to_owned(), lacks: Vec::new() };
+    let deletion = Deletion {
+        at: now(),
+        by,
+        via,
+        source_ip: None,
+        request_id: "another".to_owned(),
+        lacks: Vec::new(),
+        blocked: None,
+    };
     let clients = fixture.direct();
     let authorization = authorization(&clients, &target, &[]).await;
     assert_eq!(clients.write_tombstone(&authorization, &deletion).await, Ok(WriteOutcome::Written));

@@ -13,7 +13,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use deregister::{
     deletion,
     invocation::Invocation,
-    model::{Idle, Metadata, Restoration, Service},
+    model::{Block, Id, Idle, Metadata, Restoration, Service},
     rule::operator,
     store::ClientStatuses,
 };
@@ -42,7 +42,8 @@ async fn deletions(fixture: &Fixture, stream: &mut Stream) -> HashMap<&'static s
         fixture.invoke(&endpoint.event()).await;
         records.insert(channel, stream.record().await);
     }
-    let request = operator::Request { operator: "operator#jane".to_owned(), target: id(sample::TOKENLESS_CLIENT) };
+    let request =
+        operator::Request { operator: "operator#jane".to_owned(), target: id(sample::TOKENLESS_CLIENT), blocks: false };
     let invocation = Invocation {
         request_id: "by-hand".to_owned(),
         now: now(),
@@ -81,17 +82,19 @@ fn filters<'t>(template: &'t Value, resource: &str) -> &'t Value {
     properties.get("SourceParameters").unwrap_or(properties).get("FilterCriteria").unwrap()
 }
 
-/// The patterns by their names. The cascade and the pipe of the deletions share one.
+/// The patterns by their names. The cascade and the pipe of the deletions share one, and only the cascade has that of the
+/// blocks.
 fn patterns() -> HashMap<&'static str, Value> {
     let template = template();
-    let filter = |name| json!({ "Filters": [{ "Pattern": { "!FindInMap": ["Stream", name, "Pattern"] } }] });
-    assert_eq!(*filters(&template, "CascadeSource"), filter("Deletions"));
-    let pattern = |(pipe, name, _)| {
-        assert_eq!(*filters(&template, pipe), filter(name));
-        let pattern = template["Mappings"]["Stream"][name]["Pattern"].as_str().unwrap();
-        (name, serde_json::from_str(pattern).unwrap())
-    };
-    PIPES.map(pattern).into()
+    let filter = |name| json!({ "Pattern": { "!FindInMap": ["Stream", name, "Pattern"] } });
+    let of_cascade = json!({ "Filters": [filter("Deletions"), filter("Blocks")] });
+    assert_eq!(*filters(&template, "CascadeSource"), of_cascade);
+    for (pipe, name, _) in PIPES {
+        assert_eq!(*filters(&template, pipe), json!({ "Filters": [filter(name)] }));
+    }
+    let names = PIPES.map(|(_, name, _)| name).into_iter().chain(["Blocks"]);
+    let pattern = |name| template["Mappings"]["Stream"][name]["Pattern"].as_str().unwrap().to_owned();
+    names.map(|name| (name, serde_json::from_str(&pattern(name)).unwrap())).collect()
 }
 
 /// Whether the record matches the pattern. It supports only `exists` of AWS's patterns.
@@ -109,7 +112,8 @@ fn matches(pattern: &Value, record: &Value) -> bool {
 /// The patterns that the record matches.
 fn matched(record: &Value) -> Vec<&'static str> {
     let patterns = patterns();
-    PIPES.iter().map(|(_, name, _)| *name).filter(|name| matches(&patterns[name], record)).collect()
+    let names = PIPES.map(|(_, name, _)| name).into_iter().chain(["Blocks"]);
+    names.filter(|name| matches(&patterns[name], record)).collect()
 }
 
 #[tokio::test]
@@ -132,7 +136,7 @@ async fn each_pattern_matches_its_changes_and_no_others() {
     let record = announcement(&fixture, &mut stream, "expiring", Metadata::default()).await;
     assert_eq!(matched(&record), ["Announcements"], "{record}");
     let delete = async || {
-        let request = operator::Request { operator: "operator#jane".to_owned(), target: id("expiring") };
+        let request = operator::Request { operator: "operator#jane".to_owned(), target: id("expiring"), blocks: false };
         let invocation = Invocation::new(&invocation(), now(), Duration::ZERO);
         deletion::delete(&fixture.clients, request, &invocation).await.result.unwrap();
     };
@@ -166,6 +170,46 @@ async fn each_pattern_matches_its_changes_and_no_others() {
     assert_eq!(names, ["INSERT", "INSERT", "MODIFY", "MODIFY", "MODIFY", "REMOVE", "REMOVE"]);
     for record in others {
         assert_eq!(matched(&record), [""; 0], "{record}");
+    }
+}
+
+/// A block of a live client is a deletion, with an event. The other blocks are for the cascade only.
+#[tokio::test]
+async fn the_patterns_match_blocks_and_not_their_ends() {
+    let fixture = Fixture::with_samples().await;
+    let (store, mut stream) = (fixture.direct(), Stream::of(&fixture).await);
+    let invocation = Invocation {
+        request_id: "block".to_owned(),
+        now: now(),
+        deadline: Instant::now() + Duration::from_mins(1),
+        source_ip: None,
+    };
+    let block = Block { at: now(), by: "operator".to_owned(), request_id: "block".to_owned() };
+    let (live, deleted, url) = (id(sample::TOKENLESS_CLIENT), id(TARGET), id("https://client.example/a"));
+    let request =
+        |target: &Id, blocks| operator::Request { operator: block.by.clone(), target: target.clone(), blocks };
+    deletion::delete(&store, request(&deleted, false), &invocation).await.result.unwrap();
+    stream.record().await;
+
+    deletion::delete(&store, request(&live, true), &invocation).await.result.unwrap();
+    let of_live = stream.record().await;
+    store.block(&deleted, &block).await.unwrap();
+    let of_deleted = stream.record().await;
+    store.block(&url, &block).await.unwrap();
+    let of_url = stream.record().await;
+    assert_eq!([&of_deleted["eventName"], &of_url["eventName"]], ["MODIFY", "INSERT"]);
+    for (record, expected) in
+        [(&of_live, &["Deletions", "Blocks"][..]), (&of_deleted, &["Blocks"]), (&of_url, &["Blocks"])]
+    {
+        assert_eq!(matched(record), expected, "{record}");
+    }
+    assert_conforms(&event("EventsPipe", &of_live), "Client Deleted", &of_live);
+
+    let restoration = Restoration { at: now(), by: "operator".to_owned() };
+    for (target, expected) in [(&live, &["Restorations"][..]), (&deleted, &[]), (&url, &[])] {
+        store.unblock(target, &restoration).await.unwrap();
+        let record = stream.record().await;
+        assert_eq!(matched(&record), expected, "{record}");
     }
 }
 

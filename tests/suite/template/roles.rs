@@ -20,7 +20,7 @@ use deregister::{
     },
     functions::{Cascade, Environment},
     invocation::Invocation,
-    model::{IdlePartition, Restoration},
+    model::{Block, IdlePartition, Restoration, Revocation},
     rule::operator,
     settings,
     snapshot::Key,
@@ -283,7 +283,7 @@ async fn a_server_registers_clients_by_an_update_and_never_over_a_tombstone() {
 async fn the_operators_policies_allow_the_calls_of_the_tool() {
     let fixture = Fixture::with_samples().await;
     let (clients, target) = (&fixture.clients, id(TARGET));
-    let request = || operator::Request { operator: "operator".to_owned(), target: target.clone() };
+    let request = || operator::Request { operator: "operator".to_owned(), target: target.clone(), blocks: false };
     let invocation = Invocation::new(&invocation(), now(), Duration::ZERO);
     clients.find(&Key::Client(target.clone())).await.unwrap();
     clients.deletions(&target).await.unwrap();
@@ -295,6 +295,12 @@ async fn the_operators_policies_allow_the_calls_of_the_tool() {
     let restoration = Restoration { at: now(), by: "operator".to_owned() };
     clients.restore(&target, &restoration).await.unwrap();
     clients.set_protected(&target, true).await.unwrap();
+    let [by, request_id] = ["operator"; 2].map(ToOwned::to_owned);
+    let revocation = Revocation { at: now(), by: by.clone(), request_id: request_id.clone() };
+    clients.revoke(&target, &revocation).await.unwrap();
+    clients.block(&id("never stored"), &Block { at: now(), by, request_id }).await.unwrap();
+    clients.blocked_ids(Position::start()).await.unwrap();
+    clients.unblock(&id("never stored"), &restoration).await.unwrap();
     let all = &reads | &actions(&fixture.wire);
     let table = json!({ "!Sub": TABLE });
     let mut writes = allow(&all - &reads, &table);

@@ -75,6 +75,22 @@ pub struct Restore {
     pub grants: GrantOptions,
 }
 
+/// The clients that a command changes.
+#[derive(Args)]
+pub struct Change {
+    /// The clients' ids
+    #[arg(value_name = "ID", value_parser = id, required_unless_present = "from", conflicts_with = "from")]
+    pub ids: Vec<Id>,
+    /// A file with the ids, as for client delete
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
+    /// The number of clients to change at once
+    #[arg(long, value_name = "N", default_value = "8")]
+    pub concurrency: NonZeroUsize,
+    #[command(flatten)]
+    pub by: By,
+}
+
 #[derive(Args)]
 pub struct GrantOptions {
     /// Count the grants in this table [default: the one that GRANTS_TABLE names, if any]
@@ -146,6 +162,9 @@ pub struct List {
     /// List the deleted clients instead of the live ones
     #[arg(long)]
     pub deleted: bool,
+    /// List the blocked ids, stored or not
+    #[arg(long, conflicts_with_all = ["deleted", "app", "service", "name", "idle_since"])]
+    pub blocked: bool,
 }
 
 #[derive(Args)]

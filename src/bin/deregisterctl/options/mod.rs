@@ -5,7 +5,7 @@ mod arguments;
 mod value;
 
 pub use arguments::{
-    Delete, Deletions, Format, GrantOptions, Import, List, NewApiClient, NewOAuthClients, NewService, NewToken,
+    Change, Delete, Deletions, Format, GrantOptions, Import, List, NewApiClient, NewOAuthClients, NewService, NewToken,
     ParentFilter, Restore, RevokedTokens, Rotation, SEGMENTS, Scope, Selection, ServiceUpdate,
 };
 pub use value::{api_client_id, id};
@@ -70,7 +70,7 @@ pub enum Command {
     /// Issue, list and revoke access tokens of the Authlete API
     #[command(subcommand)]
     Token(Token),
-    /// Create, register, show, list, delete, restore, rotate and protect clients
+    /// Create, register, show, list, delete, restore, rotate, protect, revoke and block clients
     #[command(subcommand)]
     Client(Client),
     /// Show and list deletions: who deleted which client, when, from where, and until when it can be restored
@@ -294,6 +294,32 @@ pub enum Client {
         #[arg(value_parser = id)]
         id: Id,
     },
+    /// Revoke what was issued to live clients up to now: each stays live, with its credentials
+    ///
+    /// The revocation check refuses tokens, codes and consents up to the second of the revocation, and accepts later
+    /// ones. The client gets its next version. A revocation is no use of the client, and the cascade removes nothing:
+    /// grants expire by their own time. It cannot be undone. deletion show prints the revocations of a client.
+    ///
+    /// The outcome of each client is printed as soon as it is known. The exit code is 1 if any client was refused or
+    /// failed.
+    Revoke(Change),
+    /// Block ids, stored or not: from now on each is refused, until client unblock
+    ///
+    /// The revocation check refuses a blocked id, and a registration under it fails. An id can be the URL of a client's
+    /// metadata document. A live client is deleted, as by client delete: the tool refuses owners and protected clients.
+    /// Time to live does not remove a blocked item. An id that is already blocked counts as done.
+    ///
+    /// The outcome of each id is printed as soon as it is known. The exit code is 1 if any id was refused or failed.
+    Block(Change),
+    /// End the block of ids
+    ///
+    /// A client that the block deleted is live again, as after client restore. A client that was deleted before stays
+    /// deleted, and can be restored for RETENTION_DAYS from now on. An id without a client is free: a client can be
+    /// registered under it.
+    ///
+    /// The outcome of each id is printed as soon as it is known, and what the id is now: live, deleted or free. The exit
+    /// code is 1 if any id was refused or failed.
+    Unblock(Change),
     /// Start to track the use of clients that were registered before the table had its index
     ///
     /// The sweep sees only clients whose use is tracked. This command adds the other dynamically registered clients, as
