@@ -84,7 +84,7 @@ bench-tool *options:
 traces count="5000":
     TRACES={{count}} cargo test --test suite protocol::traces::random -- --nocapture
 
-# Coverage-guided fuzzing: each of the six targets for this many seconds; needs a C++ compiler
+# Coverage-guided fuzzing: each of the six targets for this many seconds; needs a C++ compiler; options go to libFuzzer
 fuzz seconds="100" *options:
     fuzz/run {{seconds}} {{options}}
 

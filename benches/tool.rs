@@ -45,9 +45,9 @@ struct Options {
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
-/// How much longer a database call takes.
+/// The delay that the proxy adds to each database call.
 const CALL_DELAY: Duration = Duration::from_millis(5);
-/// The most clients that are written at once.
+/// The maximum number of clients in one import.
 const IMPORT_SIZE: usize = 50_000;
 /// The time between two looks at the memory of the tool.
 const MEMORY_INTERVAL: Duration = Duration::from_millis(20);
@@ -108,7 +108,7 @@ struct Ran {
 }
 
 impl Bench {
-    /// Runs the tool with the arguments of `line`. It must succeed, and print so many lines.
+    /// Runs the tool with the arguments of `line`. Fails unless the tool succeeds and prints this many lines.
     async fn run(&self, line: &str, lines: usize) -> Result<Ran> {
         let output = self.folder.join("output");
         let mut command = Command::new(&self.tool);
@@ -183,7 +183,7 @@ async fn start() -> Result<(Database, String)> {
     Ok((database, endpoint))
 }
 
-/// Writes so many live clients, and so many that were deleted now.
+/// Writes this many live clients, and this many that were deleted now.
 fn fill(database: &Database, live: usize, deleted: usize) -> Result<()> {
     let now = now();
     let registered = Client {

@@ -334,7 +334,7 @@ const SWEEP_LIMIT: Setting = Setting {
     name: "SWEEP_LIMIT",
     default: "1000",
     must_be: "a whole number from 1 to 100000",
-    meaning: "The maximum number of clients that one run of the sweep deletes, or would delete. Also the maximum number that it announces. At either one the run ends.",
+    meaning: "The maximum number of clients that one run of the sweep deletes, or would delete. Also the maximum number that it announces. The run ends at either limit.",
 };
 const SWEEP_CONCURRENCY: Setting = Setting {
     name: "SWEEP_CONCURRENCY",

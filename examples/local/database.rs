@@ -1,8 +1,8 @@
 //! The embedded database, behind a guard that refuses browsers.
 //!
-//! The database's own server lets the pages of every origin read and write (CORS). The guard looks at the first request of
-//! each connection. Programs send a POST. A browser adds `Origin` to every POST, and sends all requests of a connection
-//! itself. So a connection whose first request is a POST without `Origin` is not a browser's.
+//! The database's own server lets the pages of every origin read and write (CORS). The guard looks at the first request
+//! of each connection. Programs send a POST. A browser adds `Origin` to every POST, and sends all requests of a
+//! connection itself. So a connection whose first request is a POST without `Origin` is not a browser's.
 
 use dynoxide::{Database, server};
 use std::{
@@ -37,8 +37,8 @@ pub async fn serve(listener: TcpListener, database: Database) -> io::Result<Sock
     Ok(address)
 }
 
-/// A port at a random loopback address, which no page can guess. Where there is only one such address, the port alone is
-/// random.
+/// A port at a random loopback address, which no page can guess. If the system has only one such address, only the port
+/// is random.
 async fn bind_unguarded() -> io::Result<TcpListener> {
     let [.., a, b, c] = RandomState::new().hash_one(()).to_be_bytes();
     match TcpListener::bind((Ipv4Addr::new(127, a, b, c), 0)).await {

@@ -80,8 +80,9 @@ the log of all functions is written to the standard output.
 --grants: The cascade runs in this process. It reads the table's stream from the start of the run. A record that fails is
 delivered again until it succeeds. On AWS, the stream has many shards, and such a record goes to a queue.
 --grants-index: The table's key is \"id\". The index \"client\" has the keys \"client_id\" and \"grant_id\", and expires_at.
---sweep: SWEEP_UNUSED_HOURS and SWEEP_IDLE_DAYS set how long clients may be idle, and SWEEP_NOTICE_DAYS how many days before
-it deletes them the sweep announces it, as on AWS. Without a grants table, the sweep deletes idle clients that have grants too.";
+--sweep: As on AWS, SWEEP_UNUSED_HOURS and SWEEP_IDLE_DAYS set how long clients may be idle, and SWEEP_NOTICE_DAYS sets
+how many days before a deletion the sweep announces it. Without a grants table, it deletes idle clients that have grants
+too.";
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
 enum Mode {

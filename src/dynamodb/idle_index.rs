@@ -1,5 +1,5 @@
-//! Reads the index of idle clients, and writes the notices before their deletion. The client that has been idle longest is
-//! the first in the index.
+//! Reads the index of idle clients, and writes the notices before their deletion. The client that has been idle longest
+//! is the first in the index.
 
 use super::{
     ClientsTable,

@@ -275,7 +275,8 @@ fn version(members: &mut Members<'_>) -> StoredVersion {
         return StoredVersion::None;
     }
     members.ignore("version", "be a whole number");
-    // A `serde_json::Value` sorts the members of a map, so that equal versions have equal texts. It always exists.
+    // A `serde_json::Value` sorts the members of a map, so that equal versions have equal texts. The conversion cannot
+    // fail.
     let json = serde_json::to_value(serde_dynamo::AttributeValue::from(value)).unwrap_or_default();
     StoredVersion::Other(json.to_string())
 }

@@ -39,8 +39,8 @@ pub const HISTORY: &str = "history";
 /// The record of the latest restoration. The history has it too, as the last element of a list, which an event pipe
 /// cannot address.
 pub const RESTORED: &str = "restored";
-/// The announcement that the sweep will delete the client: `used` and `idle_since`, which it was decided on, `sweep_at`, and
-/// the members of its metadata that are announced, as the text of a JSON object. It does not count after a use.
+/// The announcement that the sweep will delete the client: `used` and `idle_since` as the rule read them, `sweep_at`,
+/// and `metadata`, the announced metadata as the text of a JSON object. A use makes the notice stale.
 pub const NOTICE: &str = "notice";
 /// The partition of the index of idle clients: `unused#` or `used#`, and the first hexadecimal digit of the SHA-256
 /// digest of the client's id. It is the partition key of the index of the same name, which projects the keys only.

@@ -4,7 +4,7 @@
 //! due clients, not on the size of the table. It deletes as the endpoints do, so each client can be restored. By
 //! default, it only reports which clients it would delete.
 //!
-//! With a notice period, a run announces a due client, and a later run deletes it if it was not used meanwhile.
+//! With a notice period, a run announces a due client. A later run deletes the client if it was not used in between.
 //!
 //! No client stops a run. If the database is unavailable for one, the client gets another turn after the others.
 
@@ -410,8 +410,8 @@ impl<'r, S: Store + IdleClients, G: Grants> Run<'r, S, G> {
         self.written() >= self.sweep.settings.limit
     }
 
-    /// The number of clients that were deleted, or of those that were announced, whichever is larger. Both have the same
-    /// limit. Those that failed and may be one or the other count as both.
+    /// The larger one of two numbers: the clients that were deleted, and those that were announced. Each has the whole
+    /// limit. A client that failed and may be deleted or announced counts as both.
     fn written(&self) -> usize {
         self.report.swept.max(self.report.announced) + self.unknown
     }

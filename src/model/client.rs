@@ -103,8 +103,8 @@ pub struct OAuthClient {
     pub metadata: Metadata,
 }
 
-/// The registered metadata that a deletion or an announcement reports, under the names of RFC 7591, section 2. The table
-/// keeps other members too; nothing here reads them.
+/// The registered metadata that a deletion or an announcement reports, under the names of RFC 7591, section 2. The
+/// table keeps other members too. Nothing here reads them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metadata {
     /// The name shown to end users.

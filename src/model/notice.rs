@@ -50,8 +50,8 @@ pub struct NoticePolicy {
 }
 
 impl NoticePolicy {
-    /// The members of the registered metadata that the announcement repeats, as the text of a JSON object. A member with
-    /// more than 1 KB of text is left out, because a stranger has registered it.
+    /// The members of the registered metadata that the announcement repeats, as the text of a JSON object. A member
+    /// with more than 1 KB of JSON is left out: anyone can register metadata, so its size needs a bound.
     #[must_use]
     pub fn metadata(&self, registered: &Metadata) -> String {
         let client_name = registered.client_name.clone().filter(|_| self.client_name);

@@ -49,8 +49,8 @@ impl super::Refusal for Refusal {}
 pub struct Announcement<'r> {
     /// The client, and what the write of the notice asserts about it.
     pub authorization: Authorization<'r>,
-    /// What the write before that one asserts, if the client has a notice that is stale or cannot be read. It removes that
-    /// notice, so that an announcement is always a change from an item without a notice to one with it.
+    /// What an earlier write asserts, if the client has a notice that is stale or cannot be read. That write removes
+    /// the notice, so that an announcement always changes an item without a notice to one with it.
     pub removal: Option<Authorization<'r>>,
     /// The notice.
     pub notice: Notice,

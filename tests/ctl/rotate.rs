@@ -106,7 +106,7 @@ async fn members_of_other_programs_stay() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_recognised() {
+async fn a_lost_answer_is_recognized() {
     let fixture = Fixture::empty().await;
     let created = fixture.object("client create --app app --id me").await;
     let endpoint = fixture.write_proxy(|write| if write == 0 { Write::Ambiguous } else { Write::Done }).await;

@@ -129,7 +129,7 @@ impl Tool {
         })
     }
 
-    /// Where the clients are, and until when a deletion of now can be undone.
+    /// Says where the clients are, and until when a client that is deleted now can be restored.
     fn consequence(&self) -> [String; 2] {
         let retention = self.store.retention();
         let until = timestamp((self.now)() + retention);

@@ -118,7 +118,7 @@ impl Tool {
         self.list(pages(NonZeroU16::MIN, |from| self.store.tokens(from)), None, TOKENS, report).await
     }
 
-    /// Prints the entries of all pages, or so many of them. Of an entry that cannot be read, the command fails at the end.
+    /// Prints the entries of all pages, up to the limit. An unreadable entry fails the command at the end.
     async fn list<T>(
         &self,
         pages: impl Stream<Item = Result<Page<T>, Failure>>,
@@ -129,6 +129,7 @@ impl Tool {
         self.print_heading(columns)?;
         let limit = limit.map_or(usize::MAX, NonZeroUsize::get);
         let (printed, mut read, mut unreadable) = (Cell::new(0), 0, Ok(()));
+        // This future needs no waker: the stream polls it before each page.
         let enough = future::poll_fn(|_| if printed.get() < limit { Poll::Pending } else { Poll::Ready(()) });
         let pump = Pump { concurrency: 1, length: None, unit: "items", advice: "not all items were read" };
         let print = |page: Page<T>| {
@@ -175,7 +176,7 @@ impl ParentFilter {
     }
 }
 
-/// All pages of so many segments of the table. A segment's next page is read when its last one was taken.
+/// All pages of this many segments of the table. Each segment reads a page after its previous page was taken.
 pub fn pages<T, F>(
     segments: NonZeroU16,
     page: impl Fn(Position) -> F + Copy,

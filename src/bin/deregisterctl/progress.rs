@@ -24,7 +24,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// No item is done yet. `length` is the number of items, if it is known.
+    /// Starts at zero items. `length` is the number of items, if it is known.
     pub fn new(unit: &'static str, length: Option<u64>) -> Self {
         let template = match length {
             Some(_) => "{pos} of {len} {msg} [{wide_bar}] {rate} a second, {eta} left",

@@ -78,8 +78,8 @@ impl ClientsTable {
     }
 
     /// Gives a live API client a further secret, and the client its next version. The former secrets expire at
-    /// `former_until`, unless they expire earlier. Those that have expired at `now` are removed. Returns the client as it
-    /// is now, or `None` if there is no live API client with this id.
+    /// `former_until`, unless they expire earlier. Those that have expired at `now` are removed. Returns the client as
+    /// it is now, or `None` if there is no live API client with this id.
     ///
     /// # Errors
     /// As [`set_protected`](Self::set_protected).
@@ -106,9 +106,9 @@ impl ClientsTable {
         .await
     }
 
-    /// Gives a live client that registered itself another registration access token (RFC 7592, section 3), and the client
-    /// its next version. The former token is dead at once. Returns the client as it is now, or `None` if there is no such
-    /// client.
+    /// Gives a live client that registered itself another registration access token (RFC 7592, section 3), and the
+    /// client its next version. The former token is refused at once. Returns the client as it is now, or `None` if there
+    /// is no such client.
     ///
     /// # Errors
     /// As [`set_protected`](Self::set_protected).

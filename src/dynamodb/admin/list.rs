@@ -1,5 +1,5 @@
-//! Reads the table page by page: lists of clients, deletions, services and access tokens. The table's key finds only one
-//! item at a time, so all pages together read the whole table. Several segments of it can be read at the same time.
+//! Reads the table page by page: lists of clients, deletions, services and access tokens. The table's key finds only
+//! one item at a time, so all pages together read the whole table. Several segments can be read at the same time.
 
 use super::Deletions;
 use crate::{
@@ -172,7 +172,7 @@ impl ClientsTable {
 }
 
 impl ClientFilter {
-    /// The scan of the clients that are selected. `attribute` holds the client: `client`, or `tombstone` if it is deleted.
+    /// The scan of the selected clients. `attribute` holds the client: `client`, or `tombstone` if it is deleted.
     fn apply(&self, scan: ScanFluentBuilder, attribute: &'static str) -> ScanFluentBuilder {
         let scan = scan
             .projection_expression("#key, #client, #deleted, #expires_at, #history, idle, idle_since")

@@ -115,7 +115,7 @@ impl ClientsTable {
             .table_name(self.name())
             .key(schema::KEY, item::key(key))
             .update_expression("SET expires_at = :now")
-            // An expiry of another type has passed.
+            // If the expiry has another type, the comparison is false, and the token counts as expired.
             .condition_expression(
                 "attribute_exists(#token) AND (attribute_not_exists(expires_at) OR expires_at > :now)",
             )

@@ -70,7 +70,7 @@ pub enum Command {
     /// Issue, list and revoke access tokens of the Authlete API
     #[command(subcommand)]
     Token(Token),
-    /// Create, register, show, list, delete, restore, rotate, protect, revoke and block clients
+    /// Create, register, show, list, delete, restore, protect, revoke and block clients, and rotate their credentials
     #[command(subcommand)]
     Client(Client),
     /// Show and list deletions: who deleted which client, when, from where, and until when it can be restored
@@ -226,8 +226,8 @@ pub enum Token {
     List,
     /// Revoke access tokens: they are refused from now on
     ///
-    /// Each is one write, which lets the token expire now. A token that had expired counts as done. The exit code is 1 if
-    /// there is no such token.
+    /// Each is one write, which lets the token expire now. A token that had expired counts as done. The exit code is 1
+    /// if any token was not found.
     Revoke(RevokedTokens),
 }
 
@@ -257,8 +257,8 @@ pub enum Client {
     /// or the number of clients if there are several. Without a terminal, add --yes. The outcome of each client is
     /// printed as soon as it is known. At the end the tool prints how many clients were deleted, already deleted, not
     /// found, refused and failed. A client that is already deleted counts as done: you can run an interrupted command
-    /// again. If the database fails, no further deletion is started. The exit code is 1 if any client was not found, was
-    /// refused or failed.
+    /// again. If the database fails, no further deletion is started. The exit code is 1 if any client was not found,
+    /// was refused or failed.
     ///
     /// RETENTION_DAYS is the number of days in which a deleted client can be restored. Give it the value that the
     /// function has.
@@ -279,8 +279,8 @@ pub enum Client {
     /// Replace a client's credential, and print the new one once
     ///
     /// An API client gets a further secret. Its former secrets stay valid for --keep-former-for, or less if they end
-    /// earlier, so that you can change its callers one after the other. An OAuth client that registered itself gets another
-    /// registration access token, and the former one is refused at once.
+    /// earlier, so that you can change its callers one after the other. An OAuth client that registered itself gets
+    /// another registration access token, and the former one is refused at once.
     Rotate(Rotation),
     /// Protect a live client from deletion, and print its new entity tag
     Protect {
