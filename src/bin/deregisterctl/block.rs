@@ -97,7 +97,8 @@ impl Tool {
         let ids = distinct(from.map_or(Ok(ids), |file| read_ids(&file))?);
         let operator = self.operator(by.by);
         let [done_word, unit, advice, not_done] = action.words();
-        let pump = Pump { concurrency: concurrency.get(), length: ids.len().try_into().ok(), unit, advice };
+        let pump =
+            Pump { concurrency: concurrency.get(), length: ids.len().try_into().ok(), unit, has_effect: true, advice };
         let work = async |id: Id| match action {
             Action::Revoke => self.revoke(id, &operator).await,
             Action::Block => self.block(id, &operator).await,

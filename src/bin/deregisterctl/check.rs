@@ -25,7 +25,8 @@ impl Tool {
     pub async fn check_table(&self) -> Result<(), Failure> {
         self.print_heading(FINDINGS)?;
         let mut summary = Summary::default();
-        let pump = Pump { concurrency: 1, length: None, unit: "items", advice: "not all items were read" };
+        let pump =
+            Pump { concurrency: 1, length: None, unit: "items", has_effect: false, advice: "not all items were read" };
         let print = |Page { read, entries, .. }: Page<CheckedItem>| {
             summary.read += read;
             for item in entries {
@@ -40,7 +41,7 @@ impl Tool {
                     self.print_row(&report, FINDINGS)?;
                 }
             }
-            Ok(read.try_into().unwrap_or_default())
+            Ok(read)
         };
         let pages = pages(options::SEGMENTS, |from| self.store.check(from));
         let result = pump.run(pages, async |page| Ok(page), print).await;

@@ -1,22 +1,19 @@
-//! Creates the table and API clients, and protects clients.
+//! Creates the table and API clients.
 
 use crate::{
-    failure::{Failure, MIN_SECRET_LENGTH},
+    failure::Failure,
     generate::{self, Randomness},
-    mark::without_mark,
     options::NewApiClient,
     path_warning,
     report::Report,
-    show::with_version,
+    secret::digest,
     tool::Tool,
 };
 use deregister::{
     dynamodb::admin::Creation,
-    model::{AllowList, ApiClient, Client, Digest, Id, Kind, StoredSecret},
+    model::{AllowList, ApiClient, Client, Id, Kind, StoredSecret},
     store::Fault,
 };
-use secrecy::{ExposeSecret, SecretString};
-use std::io::{self, BufRead};
 
 impl Tool {
     pub async fn create_table(&self) -> Result<Report, Failure> {
@@ -58,11 +55,6 @@ impl Tool {
         Ok(if new.secret_from_stdin { report } else { report.secret("client_secret", secret) })
     }
 
-    /// A secret: the first line of the standard input, or a random one.
-    pub fn api_client_secret(&self, from_stdin: bool) -> Result<SecretString, Failure> {
-        if from_stdin { read_secret(io::stdin().lock()) } else { Ok(generate::api_client_secret(self.randomness)?) }
-    }
-
     /// Creates a client with the given id. Without one, tries random ids until one is free.
     pub async fn create_client(
         &self,
@@ -84,30 +76,5 @@ impl Tool {
                 Err(fault) => return Err(fault.into()),
             }
         }
-    }
-
-    pub async fn set_protected(&self, id: Id, protected: bool) -> Result<Report, Failure> {
-        let headline = if protected { "The client is protected from deletion." } else { "The client can be deleted." };
-        match self.store.set_protected(&id, protected).await? {
-            Some(Client { protected, version, .. }) => {
-                Ok(with_version(Report::new(headline).with("client_id", id.as_str()), protected, version.version()))
-            }
-            None => Err(Failure::NoLiveClient(id)),
-        }
-    }
-}
-
-pub fn digest(secret: &SecretString) -> Digest {
-    Digest::of(secret.expose_secret())
-}
-
-/// Reads a secret or token: the first line, without its end.
-pub fn read_secret(mut input: impl BufRead) -> Result<SecretString, Failure> {
-    let mut line = String::new();
-    input.read_line(&mut line).map_err(Failure::UnreadableSecret)?;
-    let secret = without_mark(&line).trim_end_matches(['\r', '\n']);
-    match secret.len() {
-        MIN_SECRET_LENGTH.. => Ok(secret.to_owned().into()),
-        short => Err(Failure::ShortSecret(short)),
     }
 }

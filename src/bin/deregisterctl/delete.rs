@@ -88,7 +88,7 @@ impl Tool {
         let ids = from.map_or(Ok(ids), |file| read_ids(&file))?;
         let ids = distinct(ids);
         if ask && !ids.is_empty() {
-            confirm(&ids, &self.consequence(), io::stdin().lock(), io::stderr())?;
+            confirm(&ids, &self.warning(), io::stdin().lock(), io::stderr())?;
         }
 
         let columns = match &self.grants {
@@ -104,6 +104,7 @@ impl Tool {
             concurrency: concurrency.get(),
             length: ids.len().try_into().ok(),
             unit: "deletions",
+            has_effect: true,
             advice: "run the same command again to delete the other clients",
         };
         let operator = self.operator(by.by);
@@ -130,7 +131,7 @@ impl Tool {
     }
 
     /// Says where the clients are, and until when a client that is deleted now can be restored.
-    fn consequence(&self) -> [String; 2] {
+    fn warning(&self) -> [String; 2] {
         let retention = self.store.retention();
         let until = timestamp((self.now)() + retention);
         let days = retention.as_secs() / 86_400;
@@ -231,17 +232,15 @@ impl Summary {
     }
 }
 
-/// Asks the operator to type the id of the client, or the number of clients.
-fn confirm(ids: &[Id], consequence: &[String], mut input: impl BufRead, mut output: impl Write) -> Result<(), Failure> {
+/// Warns the operator in lines, and asks for the id of the client, or for the number of clients.
+fn confirm(ids: &[Id], warning: &[String], mut input: impl BufRead, mut output: impl Write) -> Result<(), Failure> {
     let (question, expected) = match ids {
         [id] => (format!("To delete the client {id}, type its id again: "), id.to_string()),
         ids => (format!("To delete {0} clients, type their number, {0}: ", ids.len()), ids.len().to_string()),
     };
-    for sentence in consequence {
-        report::note(sentence);
-    }
+    let lines: Vec<_> = warning.iter().chain([&question]).map(|line| report::printable(line)).collect();
+    let asked = output.write_all(lines.join("\n").as_bytes()).and_then(|()| output.flush());
     let mut typed = String::new();
-    let asked = output.write_all(report::printable(&question).as_bytes()).and_then(|()| output.flush());
     match asked.and_then(|()| input.read_line(&mut typed)) {
         Ok(_) if typed.trim_end_matches(['\r', '\n']) == expected => Ok(()),
         Ok(_) => Err(Failure::Declined),
@@ -266,7 +265,11 @@ mod tests {
             (&ids[..], "one\n", false),
         ] {
             let mut question = Vec::new();
-            assert_eq!(confirm(ids, &[], typed.as_bytes(), &mut question).is_ok(), confirms, "{typed:?}");
+            assert_eq!(
+                confirm(ids, &["In a table.".to_owned()], typed.as_bytes(), &mut question).is_ok(),
+                confirms,
+                "{typed:?}"
+            );
             let target = if ids.len() == 1 { "client one" } else { "2 clients" };
             assert!(String::from_utf8(question).unwrap().contains(target));
         }

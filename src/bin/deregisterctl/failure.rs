@@ -52,8 +52,6 @@ pub enum Failure {
     Changed(Id),
     #[error("the token has no scope: name a service or an organization")]
     NoScope,
-    #[error("the application or the service is missing: name one of them")]
-    NoParent,
     #[error(
         "the secret must have at least {MIN_SECRET_LENGTH} bytes, and the first line of the standard input has {0}"
     )]

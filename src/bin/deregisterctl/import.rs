@@ -4,7 +4,7 @@
 use crate::{
     client_list::{ClientList, WrongEntry},
     failure::Failure,
-    options::{self, Format, ParentFilter, STDIN},
+    options::{self, STDIN},
     path_warning,
     pump::{CONCURRENCY, Pump},
     report::Report,
@@ -57,15 +57,14 @@ struct Summary {
 
 impl Tool {
     pub async fn import(&self, import: options::Import) -> Result<(), Failure> {
-        let options::Import { parent: ParentFilter { app, service }, format, file } = import;
+        let options::Import { app, service, format, file } = import;
         if let Some(id) = &service {
             self.service(id).await?;
         }
         let list = match (app, service, format) {
-            (_, service, Some(Format::Rfc7591)) => ClientList::Rfc7591(service),
-            (Some(app), _, None) => ClientList::IdentityCloud(app),
+            (Some(app), ..) => ClientList::IdentityCloud(app),
             (None, Some(service), None) => ClientList::Authlete(service),
-            (None, None, None) => return Err(Failure::NoParent),
+            (None, service, _) => ClientList::Rfc7591(service),
         };
         let (input, length) = open(&file, &list)?;
         let warn = match &list {
@@ -77,6 +76,7 @@ impl Tool {
             concurrency: CONCURRENCY,
             length,
             unit: "writes",
+            has_effect: true,
             advice: "run the same command again to import the other clients",
         };
         let mut summary = Summary::default();

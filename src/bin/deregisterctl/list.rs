@@ -131,7 +131,8 @@ impl Tool {
         let (printed, mut read, mut unreadable) = (Cell::new(0), 0, Ok(()));
         // This future needs no waker: the stream polls it before each page.
         let enough = future::poll_fn(|_| if printed.get() < limit { Poll::Pending } else { Poll::Ready(()) });
-        let pump = Pump { concurrency: 1, length: None, unit: "items", advice: "not all items were read" };
+        let pump =
+            Pump { concurrency: 1, length: None, unit: "items", has_effect: false, advice: "not all items were read" };
         let print = |page: Page<T>| {
             for entry in page.entries {
                 if printed.get() == limit {
@@ -146,7 +147,7 @@ impl Tool {
                 }
             }
             read += page.read;
-            Ok(page.read.try_into().unwrap_or_default())
+            Ok(page.read)
         };
         let result = pump.run(pages.take_until(enough), async |page| Ok(page), print).await;
         if matches!(result, Err(Failure::Interrupted(_))) {

@@ -16,13 +16,16 @@ mod mark;
 mod options;
 mod path_warning;
 mod progress;
+mod protect;
 mod pump;
 mod register;
 mod report;
 mod restore;
 mod rotate;
+mod secret;
 mod services;
 mod show;
+mod tokens;
 mod tool;
 mod track;
 

@@ -50,8 +50,8 @@ impl Progress {
     }
 
     /// Counts this many more items as done.
-    pub fn add(&self, items: u64) {
-        self.bar.inc(items);
+    pub fn add(&self, items: usize) {
+        self.bar.inc(items.try_into().unwrap_or(u64::MAX));
     }
 
     /// Prints something, without the bar.
@@ -60,12 +60,12 @@ impl Progress {
     }
 
     /// Waits for the next line, and prints it. On a terminal, it waits for ever.
-    pub async fn line(&mut self) {
+    pub async fn next_line(&mut self) {
         match &mut self.lines {
             Some(lines) => lines.tick().await,
             None => std::future::pending().await,
         };
-        report::note(&line(self.bar.position(), self.bar.length(), self.unit, self.started.elapsed()));
+        report::note(&text(self.bar.position(), self.bar.length(), self.unit, self.started.elapsed()));
     }
 
     /// Removes the bar.
@@ -75,7 +75,7 @@ impl Progress {
 }
 
 /// How far the work has come after this time: the items, the rate, and the time left at that rate.
-fn line(done: u64, length: Option<u64>, unit: &str, elapsed: Duration) -> String {
+fn text(done: u64, length: Option<u64>, unit: &str, elapsed: Duration) -> String {
     let seconds = elapsed.as_secs().max(1);
     let rate = done.div_ceil(seconds);
     let Some(length) = length else { return format!("{done} {unit}, {rate} a second") };
@@ -97,7 +97,7 @@ mod tests {
             (0, Some(6000), "0 of 6000 deletions, 0 a second"),
             (90_000, None, "90000 deletions, 1500 a second"),
         ] {
-            assert_eq!(line(done, length, "deletions", minute), expected);
+            assert_eq!(text(done, length, "deletions", minute), expected);
         }
     }
 }

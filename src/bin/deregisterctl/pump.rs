@@ -13,8 +13,10 @@ pub struct Pump {
     pub concurrency: usize,
     /// The number of items, for the progress. `None`: it is not known.
     pub length: Option<u64>,
-    /// What the work is, in the plural: `writes`, `deletions`. Ctrl-C waits for those under way.
+    /// What the work is, in the plural: `writes`, `deletions`.
     pub unit: &'static str,
+    /// Whether the work has an effect. Then Ctrl-C waits for the work under way.
+    pub has_effect: bool,
     /// What to do after Ctrl-C.
     pub advice: &'static str,
 }
@@ -24,13 +26,13 @@ impl Pump {
     /// returns how many units of the progress the result is worth.
     ///
     /// After the first failure of the source, the work or `finished`, and after Ctrl-C or SIGTERM, it starts no further
-    /// work. It waits for the work under way, and passes on its results too. A second signal ends the wait. Returns the
-    /// first failure.
+    /// work. It waits for the work under way, and passes on its results too, unless the work has no effect and there was a
+    /// signal. A second signal ends the wait. Returns the first failure.
     pub async fn run<I, T>(
         self,
         source: impl Stream<Item = Result<I, Failure>>,
         work: impl AsyncFn(I) -> Result<T, Failure>,
-        mut finished: impl FnMut(T) -> Result<u64, Failure>,
+        mut finished: impl FnMut(T) -> Result<usize, Failure>,
     ) -> Result<(), Failure> {
         let mut progress = Progress::new(self.unit, self.length);
         let (source, source_handle) = stream::abortable(source);
@@ -44,15 +46,20 @@ impl Pump {
                 biased;
                 Some(()) = signals.next() => {
                     let unit = self.unit;
+                    let interrupted = Err(Failure::Interrupted(self.advice));
+                    if !self.has_effect {
+                        result = result.and(interrupted);
+                        break;
+                    }
                     if is_interrupted {
                         progress.suspend(|| report::complain(&format!("some {unit} under way may have taken effect")));
                         break;
                     }
                     is_interrupted = true;
                     progress.suspend(|| report::complain(&format!("interrupted: waiting for the {unit} under way")));
-                    Err(Failure::Interrupted(self.advice))
+                    interrupted
                 }
-                () = progress.line() => Ok(()),
+                () = progress.next_line() => Ok(()),
                 next = results.next() => match next {
                     Some(done) => done
                         .and_then(|done| progress.suspend(|| finished(done)))
@@ -99,7 +106,7 @@ mod tests {
     use std::cell::{Cell, RefCell};
 
     fn pump(concurrency: usize) -> Pump {
-        Pump { concurrency, length: None, unit: "items", advice: "try again" }
+        Pump { concurrency, length: None, unit: "items", has_effect: true, advice: "try again" }
     }
 
     #[tokio::test]
@@ -138,7 +145,7 @@ mod tests {
             };
             let hand_on = |number| {
                 finished.borrow_mut().push(number);
-                fail_at(in_finished, number).map(u64::from)
+                fail_at(in_finished, number).map(|number| usize::try_from(number).unwrap())
             };
             let result = pump(2).run(stream::iter((1..100).map(|n| fail_at(in_source, n))), work, hand_on).await;
             assert!(matches!(result, Err(Failure::Skipped(7))), "{failing:?}: {result:?}");

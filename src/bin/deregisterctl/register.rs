@@ -1,7 +1,6 @@
 //! Registers OAuth clients.
 
 use crate::{
-    create::digest,
     failure::Failure,
     generate,
     mark::MARK,
@@ -9,6 +8,7 @@ use crate::{
     path_warning,
     pump::{CONCURRENCY, Pump},
     report::Report,
+    secret::digest,
     tool::Tool,
 };
 use deregister::model::{Client, Id, Idle, Kind, Metadata, OAuthClient};
@@ -34,6 +34,7 @@ impl Tool {
             concurrency: CONCURRENCY,
             length: Some(new.count.into()),
             unit: "registrations",
+            has_effect: true,
             advice: "only the clients that were printed are registered",
         };
         let register = async |_| self.register(client.clone(), new.id.clone(), new.protected).await;

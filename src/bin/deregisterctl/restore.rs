@@ -43,6 +43,7 @@ impl Tool {
             concurrency,
             length: ids.len().try_into().ok(),
             unit: "restorations",
+            has_effect: true,
             advice: "run the same command again to restore the other clients",
         };
         let work = async |id: Id| {

@@ -1,10 +1,10 @@
 //! Replaces the credentials of a client.
 
 use crate::{
-    create::digest,
     failure::Failure,
     generate, options,
     report::{Report, timestamp},
+    secret::digest,
     show::with_version,
     tool::Tool,
 };

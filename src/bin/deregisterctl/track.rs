@@ -44,6 +44,7 @@ impl Tool {
             concurrency: CONCURRENCY,
             length: None,
             unit: "writes",
+            has_effect: true,
             advice: "run the same command again to track the other clients",
         };
         let (mut summary, mut unreadable) = (Summary::default(), Ok(()));

@@ -175,7 +175,7 @@ impl ClientFilter {
     /// The scan of the selected clients. `attribute` holds the client: `client`, or `tombstone` if it is deleted.
     fn apply(&self, scan: ScanFluentBuilder, attribute: &'static str) -> ScanFluentBuilder {
         let scan = scan
-            .projection_expression("#key, #client, #deleted, #expires_at, #history, idle, idle_since")
+            .projection_expression("#key, #client, #deleted, #expires_at, #history, idle, idle_since, notice")
             .expression_attribute_names("#key", schema::KEY)
             .expression_attribute_names("#client", schema::CLIENT)
             .expression_attribute_names("#deleted", schema::DELETED)

@@ -170,8 +170,12 @@ pub struct List {
 #[derive(Args)]
 #[command(group = ArgGroup::new("list").args(["app", "service", "format"]).required(true).multiple(true))]
 pub struct Import {
-    #[command(flatten)]
-    pub parent: ParentFilter,
+    /// The API clients of this application
+    #[arg(long, value_name = "APP", value_parser = NonEmptyStringValueParser::new(), conflicts_with = "service")]
+    pub app: Option<String>,
+    /// The OAuth clients of this service
+    #[arg(long, value_name = "ID", value_parser = id)]
+    pub service: Option<Id>,
     /// The form of the list [default: the vendor's, by --app or --service]
     #[arg(long, value_enum, conflicts_with = "app")]
     pub format: Option<Format>,
@@ -213,7 +217,7 @@ pub struct NewService {
     "organization", "no_organization", "dynamic_registration", "unauthorized_on_client_config",
     "omit_error_description", "omit_error_uri",
 ]))]
-pub struct ServiceUpdate {
+pub struct ServiceChange {
     /// The service's id
     #[arg(value_parser = id)]
     pub id: Id,
@@ -238,9 +242,10 @@ pub struct ServiceUpdate {
 }
 
 #[derive(Args)]
-pub struct RevokedTokens {
+pub struct TokenRevocation {
     /// The tokens, as token list and token issue name them: their SHA-256 digests
-    #[arg(value_name = "TOKEN", value_parser = token_digest, required_unless_present = "from_stdin", conflicts_with = "from_stdin")]
+    #[arg(value_name = "TOKEN", value_parser = token_digest)]
+    #[arg(required_unless_present = "from_stdin", conflicts_with = "from_stdin")]
     pub tokens: Vec<String>,
     /// Read the access token itself from the first line of the standard input
     #[arg(long)]

@@ -5,8 +5,8 @@ mod arguments;
 mod value;
 
 pub use arguments::{
-    Change, Delete, Deletions, Format, GrantOptions, Import, List, NewApiClient, NewOAuthClients, NewService, NewToken,
-    ParentFilter, Restore, RevokedTokens, Rotation, SEGMENTS, Scope, Selection, ServiceUpdate,
+    Change, Delete, Deletions, GrantOptions, Import, List, NewApiClient, NewOAuthClients, NewService, NewToken,
+    ParentFilter, Restore, Rotation, SEGMENTS, Scope, Selection, ServiceChange, TokenRevocation,
 };
 pub use value::{api_client_id, id};
 
@@ -212,7 +212,7 @@ pub enum Service {
     /// The command reads the whole table, and DynamoDB charges for all of it.
     List,
     /// Change a service: what you do not name stays as it is
-    Update(ServiceUpdate),
+    Update(ServiceChange),
 }
 
 #[derive(Subcommand)]
@@ -228,7 +228,7 @@ pub enum Token {
     ///
     /// Each is one write, which lets the token expire now. A token that had expired counts as done. The exit code is 1
     /// if any token was not found.
-    Revoke(RevokedTokens),
+    Revoke(TokenRevocation),
 }
 
 #[derive(Subcommand)]
