@@ -304,7 +304,7 @@ const SWEEP_DELETES: Setting = Setting {
     name: "SWEEP_DELETES",
     default: "false",
     must_be: "true or false",
-    meaning: "Whether the sweep deletes clients. `false`: it only reports which clients it would delete.",
+    meaning: "Whether the sweep announces and deletes clients. `false`: it only reports what it would do.",
 };
 const SWEEP_UNUSED_HOURS: Setting = Setting {
     name: "SWEEP_UNUSED_HOURS",

@@ -9,10 +9,12 @@ use std::{
     hash::{BuildHasher, RandomState},
     io,
     net::{Ipv4Addr, SocketAddr},
+    time::Duration,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
     net::{TcpListener, TcpStream},
+    time::sleep,
 };
 
 /// The longest head of a request.
@@ -28,9 +30,13 @@ pub async fn serve(listener: TcpListener, database: Database) -> io::Result<Sock
     tokio::spawn(server::serve_on(unguarded, database));
     tokio::spawn(async move {
         loop {
-            if let Ok((connection, _)) = listener.accept().await {
+            match listener.accept().await {
                 // An error ends the connection, for both sides.
-                tokio::spawn(async move { guard(connection, address).await.ok() });
+                Ok((connection, _)) => {
+                    tokio::spawn(async move { guard(connection, address).await.ok() });
+                }
+                // Most likely the process has too many connections.
+                Err(_) => sleep(Duration::from_millis(100)).await,
             }
         }
     });
@@ -70,9 +76,6 @@ fn is_of_a_program(head: &[u8]) -> bool {
     let text = String::from_utf8_lossy(head);
     let mut lines = text.lines().take_while(|line| !line.is_empty());
     let is_post = lines.next().is_some_and(|line| line.starts_with("POST "));
-    let of_browser = |line: &str| {
-        let name = line.split(':').next().unwrap_or_default().trim();
-        name.eq_ignore_ascii_case("origin") || name.to_ascii_lowercase().starts_with("sec-fetch-")
-    };
-    is_post && !lines.any(of_browser)
+    let is_origin = |line: &str| line.split(':').next().is_some_and(|name| name.trim().eq_ignore_ascii_case("origin"));
+    is_post && !lines.any(is_origin)
 }

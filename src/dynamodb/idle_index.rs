@@ -3,7 +3,7 @@
 
 use super::{
     ClientsTable,
-    call::fault,
+    call::{fault, is_validation},
     clients_table::only_if,
     item::{self, Item},
     members::{Flaws, Members},
@@ -86,36 +86,42 @@ impl IdleClients for ClientsTable {
         Ok(IdlePage { clients, unreadable, next })
     }
 
-    async fn announce(&self, announcement: &Announcement<'_>) -> Result<WriteOutcome, Fault> {
+    async fn announce(&self, announcement: &Announcement<'_>) -> Result<Option<WriteOutcome>, Fault> {
         let Announcement { authorization, removal, notice, metadata } = announcement;
         if let Some(removal) = removal {
             let remove = self.sdk().update_item().update_expression("REMOVE notice");
-            let (outcome, _) = self.update_notice(remove, removal).await?;
-            if outcome != WriteOutcome::Written {
-                return Ok(outcome);
+            match self.update_notice(remove, removal).await? {
+                Some((WriteOutcome::Written, _)) => {}
+                other => return Ok(other.map(|(outcome, _)| outcome)),
             }
         }
-        let set = self.sdk().update_item().update_expression("SET notice = :notice");
-        let set = set.expression_attribute_values(":notice", item::of_notice(*notice, metadata));
         let is_own = |client: &Client| client.notice == StoredNotice::Notice(*notice);
-        match self.update_notice(set, authorization).await? {
-            // An earlier attempt took effect, and its answer was lost.
-            (WriteOutcome::ConditionFailed(Some(Record::Client(client))), true) if is_own(&client) => {
-                Ok(WriteOutcome::Written)
+        // If the item has no room for the metadata, the notice is written without it.
+        for metadata in [metadata, "{}"] {
+            let set = self.sdk().update_item().update_expression("SET notice = :notice");
+            let set = set.expression_attribute_values(":notice", item::of_notice(*notice, metadata));
+            match self.update_notice(set, authorization).await? {
+                // An earlier attempt took effect, and its answer was lost.
+                Some((WriteOutcome::ConditionFailed(Some(Record::Client(client))), true)) if is_own(&client) => {
+                    return Ok(Some(WriteOutcome::Written));
+                }
+                Some((outcome, _)) => return Ok(Some(outcome)),
+                None => {}
             }
-            (outcome, _) => Ok(outcome),
         }
+        Ok(None)
     }
 }
 
 impl ClientsTable {
     /// Changes the notice of the authorized client, on condition that the client is as the authorization says. Returns
-    /// also whether an attempt was ambiguous.
+    /// also whether an attempt was ambiguous. `None`: DynamoDB answers with a validation error and writes nothing, because
+    /// the item would be too large.
     async fn update_notice(
         &self,
         update: UpdateItemFluentBuilder,
         authorization: &Authorization<'_>,
-    ) -> Result<(WriteOutcome, bool), Fault> {
+    ) -> Result<Option<(WriteOutcome, bool)>, Fault> {
         let update = update
             .table_name(self.name())
             .key(KEY, item::key(&Key::Client(authorization.target.clone())))
@@ -123,11 +129,12 @@ impl ClientsTable {
         let update = only_if(update, authorization, None);
         let (answer, statistics) = CallStatistics::of_call(Box::pin(update.send())).await;
         let is_ambiguous = statistics.ambiguous > 0;
-        let Err(error) = answer else { return Ok((WriteOutcome::Written, is_ambiguous)) };
+        let Err(error) = answer else { return Ok(Some((WriteOutcome::Written, is_ambiguous))) };
         match error.as_service_error() {
             Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
-                Ok((WriteOutcome::ConditionFailed(failed.item.clone().map(item::read)), is_ambiguous))
+                Ok(Some((WriteOutcome::ConditionFailed(failed.item.clone().map(item::read)), is_ambiguous)))
             }
+            _ if is_validation(&error) && !is_ambiguous => Ok(None),
             // The last attempt changed nothing, but an earlier one may have.
             _ => Err(match fault(&error) {
                 Fault::Unexpected(why) if is_ambiguous => Fault::Unavailable(why),

@@ -84,6 +84,8 @@ pub struct Report {
     pub protected: usize,
     /// Those that were kept because they have a grant that has not ended.
     pub granted: usize,
+    /// Those that were kept because their items have no room for the notice of their deletion.
+    pub full: usize,
     /// Those that were used, restored, changed or deleted after they were listed.
     pub changed: usize,
     /// Those that could not be read.
@@ -118,6 +120,8 @@ enum ClientOutcome {
     Noticed,
     Protected,
     Granted,
+    /// Its item has no room for the notice.
+    Full,
     Changed,
 }
 
@@ -298,9 +302,10 @@ impl<S: Store + IdleClients, G: Grants> Sweep<S, G> {
                 due.announced_for.get_or_insert(announced_for);
             }
             match result? {
-                WriteOutcome::Written => return Ok(ClientOutcome::Announced(announced_for)),
+                None => return Ok(ClientOutcome::Full),
+                Some(WriteOutcome::Written) => return Ok(ClientOutcome::Announced(announced_for)),
                 // The client changed after it was read. Decide again on the item as it is now, without a second read.
-                WriteOutcome::ConditionFailed(found) => snapshot.set(Key::Client(due.id.clone()), found),
+                Some(WriteOutcome::ConditionFailed(found)) => snapshot.set(Key::Client(due.id.clone()), found),
             }
         }
         Err(Fault::Unavailable("the client changed before each write".to_owned()))
@@ -401,18 +406,18 @@ impl<'r, S: Store + IdleClients, G: Grants> Run<'r, S, G> {
         let settings::Sweep { limit, concurrency, .. } = self.sweep.settings;
         let ambiguous = self.waiting.iter().filter(|due| due.is_ambiguous).count();
         under_way < concurrency
-            && self.written() + ambiguous + under_way < limit
+            && self.towards_limit() + ambiguous + under_way < limit
             && self.waiting.len() + under_way < MAX_WAITING
             && Instant::now() < self.last_start
     }
 
     fn is_at_limit(&self) -> bool {
-        self.written() >= self.sweep.settings.limit
+        self.towards_limit() >= self.sweep.settings.limit
     }
 
     /// The larger one of two numbers: the clients that were deleted, and those that were announced. Each has the whole
     /// limit. A client that failed and may be deleted or announced counts as both.
-    fn written(&self) -> usize {
+    fn towards_limit(&self) -> usize {
         self.report.swept.max(self.report.announced) + self.unknown
     }
 
@@ -448,6 +453,7 @@ impl<'r, S: Store + IdleClients, G: Grants> Run<'r, S, G> {
             ClientOutcome::Noticed => &mut self.report.noticed,
             ClientOutcome::Protected => &mut self.report.protected,
             ClientOutcome::Granted => &mut self.report.granted,
+            ClientOutcome::Full => &mut self.report.full,
             ClientOutcome::Changed => &mut self.report.changed,
         } += 1;
         let (client_id, used) = (due.id.as_str(), due.idle.used);
@@ -461,6 +467,9 @@ impl<'r, S: Store + IdleClients, G: Grants> Run<'r, S, G> {
                 let message = if self.report.deletes { "announced a client" } else { "would announce a client" };
                 let sweep_at = humantime::format_rfc3339_seconds(sweep_at);
                 tracing::info!(client_id, used, idle_since = %since, sweep_at = %sweep_at, "{message}");
+            }
+            ClientOutcome::Full => {
+                tracing::warn!(client_id, used, idle_since = %since, "a client's item has no room for a notice");
             }
             _ => {}
         }

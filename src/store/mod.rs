@@ -81,11 +81,18 @@ pub trait IdleClients: Send + Sync {
     ) -> impl Future<Output = Result<IdlePage<Self::Cursor>, Fault>> + Send;
 
     /// Writes the notice of an announcement, on condition that the client has none and still is as it was read. If the
-    /// announcement replaces a notice, a write before that one removes it.
+    /// announcement replaces a notice, a write before that one removes it. If the item has no room, the notice is written
+    /// without the metadata. `None`: it has no room for that either.
+    ///
+    /// If a condition fails, an earlier attempt may still take effect. That is harmless: it announces the same client, on
+    /// the same condition.
     ///
     /// # Errors
-    /// [`Fault::Unavailable`] if an attempt may have taken effect or may still take effect, or [`Fault::Unexpected`].
-    fn announce(&self, announcement: &Announcement<'_>) -> impl Future<Output = Result<WriteOutcome, Fault>> + Send;
+    /// [`Fault::Unavailable`] if the database is unavailable. Then the notice may be written. Or [`Fault::Unexpected`].
+    fn announce(
+        &self,
+        announcement: &Announcement<'_>,
+    ) -> impl Future<Output = Result<Option<WriteOutcome>, Fault>> + Send;
 }
 
 /// One page of the index of idle clients.

@@ -12,7 +12,13 @@ use crate::{
 use aws_sdk_dynamodb::types::AttributeValue;
 use deregister::model::Idle;
 use serde_json::Value;
-use std::{collections::BTreeSet, process::Command, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    io::{BufRead, BufReader},
+    process::Command,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
 #[tokio::test]
@@ -172,6 +178,47 @@ async fn deleted_clients_are_selected_by_the_time_of_their_deletion() {
     assert!(ids(&fixture, "client list --deleted --since 9999-01-01").await.is_empty());
 }
 
+/// A pager, or a loop over the lines, reads slowly. The calls of the other segments must not run out of time meanwhile.
+#[tokio::test]
+async fn a_reader_that_pauses_gets_every_line() {
+    let fixture = Fixture::empty().await;
+    for number in 0..60 {
+        fixture.create(&number.to_string(), oauth_client().name(&"x".repeat(20_000))).await;
+    }
+    let run = fixture.ctl("--json client list").with_env("DATABASE_ATTEMPT_TIMEOUT_MS", "1000");
+    let mut run = run.with_env("DATABASE_CALL_TIMEOUT_MS", "1000").with_env("DATABASE_ATTEMPTS", "1");
+    let mut child = run.command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let read = move || {
+        let mut count = usize::from(lines.next().is_some());
+        // Longer than a call may take.
+        std::thread::sleep(Duration::from_secs(2));
+        count += lines.count();
+        let output = child.wait_with_output().unwrap();
+        (count, String::from_utf8(output.stderr).unwrap())
+    };
+    assert_eq!(spawn_blocking(read).await.unwrap(), (60, String::new()));
+}
+
+#[tokio::test]
+async fn a_list_whose_output_is_blocked_ends_at_once() {
+    let fixture = Fixture::empty().await;
+    for number in 0..20 {
+        fixture.create(&number.to_string(), oauth_client().name(&"x".repeat(20_000))).await;
+    }
+    let mut run = fixture.ctl("--json client list");
+    let mut child = run.command.spawn().unwrap();
+    // The pipe is full when its first line is read: nobody reads the rest.
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let kill = format!("kill -TERM {}", child.id());
+    let end = move || {
+        stdout.read_line(&mut String::new()).unwrap();
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+        (child.wait().unwrap().code(), stdout)
+    };
+    assert_eq!(spawn_blocking(end).await.unwrap().0, Some(1));
+}
+
 /// The reads under way change nothing, so the list does not wait for them.
 #[tokio::test]
 async fn ctrl_c_ends_a_list_with_what_was_listed() {
@@ -200,6 +247,6 @@ async fn ctrl_c_ends_a_list_with_what_was_listed() {
     let (stdout, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     let listed = stdout.lines().count();
     assert_eq!(output.status.code(), Some(1), "{stderr}");
-    assert!(stderr.contains(&format!("\nlisted: {listed}, items read: ")), "{stderr}");
+    assert!(stderr.contains(&format!("listed: {listed}, items read: ")), "{stderr}");
     assert!((1..8).contains(&listed), "{stderr}");
 }

@@ -11,6 +11,7 @@ use crate::{
 };
 use aws_sdk_dynamodb::types::AttributeValue;
 use deregister::model::{Digest, Kind};
+use serde_json::json;
 use std::time::Duration;
 
 #[tokio::test]
@@ -25,7 +26,7 @@ async fn an_api_client_has_both_secrets_for_a_while() {
         assert_eq!(answer.status(), 404);
     }
     let shown = fixture.object("client show me").await;
-    assert_eq!(shown["secrets_expire_at"][0], rotated["former_secrets_expire_at"]);
+    assert_eq!(shown["secrets_expire_at"][0], rotated["former_secrets_expire_at"][0]);
     assert!(shown["secrets_expire_at"][1].is_null(), "{shown}");
 }
 
@@ -41,8 +42,8 @@ async fn former_secrets_end_with_the_rotation_or_earlier() {
     let digests: Vec<_> = client.secrets.iter().map(|secret| secret.digest).collect();
     assert_eq!(digests, ["earlier", "for ever", text(&rotated, "client_secret")].map(Digest::of));
     let ends: Vec<_> = client.secrets.iter().map(|secret| secret.expires_at.map(timestamp)).collect();
-    assert!(ends[0] < ends[1] && ends[1].as_deref() == rotated["former_secrets_expire_at"].as_str(), "{ends:?}");
-    assert_eq!(ends[2], None);
+    assert_eq!(rotated["former_secrets_expire_at"], json!([ends[0], ends[1]]));
+    assert!(ends[0] < ends[1] && ends[2].is_none(), "{ends:?}");
 
     let last = fixture.object("client rotate me --keep-former-for 0s").await;
     let Kind::Api(client) = fixture.live("me").await.kind else { panic!("no API client") };
@@ -71,6 +72,9 @@ async fn a_chosen_secret_is_not_printed() {
     assert_eq!(answer.status(), 404);
     let ran = fixture.ctl("client rotate me --secret-from-stdin").with_stdin("short").run().await;
     assert!(ran.refused().contains("at least 16 bytes"));
+    // With the secret that it has, it would have that secret for ever.
+    let ran = fixture.ctl("client rotate me --secret-from-stdin").with_stdin(secret).run().await;
+    assert!(ran.refused().contains("has this secret already"));
 }
 
 #[tokio::test]
@@ -78,8 +82,11 @@ async fn a_client_without_such_a_credential_is_refused() {
     let fixture = Fixture::empty().await;
     fixture.create("static", oauth_client().not_dynamic()).await;
     fixture.create("gone", oauth_client()).await;
+    fixture.create("dynamic", oauth_client()).await;
     fixture.delete("gone --yes", "").await;
     let before = fixture.clients_by_key().await;
+    let ran = fixture.ctl("client rotate dynamic --secret-from-stdin").with_stdin("a secret of the operator").run();
+    assert!(ran.await.refused().contains("the client dynamic is an OAuth client"));
     for (id, expected) in [
         ("static", "the client static did not register itself"),
         ("gone", "there is no live client gone"),
@@ -115,4 +122,9 @@ async fn a_lost_answer_is_recognized() {
     let Kind::Api(client) = fixture.live("me").await.kind else { panic!("no API client") };
     let digests: Vec<_> = client.secrets.iter().map(|secret| secret.digest).collect();
     assert_eq!(digests, [&created, &rotated].map(|printed| Digest::of(text(printed, "client_secret"))));
+
+    let endpoint = fixture.write_proxy(|_| Write::Ambiguous).await;
+    let run = fixture.ctl("client rotate me").with_env("AWS_ENDPOINT_URL_DYNAMODB", &endpoint);
+    let sentence = run.with_env("DATABASE_ATTEMPTS", "1").run().await.refused();
+    assert!(sentence.contains("may have a new credential that is not known: run client rotate again"), "{sentence}");
 }

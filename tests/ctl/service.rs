@@ -4,6 +4,7 @@ use crate::{
     run::text,
     support::{Fixture, build::id},
 };
+use aws_sdk_dynamodb::types::AttributeValue;
 use deregister::{
     model::Service,
     snapshot::{Key, Record},
@@ -81,6 +82,19 @@ async fn an_update_changes_what_it_names_and_nothing_else() {
     for line in ["service update 1", "service update 1 --organization a --no-organization"] {
         assert_eq!(fixture.ctl(line).run().await.code, Some(2), "{line}");
     }
+}
+
+#[tokio::test]
+async fn a_service_that_cannot_be_read_is_not_changed() {
+    let fixture = Fixture::empty().await;
+    fixture.object("service create 1").await;
+    let update = fixture.sdk.update_item().table_name("clients").key("pk", AttributeValue::S("service#1".to_owned()));
+    let update = update.update_expression("SET service.dynamic_registration = :text");
+    update.expression_attribute_values(":text", AttributeValue::S("yes".to_owned())).send().await.unwrap();
+    let before = fixture.clients_by_key().await;
+    let sentence = fixture.ctl("service update 1 --omit-error-uri yes").run().await.refused();
+    assert!(sentence.contains("service.dynamic_registration must be a Boolean"), "{sentence}");
+    assert_eq!(fixture.clients_by_key().await, before);
 }
 
 #[tokio::test]

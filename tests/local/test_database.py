@@ -44,9 +44,13 @@ def test_a_program_uses_one_connection_for_many_calls(database):
         assert "clients" in connection.getresponse().read().decode()
 
 
-@pytest.mark.parametrize(
-    "header", [("Origin", "https://page.example"), ("ORIGIN", "null"), ("Sec-Fetch-Site", "same-origin")]
-)
+def test_the_fetch_of_a_program_is_answered(database):
+    """Node.js sends this member of fetch, and no Origin."""
+    answer, text = send(database, "POST", CALL | {"Sec-Fetch-Mode": "cors"})
+    assert (answer.status, "clients" in text) == (200, True)
+
+
+@pytest.mark.parametrize("header", [("Origin", "https://page.example"), ("ORIGIN", "null")])
 def test_a_page_reads_and_writes_nothing(database, header):
     answer, text = send(database, "POST", CALL | dict([header]))
     assert answer.status == 403

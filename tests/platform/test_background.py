@@ -296,7 +296,7 @@ def register_some(database):
 
 
 def report(**members):
-    counts = ["due", "swept", "announced", "noticed", "protected", "granted", "changed", "unreadable", "failed"]
+    counts = ["due", "swept", "announced", "noticed", "protected", "granted", "full", "changed", "unreadable", "failed"]
     return {"deletes": False, "complete": True, **dict.fromkeys(counts, 0), **members}
 
 

@@ -6,7 +6,7 @@ use crate::{
     generate,
     ids::{distinct, read_ids},
     options,
-    pump::Pump,
+    pump::{ONE, Pump},
     report::{self, Columns, Report, timestamp},
     show::lacking,
     tool::Tool,
@@ -119,10 +119,10 @@ impl Tool {
             match outcome {
                 // An unreadable item does not affect the other clients.
                 Outcome::Fault(fault @ (Fault::Unavailable(_) | Fault::Unexpected(_))) => Err(fault.into()),
-                _ => Ok(1),
+                _ => Ok(ONE),
             }
         };
-        let result = pump.run(stream::iter(ids.into_iter().map(Ok)), work, print).await;
+        let result = pump.run(&self.output, stream::iter(ids.into_iter().map(Ok)), work, print).await;
         let Summary { done, already_blocked, not_found, refused, failed } = summary;
         let also = match action {
             Action::Revoke => format!("not found: {not_found}, "),

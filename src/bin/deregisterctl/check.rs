@@ -2,13 +2,14 @@
 
 use crate::{
     failure::Failure,
-    list::pages,
+    list::Positions,
     options,
     pump::Pump,
     report::{self, Columns, Report},
     tool::Tool,
 };
 use deregister::dynamodb::admin::{CheckedItem, Page};
+use std::ops::ControlFlow;
 
 /// The columns, for people.
 const FINDINGS: Columns = &[("key", 40), ("member", 32), ("effect", 11), ("must", 0)];
@@ -25,9 +26,9 @@ impl Tool {
     pub async fn check_table(&self) -> Result<(), Failure> {
         self.print_heading(FINDINGS)?;
         let mut summary = Summary::default();
-        let pump =
-            Pump { concurrency: 1, length: None, unit: "items", has_effect: false, advice: "not all items were read" };
-        let print = |Page { read, entries, .. }: Page<CheckedItem>| {
+        let positions = Positions::starts(options::SEGMENTS);
+        let print = |Page { read, entries, next }: Page<CheckedItem>| {
+            positions.add(next);
             summary.read += read;
             for item in entries {
                 summary.with_findings += 1;
@@ -41,12 +42,14 @@ impl Tool {
                     self.print_row(&report, FINDINGS)?;
                 }
             }
-            Ok(read)
+            Ok(ControlFlow::Continue(read))
         };
-        let pages = pages(options::SEGMENTS, |from| self.store.check(from));
-        let result = pump.run(pages, async |page| Ok(page), print).await;
+        let work = async |from| Ok(self.store.check(from).await?);
+        let result = Pump::reading(options::SEGMENTS).run(&self.output, positions.stream(), work, print).await;
         let Summary { read, with_findings } = summary;
-        report::note(&format!("items read: {read}, with findings: {with_findings}"));
+        if !matches!(result, Err(Failure::Unprintable(_))) {
+            report::note(&format!("items read: {read}, with findings: {with_findings}"));
+        }
         result.and(if with_findings == 0 { Ok(()) } else { Err(Failure::Findings(with_findings)) })
     }
 }

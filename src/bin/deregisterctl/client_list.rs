@@ -73,8 +73,13 @@ impl ClientList {
 
     /// Converts an entry to a client and its id.
     pub fn client(&self, entry: Value) -> Result<(Id, Client), WrongEntry> {
-        let Value::Object(members) = entry else {
-            return Err(WrongEntry { id: None, why: "it is not a JSON object".to_owned() });
+        let members = match entry {
+            Value::Object(members) => members,
+            Value::Array(_) if matches!(self, Self::Rfc7591(_)) => {
+                let why = "it is a JSON array: write one object a line, for example with jq -c '.[]'".to_owned();
+                return Err(WrongEntry { id: None, why });
+            }
+            _ => return Err(WrongEntry { id: None, why: "it is not a JSON object".to_owned() }),
         };
         let id = self.id(&members);
         let mut members = Members(members);

@@ -7,7 +7,7 @@ use crate::{
     grants::{GrantCount, with_grants},
     ids::{distinct, read_ids},
     options::{self, STDIN},
-    pump::Pump,
+    pump::{ONE, Pump},
     report::{self, Columns, Report, timestamp},
     show::with_use,
     tool::Tool,
@@ -118,11 +118,11 @@ impl Tool {
             self.print_row(&done.report(), columns)?;
             match done.fault {
                 // An unreadable item does not affect the other clients.
-                None | Some(Fault::Unreadable(_)) => Ok(1),
+                None | Some(Fault::Unreadable(_)) => Ok(ONE),
                 Some(fault) => Err(fault.into()),
             }
         };
-        let result = pump.run(stream::iter(ids.into_iter().map(Ok)), work, print).await;
+        let result = pump.run(&self.output, stream::iter(ids.into_iter().map(Ok)), work, print).await;
         report::note(&summary.sentence(dry_run));
         result.and(match summary.not_found + summary.refused + summary.failed {
             0 => Ok(()),

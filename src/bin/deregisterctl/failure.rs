@@ -40,6 +40,17 @@ pub enum Failure {
     RegistrationOff(Id),
     #[error("the client {0} did not register itself: it has no registration access token")]
     IsStatic(Id),
+    #[error("the client {0} is an OAuth client: it has no secret that can be chosen")]
+    HasNoSecret(Id),
+    #[error("the client {0} has this secret already: choose another one")]
+    SameSecret(Id),
+    #[error("{1}; the client {0} may have a new credential that is not known: run client rotate again")]
+    MayBeRotated(Id, Fault),
+    /// The argument is not repeated: it may be the token.
+    #[error(
+        "argument {0} is not the digest of a token, as token list prints it: for the token itself use --from-stdin"
+    )]
+    WrongDigest(usize),
     #[error("tokens not found: {0}")]
     NotAllRevoked(usize),
     #[error("the client {0} is live: there is nothing to restore")]

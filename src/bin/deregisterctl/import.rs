@@ -6,24 +6,27 @@ use crate::{
     failure::Failure,
     options::{self, STDIN},
     path_warning,
-    pump::{CONCURRENCY, Pump},
+    pump::{CONCURRENCY, ONE, Pump},
     report::Report,
     tool::Tool,
 };
 use deregister::{
-    model::{Client, Id, Idle, Kind, OAuthClient},
+    model::{Client, Id, Idle, Kind, Metadata, OAuthClient},
     snapshot::Record,
     store::Fault,
 };
 use futures::{Stream, stream};
 use serde_json::Value;
 use std::{
+    cell::RefCell,
+    collections::BTreeMap,
     fs::File,
     io::{self, BufReader, Read, Seek},
     path::{Path, PathBuf},
+    rc::Rc,
     thread,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 
 /// The reason for a warning about a dynamically registered client without a registration access token.
 const LACKS_TOKEN: &str = "it cannot delete itself: its registration access token could not be imported";
@@ -53,6 +56,24 @@ struct Summary {
     already_there: usize,
     skipped: usize,
     without_registration_token: usize,
+}
+
+/// The ids of the entries under way. If two entries have one id, the first one in the list is written first.
+#[derive(Default)]
+struct Turns(RefCell<BTreeMap<Id, Rc<Mutex<()>>>>);
+
+impl Turns {
+    async fn take<T>(&self, id: &Id, work: impl Future<Output = T>) -> T {
+        let turn = self.0.borrow_mut().entry(id.clone()).or_default().clone();
+        let guard = turn.lock().await;
+        let result = work.await;
+        drop(guard);
+        // The map has one of the two.
+        if Rc::strong_count(&turn) == 2 {
+            self.0.borrow_mut().remove(id);
+        }
+        result
+    }
 }
 
 impl Tool {
@@ -85,9 +106,14 @@ impl Tool {
             if let (Some(id), Outcome::Imported | Outcome::AlreadyThere) = (&done.id, &done.outcome) {
                 warn(id);
             }
-            done.report().map_or(Ok(()), |report| self.print(&report)).map(|()| 1)
+            done.report().map_or(Ok(()), |report| self.print(&report)).map(|()| ONE)
         };
-        let result = pump.run(entries(input, list, file), async |entry| self.import_entry(entry).await, print).await;
+        let turns = Turns::default();
+        let work = async |(index, entry): (usize, Entry)| match &entry {
+            Ok((id, _)) => turns.take(&id.clone(), self.import_entry((index, entry))).await,
+            Err(_) => self.import_entry((index, entry)).await,
+        };
+        let result = pump.run(&self.output, entries(input, list, file), work, print).await;
         self.print(&summary.report())?;
         result.and(if summary.skipped == 0 { Ok(()) } else { Err(Failure::Skipped(summary.skipped)) })
     }
@@ -112,10 +138,21 @@ impl Tool {
         Ok(match self.store.import_client(id, client).await? {
             None => Outcome::Imported,
             // Protection and version are not in a list, and may have changed since an earlier import.
-            Some(Record::Client(existing)) if existing.kind == client.kind => Outcome::AlreadyThere,
+            Some(Record::Client(existing)) if is_same(&existing.kind, &client.kind) => Outcome::AlreadyThere,
             Some(Record::Deleted(_)) => Outcome::Skipped("a client with this id was deleted here".to_owned()),
             Some(_) => Outcome::Skipped("another client has this id, or this client was changed here".to_owned()),
         })
+    }
+}
+
+/// Whether the client was imported with these members. An earlier release did not import contacts.
+fn is_same(existing: &Kind, imported: &Kind) -> bool {
+    match (existing, imported) {
+        (Kind::OAuth(existing), Kind::OAuth(imported)) if existing.metadata.contacts.is_none() => {
+            let metadata = Metadata { contacts: None, ..imported.metadata.clone() };
+            *existing == OAuthClient { metadata, ..imported.clone() }
+        }
+        _ => existing == imported,
     }
 }
 

@@ -14,10 +14,11 @@ use deregister::{
     snapshot::{Key, Record, Unreadable},
     store::Fault,
 };
-use futures::{Stream, StreamExt, TryStreamExt, future, stream};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     num::{NonZeroU16, NonZeroUsize},
+    ops::ControlFlow,
     task::Poll,
 };
 
@@ -70,13 +71,13 @@ impl Tool {
             deleted_since: since.map(|since| since.at(now)),
             ..selection.filter()
         };
-        let pages = pages(selection.segments, |from| self.store.clients(&filter, deleted, from));
+        let page = |from| self.store.clients(&filter, deleted, from);
         let report = |(id, record)| match record {
             Record::Client(client) => Ok(show_live(&id, client)),
             Record::Deleted(deletion) => Ok(show_deleted(&id, deletion)),
             other => Err(Unreadable::new(Key::Client(id), &other)),
         };
-        self.list(pages, selection.limit, columns, report).await
+        self.list(selection.segments, page, selection.limit, columns, report).await
     }
 
     /// Lists deletions. An unreadable item fails the command at the end, after all other deletions.
@@ -84,19 +85,19 @@ impl Tool {
         let options::Deletions { selection, since, via } = list;
         let now = (self.now)();
         let filter = ClientFilter { deleted_since: since.map(|since| since.at(now)), via, ..selection.filter() };
-        let pages = pages(selection.segments, |from| self.store.deleted_clients(&filter, from));
+        let page = |from| self.store.deleted_clients(&filter, from);
         let report = |(id, deletions): (Id, Result<_, _>)| Ok(show_deletions(&id, deletions?, now));
-        self.list(pages, selection.limit, DELETIONS, report).await
+        self.list(selection.segments, page, selection.limit, DELETIONS, report).await
     }
 
     /// Lists blocked ids. An unreadable item fails the command at the end, after all other ids.
     async fn list_blocked(&self, selection: &Selection) -> Result<(), Failure> {
-        let pages = pages(selection.segments, |from| self.store.blocked_ids(from));
+        let page = |from| self.store.blocked_ids(from);
         let report = |(id, record)| match record {
             Record::Deleted(deletion) => Ok(show_deleted(&id, deletion)),
             other => Err(Unreadable::new(Key::Client(id), &other)),
         };
-        self.list(pages, selection.limit, BLOCKED_IDS, report).await
+        self.list(selection.segments, page, selection.limit, BLOCKED_IDS, report).await
     }
 
     /// Lists services. An unreadable item fails the command at the end, after all other services.
@@ -105,7 +106,7 @@ impl Tool {
             (Key::Service(id), Record::Service(service)) => Ok(show_service(Report::new("A service."), &id, service)),
             (key, other) => Err(Unreadable::new(key, &other)),
         };
-        self.list(pages(NonZeroU16::MIN, |from| self.store.services(from)), None, SERVICES, report).await
+        self.list(options::SEGMENTS, |from| self.store.services(from), None, SERVICES, report).await
     }
 
     /// Lists access tokens. An unreadable item fails the command at the end, after all other tokens.
@@ -115,51 +116,94 @@ impl Tool {
             (Key::Token(digest), Record::Token(token)) => Ok(show_token(&digest, &token, now)),
             (key, other) => Err(Unreadable::new(key, &other)),
         };
-        self.list(pages(NonZeroU16::MIN, |from| self.store.tokens(from)), None, TOKENS, report).await
+        self.list(options::SEGMENTS, |from| self.store.tokens(from), None, TOKENS, report).await
     }
 
     /// Prints the entries of all pages, up to the limit. An unreadable entry fails the command at the end.
-    async fn list<T>(
+    async fn list<T, F>(
         &self,
-        pages: impl Stream<Item = Result<Page<T>, Failure>>,
+        segments: NonZeroU16,
+        page: impl Fn(Position) -> F,
         limit: Option<NonZeroUsize>,
         columns: Columns,
         report: impl Fn(T) -> Result<Report, Unreadable>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Failure>
+    where
+        F: Future<Output = Result<Page<T>, Fault>>,
+    {
         self.print_heading(columns)?;
+        let heading = usize::from(!self.json);
         let limit = limit.map_or(usize::MAX, NonZeroUsize::get);
-        let (printed, mut read, mut unreadable) = (Cell::new(0), 0, Ok(()));
-        // This future needs no waker: the stream polls it before each page.
-        let enough = future::poll_fn(|_| if printed.get() < limit { Poll::Pending } else { Poll::Ready(()) });
-        let pump =
-            Pump { concurrency: 1, length: None, unit: "items", has_effect: false, advice: "not all items were read" };
+        let (mut printed, mut read, mut unreadable) = (0, 0, Ok(()));
+        let positions = Positions::starts(segments);
         let print = |page: Page<T>| {
+            positions.add(page.next);
+            read += page.read;
             for entry in page.entries {
-                if printed.get() == limit {
-                    break;
-                }
                 match report(entry) {
                     Ok(report) => {
                         self.print_row(&report, columns)?;
-                        printed.set(printed.get() + 1);
+                        printed += 1;
                     }
                     Err(item) => unreadable = unreadable.clone().and(Err(item)),
                 }
+                if printed == limit {
+                    return Ok(ControlFlow::Break(()));
+                }
             }
-            read += page.read;
-            Ok(page.read)
+            Ok(ControlFlow::Continue(page.read))
         };
-        let result = pump.run(pages.take_until(enough), async |page| Ok(page), print).await;
+        let work = async |from| Ok(page(from).await?);
+        let result = Pump::reading(segments).run(&self.output, positions.stream(), work, print).await;
         if matches!(result, Err(Failure::Interrupted(_))) {
-            report::note(&format!("listed: {}, items read: {read}", printed.get()));
+            let listed = self.output.lines().saturating_sub(heading);
+            report::note(&format!("listed: {listed}, items read: {read}"));
         }
         result.and(unreadable.map_err(|unreadable| Fault::from(unreadable).into()))
     }
 
     /// The live clients, each as it is found.
     pub fn live_clients(&self, filter: &ClientFilter) -> impl Stream<Item = Result<(Id, Record), Failure>> {
-        let pages = pages(options::SEGMENTS, |from| self.store.clients(filter, false, from));
-        pages.map_ok(|page| stream::iter(page.entries).map(Ok)).try_flatten()
+        let pages_from = |start| {
+            Box::pin(stream::try_unfold(Some(start), async |from: Option<Position>| {
+                let Some(from) = from else { return Ok(None) };
+                let page = self.store.clients(filter, false, from).await?;
+                Ok::<_, Failure>(Some((stream::iter(page.entries).map(Ok), page.next)))
+            }))
+        };
+        stream::select_all(Position::starts(options::SEGMENTS).map(pages_from)).try_flatten()
+    }
+}
+
+/// The starts of the pages of a table, as they become known.
+pub struct Positions {
+    waiting: RefCell<Vec<Position>>,
+    /// The number of pages that are being read. Each can have a next page.
+    under_way: Cell<usize>,
+}
+
+impl Positions {
+    /// The starts of this many segments.
+    pub fn starts(segments: NonZeroU16) -> Self {
+        Self { waiting: RefCell::new(Position::starts(segments).collect()), under_way: Cell::new(0) }
+    }
+
+    /// Adds the start of the page after one that was read.
+    pub fn add(&self, next: Option<Position>) {
+        self.under_way.set(self.under_way.get().saturating_sub(1));
+        self.waiting.borrow_mut().extend(next);
+    }
+
+    /// The positions. The stream wakes no task: poll it again after [`add`](Self::add).
+    pub fn stream(&self) -> impl Stream<Item = Result<Position, Failure>> {
+        stream::poll_fn(|_| match self.waiting.borrow_mut().pop() {
+            Some(position) => {
+                self.under_way.set(self.under_way.get() + 1);
+                Poll::Ready(Some(Ok(position)))
+            }
+            None if self.under_way.get() > 0 => Poll::Pending,
+            None => Poll::Ready(None),
+        })
     }
 }
 
@@ -175,23 +219,4 @@ impl ParentFilter {
         let service = self.service.clone().map(Parent::Service);
         self.app.clone().map(Parent::Application).or(service)
     }
-}
-
-/// All pages of this many segments of the table. Each segment reads a page after its previous page was taken.
-pub fn pages<T, F>(
-    segments: NonZeroU16,
-    page: impl Fn(Position) -> F + Copy,
-) -> impl Stream<Item = Result<Page<T>, Failure>>
-where
-    F: Future<Output = Result<Page<T>, Fault>>,
-{
-    let pages_from = move |start| {
-        Box::pin(stream::try_unfold(Some(start), move |from: Option<Position>| async move {
-            let Some(from) = from else { return Ok(None) };
-            let mut page = page(from).await?;
-            let next = page.next.take();
-            Ok::<_, Failure>(Some((page, next)))
-        }))
-    };
-    stream::select_all(Position::starts(segments).map(pages_from))
 }

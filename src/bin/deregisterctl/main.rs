@@ -14,6 +14,7 @@ mod import;
 mod list;
 mod mark;
 mod options;
+mod output;
 mod path_warning;
 mod progress;
 mod protect;
@@ -39,6 +40,7 @@ use deregister::{
 };
 use failure::Failure;
 use options::{Command, Options};
+use output::Output;
 use std::{
     io::{self, Write},
     process::ExitCode,
@@ -96,7 +98,9 @@ async fn run(Options { json, table, command }: Options) -> Result<(), Failure> {
         };
         let store = ClientsTable::new(config, database.table, database.retention);
         let place = format!("{tables}, {place}");
-        Tool { store, grants, place, now, randomness: getrandom::fill, user, json }.run(command).await
+        Tool { store, grants, place, output: Output::start(), now, randomness: getrandom::fill, user, json }
+            .run(command)
+            .await
     };
     result.await.map_err(|failure| failure.at(&tables, &place))
 }

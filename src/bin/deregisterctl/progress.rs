@@ -54,6 +54,11 @@ impl Progress {
         self.bar.inc(items.try_into().unwrap_or(u64::MAX));
     }
 
+    /// The bar.
+    pub fn bar(&self) -> ProgressBar {
+        self.bar.clone()
+    }
+
     /// Prints something, without the bar.
     pub fn suspend<T>(&self, print: impl FnOnce() -> T) -> T {
         self.bar.suspend(print)

@@ -1,11 +1,19 @@
 //! Works on many items, a few at a time: the loop of every command that reads or writes more than one client.
 
-use crate::{failure::Failure, progress::Progress, report};
-use futures::{Stream, StreamExt, stream};
-use std::{future, pin::pin};
+use crate::{failure::Failure, output::Output, progress::Progress, report};
+use futures::{
+    Stream, StreamExt,
+    stream::{self, FuturesUnordered},
+};
+use std::{future, num::NonZeroU16, ops::ControlFlow, pin::pin, time::Duration};
+use tokio::time::timeout;
 
 /// How many clients are written at once, unless an option says otherwise.
 pub const CONCURRENCY: usize = 16;
+/// The progress of a result that stands for one item.
+pub const ONE: ControlFlow<(), usize> = ControlFlow::Continue(1);
+/// After a signal, how long a command that only reads waits for the reader of its output.
+const MAX_WAIT_FOR_READER: Duration = Duration::from_millis(200);
 
 /// How a command works on its items.
 pub struct Pump {
@@ -22,55 +30,85 @@ pub struct Pump {
 }
 
 impl Pump {
+    /// Reads this many segments of the table at the same time.
+    pub fn reading(segments: NonZeroU16) -> Self {
+        let advice = "not all items were read";
+        Self { concurrency: segments.get().into(), length: None, unit: "items", has_effect: false, advice }
+    }
+
     /// Starts `work` on each item of `source`, and passes each result to `finished` as soon as it is known. `finished`
-    /// returns how many units of the progress the result is worth.
+    /// prints to `output`, and returns how many units of the progress the result is worth, or that it has enough. While
+    /// the reader of the output is behind, no further work is started.
     ///
-    /// After the first failure of the source, the work or `finished`, and after Ctrl-C or SIGTERM, it starts no further
-    /// work. It waits for the work under way, and passes on its results too, unless the work has no effect and there was a
-    /// signal. A second signal ends the wait. Returns the first failure.
+    /// After the first failure of the source, the work or the output, and after Ctrl-C or SIGTERM, it starts no further
+    /// work. It waits for the work under way, and passes on its results too, unless the work has no effect. A second
+    /// signal ends the wait. Returns the first failure.
     pub async fn run<I, T>(
         self,
+        output: &Output,
         source: impl Stream<Item = Result<I, Failure>>,
         work: impl AsyncFn(I) -> Result<T, Failure>,
-        mut finished: impl FnMut(T) -> Result<usize, Failure>,
+        mut finished: impl FnMut(T) -> Result<ControlFlow<(), usize>, Failure>,
     ) -> Result<(), Failure> {
-        let mut progress = Progress::new(self.unit, self.length);
-        let (source, source_handle) = stream::abortable(source);
-        let start = |item: Result<I, Failure>| async { work(item?).await };
-        let mut results = Box::pin(source.map(start).buffer_unordered(self.concurrency));
+        let Self { concurrency, length, unit, has_effect, advice } = self;
+        let mut progress = Progress::new(unit, length);
+        output.set_bar(progress.bar());
+        let mut source = pin!(source.fuse());
+        let mut under_way = FuturesUnordered::new();
         let mut signals = pin!(signals());
-        let mut is_interrupted = false;
-        let mut result = Ok(());
+        let (mut result, mut is_stopped, mut is_interrupted) = (Ok(()), false, false);
         loop {
+            let has_more = !is_stopped && !source.is_done();
+            if !has_more && under_way.is_empty() && output.is_idle() {
+                break;
+            }
+            let may_start = has_more && under_way.len() < concurrency && !output.is_full();
             let step = tokio::select! {
                 biased;
                 Some(()) = signals.next() => {
-                    let unit = self.unit;
-                    let interrupted = Err(Failure::Interrupted(self.advice));
-                    if !self.has_effect {
-                        result = result.and(interrupted);
-                        break;
+                    if !has_effect {
+                        // An error of the output is no news now.
+                        let _ = timeout(MAX_WAIT_FOR_READER, output.finish()).await;
                     }
                     if is_interrupted {
                         progress.suspend(|| report::complain(&format!("some {unit} under way may have taken effect")));
+                    }
+                    if is_interrupted || !has_effect {
+                        output.abandon();
+                        result = result.and(Err(Failure::Interrupted(advice)));
                         break;
                     }
                     is_interrupted = true;
                     progress.suspend(|| report::complain(&format!("interrupted: waiting for the {unit} under way")));
-                    interrupted
+                    Err(Failure::Interrupted(advice))
                 }
                 () = progress.next_line() => Ok(()),
-                next = results.next() => match next {
-                    Some(done) => done
-                        .and_then(|done| progress.suspend(|| finished(done)))
-                        .map(|units| progress.add(units)),
-                    None => break,
+                written = output.advance(), if !output.is_idle() => written.map_err(Failure::Unprintable),
+                Some(done) = under_way.next(), if !under_way.is_empty() => match Result::and_then(done, &mut finished) {
+                    Ok(ControlFlow::Continue(units)) => {
+                        progress.add(units);
+                        Ok(())
+                    }
+                    Ok(ControlFlow::Break(())) => {
+                        is_stopped = true;
+                        Ok(())
+                    }
+                    Err(failure) => Err(failure),
+                },
+                next = source.next(), if may_start => match next {
+                    Some(Ok(item)) => {
+                        under_way.push(work(item));
+                        Ok(())
+                    }
+                    Some(Err(failure)) => Err(failure),
+                    None => Ok(()),
                 },
             };
-            if step.is_err() {
-                source_handle.abort();
-            }
+            is_stopped |= step.is_err();
             result = result.and(step);
+            if is_stopped && !has_effect {
+                under_way.clear();
+            }
         }
         progress.end();
         result
@@ -121,9 +159,9 @@ mod tests {
         };
         let add = |number| {
             sum += number;
-            Ok(1)
+            Ok(ONE)
         };
-        pump(3).run(stream::iter((1..=10).map(Ok)), work, add).await.unwrap();
+        pump(3).run(&Output::start(), stream::iter((1..=10).map(Ok)), work, add).await.unwrap();
         assert_eq!((sum, most.get()), (55, 3));
     }
 
@@ -145,9 +183,11 @@ mod tests {
             };
             let hand_on = |number| {
                 finished.borrow_mut().push(number);
-                fail_at(in_finished, number).map(|number| usize::try_from(number).unwrap())
+                fail_at(in_finished, number).map(|_| ONE)
             };
-            let result = pump(2).run(stream::iter((1..100).map(|n| fail_at(in_source, n))), work, hand_on).await;
+            let result = pump(2)
+                .run(&Output::start(), stream::iter((1..100).map(|n| fail_at(in_source, n))), work, hand_on)
+                .await;
             assert!(matches!(result, Err(Failure::Skipped(7))), "{failing:?}: {result:?}");
             let last = started.borrow().iter().max().copied();
             assert!(last <= Some(3), "{failing:?}: the last one started is {last:?}");

@@ -6,7 +6,7 @@ use crate::{
     mark::MARK,
     options::NewOAuthClients,
     path_warning,
-    pump::{CONCURRENCY, Pump},
+    pump::{CONCURRENCY, ONE, Pump},
     report::Report,
     secret::digest,
     tool::Tool,
@@ -40,9 +40,9 @@ impl Tool {
         let register = async |_| self.register(client.clone(), new.id.clone(), new.protected).await;
         let print = |report| {
             new.id.iter().for_each(path_warning::of_oauth_client);
-            self.print(&report).map(|()| 1)
+            self.print(&report).map(|()| ONE)
         };
-        pump.run(stream::iter((0..new.count).map(Ok)), register, print).await
+        pump.run(&self.output, stream::iter((0..new.count).map(Ok)), register, print).await
     }
 
     async fn register(&self, mut client: OAuthClient, id: Option<Id>, protected: bool) -> Result<Report, Failure> {

@@ -5,7 +5,7 @@ use crate::{
     grants::with_grants,
     ids::{distinct, read_ids},
     options,
-    pump::Pump,
+    pump::{ONE, Pump},
     report::{self, Columns, Report, timestamp},
     show::lacking,
     tool::Tool,
@@ -79,11 +79,11 @@ impl Tool {
             self.print_row(&report, OUTCOMES)?;
             match result {
                 // An unreadable item does not affect the other clients.
-                Ok(_) | Err(Fault::Unreadable(_)) => Ok(1),
+                Ok(_) | Err(Fault::Unreadable(_)) => Ok(ONE),
                 Err(fault) => Err(fault.into()),
             }
         };
-        let result = pump.run(stream::iter(ids.into_iter().map(Ok)), work, print).await;
+        let result = pump.run(&self.output, stream::iter(ids.into_iter().map(Ok)), work, print).await;
         report::note(&format!("restored: {restored}, not found: {not_found}, refused: {refused}, failed: {failed}"));
         result.and(match not_found + refused + failed {
             0 => Ok(()),

@@ -9,43 +9,58 @@ use crate::{
     tool::Tool,
 };
 use deregister::{
-    model::{Client, Kind, OAuthClient},
+    model::{ApiClient, Client, Id, Kind, OAuthClient},
     snapshot::{Key, Record},
+    store::Fault,
 };
 
 impl Tool {
     /// Gives an API client a further secret, or a client that registered itself another registration access token, and
     /// prints it.
-    pub async fn rotate(
-        &self,
-        options::Rotation { id, keep_former_for, secret_from_stdin }: options::Rotation,
-    ) -> Result<Report, Failure> {
-        let kind = match self.store.find(&Key::Client(id.clone())).await? {
-            Some(Record::Client(client)) => client.kind,
-            _ => return Err(Failure::NoLiveClient(id)),
-        };
+    pub async fn rotate(&self, rotation: options::Rotation) -> Result<Report, Failure> {
+        let options::Rotation { id, keep_former_for, secret_from_stdin } = rotation;
         let now = (self.now)();
-        let former_until = now + keep_former_for;
-        let (changed, name, credential, former_until) = match kind {
-            Kind::Api(_) => {
+        match self.store.find(&Key::Client(id.clone())).await? {
+            Some(Record::Client(Client { kind: Kind::Api(client), .. })) => {
                 let secret = self.api_client_secret(secret_from_stdin)?;
-                let changed = self.store.add_secret(&id, &digest(&secret), former_until, now).await;
-                (changed, "client_secret", secret, Some(timestamp(former_until)))
+                if client.secrets.iter().any(|stored| stored.digest == digest(&secret)) {
+                    return Err(Failure::SameSecret(id));
+                }
+                let changed = self.store.add_secret(&id, &digest(&secret), now + keep_former_for, now).await;
+                let changed = changed_client(&id, changed)?;
+                let ends: Vec<_> = match &changed.kind {
+                    Kind::Api(ApiClient { secrets, .. }) => {
+                        secrets.iter().filter_map(|stored| stored.expires_at.map(timestamp)).collect()
+                    }
+                    Kind::OAuth(_) => Vec::new(),
+                };
+                let report = rotated("The client has a new secret.", &id, &changed);
+                let report = report.with("former_secrets_expire_at", Some(ends).filter(|ends| !ends.is_empty()));
+                Ok(if secret_from_stdin { report } else { report.secret("client_secret", secret) })
             }
-            Kind::OAuth(OAuthClient { dynamic: true, .. }) => {
+            Some(Record::Client(_)) if secret_from_stdin => Err(Failure::HasNoSecret(id)),
+            Some(Record::Client(Client { kind: Kind::OAuth(OAuthClient { dynamic: true, .. }), .. })) => {
                 let token = generate::token(self.randomness)?;
                 let changed = self.store.replace_registration_token(&id, &digest(&token)).await;
-                (changed, "registration_access_token", token, None)
+                let changed = changed_client(&id, changed)?;
+                let headline = "The client has a new registration access token. The former one is refused from now on.";
+                Ok(rotated(headline, &id, &changed).secret("registration_access_token", token))
             }
-            Kind::OAuth(_) => return Err(Failure::IsStatic(id)),
-        };
-        let Some(Client { protected, version, .. }) = changed? else { return Err(Failure::NoLiveClient(id)) };
-        let headline = match former_until {
-            Some(_) => "The client has a new secret.",
-            None => "The client has a new registration access token. The former one is refused from now on.",
-        };
-        let report = Report::new(headline).with("client_id", id.as_str());
-        let report = with_version(report, protected, version.version()).with("former_secrets_expire_at", former_until);
-        Ok(if secret_from_stdin && name == "client_secret" { report } else { report.secret(name, credential) })
+            Some(Record::Client(_)) => Err(Failure::IsStatic(id)),
+            _ => Err(Failure::NoLiveClient(id)),
+        }
     }
+}
+
+fn changed_client(id: &Id, changed: Result<Option<Client>, Fault>) -> Result<Client, Failure> {
+    match changed {
+        Ok(Some(client)) => Ok(client),
+        Ok(None) => Err(Failure::NoLiveClient(id.clone())),
+        Err(fault @ Fault::Unavailable(_)) => Err(Failure::MayBeRotated(id.clone(), fault)),
+        Err(fault) => Err(fault.into()),
+    }
+}
+
+fn rotated(headline: &'static str, id: &Id, client: &Client) -> Report {
+    with_version(Report::new(headline).with("client_id", id.as_str()), client.protected, client.version.version())
 }

@@ -29,6 +29,8 @@ impl Tool {
     }
 
     pub async fn update_service(&self, update: options::ServiceChange) -> Result<Report, Failure> {
+        // An item that cannot be read is not changed.
+        self.service(&update.id).await?;
         let change = ServiceChange {
             organization_id: if update.no_organization { Some(None) } else { update.organization.map(Some) },
             dynamic_registration: update.dynamic_registration,

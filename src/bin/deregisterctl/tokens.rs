@@ -41,23 +41,46 @@ impl Tool {
     }
 
     /// Revokes access tokens, and prints the outcome of each.
-    pub async fn revoke_tokens(
-        &self,
-        options::TokenRevocation { tokens, from_stdin }: options::TokenRevocation,
-    ) -> Result<(), Failure> {
-        let tokens = if from_stdin { vec![digest(&first_line(io::stdin().lock())?).to_hex()] } else { tokens };
-        let (mut revoked, mut already_expired, mut not_found) = (0, 0, 0);
+    pub async fn revoke_tokens(&self, revocation: options::TokenRevocation) -> Result<(), Failure> {
+        let options::TokenRevocation { tokens, from_stdin } = revocation;
+        let tokens = if from_stdin {
+            vec![digest(&first_line(io::stdin().lock())?).to_hex()]
+        } else {
+            let digests = tokens.iter().zip(1..);
+            digests
+                .map(|(text, number)| digest_in(text).ok_or(Failure::WrongDigest(number)))
+                .collect::<Result<_, _>>()?
+        };
+        let (mut summary, mut result) = (Summary::default(), Ok(()));
         for token in tokens {
-            let (count, outcome) = match self.store.revoke_token(&Key::Token(token.clone()), (self.now)()).await? {
-                TokenRevocation::Done => (&mut revoked, "revoked"),
-                TokenRevocation::AlreadyExpired => (&mut already_expired, "already_expired"),
-                TokenRevocation::Unknown => (&mut not_found, "not_found"),
+            let (count, outcome) = match self.store.revoke_token(&Key::Token(token.clone()), (self.now)()).await {
+                Ok(TokenRevocation::Done) => (&mut summary.revoked, "revoked"),
+                Ok(TokenRevocation::AlreadyExpired) => (&mut summary.already_expired, "already_expired"),
+                Ok(TokenRevocation::Unknown) => (&mut summary.not_found, "not_found"),
+                Err(fault) => {
+                    result = Err(fault.into());
+                    break;
+                }
             };
             *count += 1;
             let report = Report::new("A token.").with("token", token);
             self.print_row(&report.with_words("outcome", outcome, outcome.replace('_', " ")), REVOCATIONS)?;
         }
+        let Summary { revoked, already_expired, not_found } = summary;
         report::note(&format!("revoked: {revoked}, already expired: {already_expired}, not found: {not_found}"));
-        if not_found == 0 { Ok(()) } else { Err(Failure::NotAllRevoked(not_found)) }
+        result.and(if not_found == 0 { Ok(()) } else { Err(Failure::NotAllRevoked(not_found)) })
     }
+}
+
+/// How many tokens had each outcome.
+#[derive(Default)]
+struct Summary {
+    revoked: usize,
+    already_expired: usize,
+    not_found: usize,
+}
+
+/// The digest, as the table has it.
+fn digest_in(text: &str) -> Option<String> {
+    hex::decode(text).ok().filter(|bytes| bytes.len() == 32).map(hex::encode)
 }

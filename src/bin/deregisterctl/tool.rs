@@ -5,6 +5,7 @@ use crate::{
     failure::Failure,
     generate::Randomness,
     options::{Client, Command, Deletion, Service, Table, Token},
+    output::Output,
     report::{self, Columns, Report},
 };
 use deregister::{
@@ -12,7 +13,7 @@ use deregister::{
     model::{self, Id},
     snapshot::{Key, Record},
 };
-use std::{io, time::SystemTime};
+use std::time::SystemTime;
 
 pub struct Tool {
     pub store: ClientsTable,
@@ -20,6 +21,7 @@ pub struct Tool {
     pub grants: Option<GrantsTable>,
     /// The tables, the Region and the endpoint, in words.
     pub place: String,
+    pub output: Output,
     pub now: fn() -> SystemTime,
     pub randomness: Randomness,
     /// The name of the user, from the operating system.
@@ -29,8 +31,14 @@ pub struct Tool {
 }
 
 impl Tool {
-    /// Carries out a command, and prints its report.
+    /// Carries out a command, and waits until its output is written.
     pub async fn run(&self, command: Command) -> Result<(), Failure> {
+        let result = self.dispatch(command).await;
+        let written = self.output.finish().await.map_err(Failure::Unprintable);
+        result.and(written)
+    }
+
+    async fn dispatch(&self, command: Command) -> Result<(), Failure> {
         let report = match command {
             Command::Table(Table::Create) => self.create_table().await?,
             Command::Service(Service::Create(new)) => self.create_service(new).await?,
@@ -65,7 +73,7 @@ impl Tool {
     }
 
     pub fn print(&self, report: &Report) -> Result<(), Failure> {
-        report.write(io::stdout().lock(), self.json).map_err(Failure::Unprintable)
+        self.output.print(|out| report.write(out, self.json)).map_err(Failure::Unprintable)
     }
 
     /// Prints the heading of a table, unless the output is JSON.
@@ -73,7 +81,7 @@ impl Tool {
         if self.json {
             return Ok(());
         }
-        report::write_heading(io::stdout().lock(), columns).map_err(Failure::Unprintable)
+        self.output.print(|out| report::write_heading(out, columns)).map_err(Failure::Unprintable)
     }
 
     /// Prints a row of a table, or a line of JSON.
@@ -81,7 +89,7 @@ impl Tool {
         if self.json {
             return self.print(report);
         }
-        report.write_row(io::stdout().lock(), columns).map_err(Failure::Unprintable)
+        self.output.print(|out| report.write_row(out, columns)).map_err(Failure::Unprintable)
     }
 
     /// The operator's name in a record. The tool cannot check it. Characters that JSON escapes become underscores,

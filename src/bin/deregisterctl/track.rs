@@ -3,7 +3,7 @@
 
 use crate::{
     failure::Failure,
-    pump::{CONCURRENCY, Pump},
+    pump::{CONCURRENCY, ONE, Pump},
     report::Report,
     tool::Tool,
 };
@@ -56,13 +56,14 @@ impl Tool {
                 Outcome::Changed => &mut summary.changed,
                 Outcome::Unreadable(item) => {
                     unreadable = unreadable.clone().and(Err(item));
-                    return Ok(1);
+                    return Ok(ONE);
                 }
             } += 1;
-            Ok(1)
+            Ok(ONE)
         };
         let filter = ClientFilter { parent: service.map(Parent::Service), ..ClientFilter::default() };
-        let result = pump.run(self.live_clients(&filter), async |client| self.track(client).await, add).await;
+        let result =
+            pump.run(&self.output, self.live_clients(&filter), async |client| self.track(client).await, add).await;
         self.print(&summary.report())?;
         result.and(unreadable.map_err(|unreadable| Fault::from(unreadable).into()))
     }

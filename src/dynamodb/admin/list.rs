@@ -129,7 +129,13 @@ impl ClientsTable {
     /// One page of the items with this attribute.
     async fn records(&self, attribute: &'static str, from: Position) -> Result<Page<(Key, Record)>, Fault> {
         let scan = self.sdk().scan().expression_attribute_names("#attribute", attribute);
-        let record = |item: Item| Some((item::key_of(&item)?, item::read(item)));
+        // Another text in the key may be the token itself, and must not be printed.
+        let is_digest = |text: &str| hex::decode(text).is_ok_and(|bytes| bytes.len() == 32);
+        let record = |item: Item| {
+            let key = item::key_of(&item)?;
+            let is_known = !matches!(&key, Key::Token(digest) if !is_digest(digest));
+            is_known.then(|| (key, item::read(item)))
+        };
         self.page(scan.filter_expression("attribute_exists(#attribute)"), from, record).await
     }
 
@@ -156,6 +162,7 @@ impl ClientsTable {
         entry: impl Fn(Item) -> Option<T>,
     ) -> Result<Page<T>, Fault> {
         let Position { segment, segments, after } = from.clone();
+        let is_filtered = scan.get_filter_expression().is_some();
         let is_parallel = segments > NonZeroU16::MIN;
         let scan = scan
             .table_name(self.name())
@@ -165,8 +172,10 @@ impl ClientsTable {
             .set_exclusive_start_key(after)
             .limit(PAGE_SIZE);
         let page = Box::pin(scan.send()).await.map_err(|error| fault(&error))?;
-        let read = page.scanned_count().try_into().unwrap_or_default();
-        let entries = page.items.unwrap_or_default().into_iter().filter_map(entry).collect();
+        let scanned = page.scanned_count().try_into().unwrap_or_default();
+        let items = page.items.unwrap_or_default();
+        let read = if is_filtered { scanned } else { items.len() };
+        let entries = items.into_iter().filter_map(entry).collect();
         Ok(Page { read, entries, next: from.after(page.last_evaluated_key) })
     }
 }

@@ -16,7 +16,10 @@ use aws_sdk_dynamodb::{
     operation::update_item::UpdateItemError,
     types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure},
 };
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+
+/// The most that two clocks differ.
+const CLOCK_SKEW: Duration = Duration::from_hours(24);
 
 /// What changes in a service. `None`: the member stays as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -104,23 +107,25 @@ impl ClientsTable {
         self.put_new(item::of_token(&Key::of_token(digest), token)).await.map(Creation::from)
     }
 
-    /// Lets the access token under this key expire `now`. The item stays until the time to live removes it.
+    /// Lets the access token under this key expire a day before `now`, so that it is refused at once by every clock. The
+    /// item stays until the time to live removes it.
     ///
     /// # Errors
     /// [`Fault`] if the database fails.
     pub async fn revoke_token(&self, key: &Key, now: SystemTime) -> Result<TokenRevocation, Fault> {
+        let expires_at = item::of_time(now.checked_sub(CLOCK_SKEW).unwrap_or(SystemTime::UNIX_EPOCH));
         let update = self
             .sdk()
             .update_item()
             .table_name(self.name())
             .key(schema::KEY, item::key(key))
-            .update_expression("SET expires_at = :now")
+            .update_expression("SET expires_at = :expires_at")
             // If the expiry has another type, the comparison is false, and the token counts as expired.
             .condition_expression(
-                "attribute_exists(#token) AND (attribute_not_exists(expires_at) OR expires_at > :now)",
+                "attribute_exists(#token) AND (attribute_not_exists(expires_at) OR expires_at > :expires_at)",
             )
             .expression_attribute_names("#token", schema::TOKEN)
-            .expression_attribute_values(":now", item::of_time(now))
+            .expression_attribute_values(":expires_at", expires_at.clone())
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         let (answer, statistics) = CallStatistics::of_call(Box::pin(update.send())).await;
         let Err(error) = answer else { return Ok(TokenRevocation::Done) };
@@ -128,7 +133,7 @@ impl ClientsTable {
             return Err(fault(&error));
         };
         // An earlier attempt of this call took effect, and its answer was lost.
-        let is_own = |found: &Item| found.get(schema::EXPIRES_AT) == Some(&item::of_time(now));
+        let is_own = |found: &Item| found.get(schema::EXPIRES_AT) == Some(&expires_at);
         Ok(match &failed.item {
             Some(found) if statistics.ambiguous > 0 && is_own(found) => TokenRevocation::Done,
             Some(found) if found.contains_key(schema::TOKEN) => TokenRevocation::AlreadyExpired,

@@ -68,6 +68,19 @@ async fn a_second_import_changes_nothing() {
     assert_eq!(after, before);
 }
 
+/// An earlier release imported the same list without contacts.
+#[tokio::test]
+async fn contacts_that_an_earlier_import_left_out_change_nothing() {
+    let fixture = Fixture::empty().await;
+    fixture.object("service create 715948317").await;
+    let mut client = oauth_client(1, "");
+    for (contacts, imported, already_there) in [(Value::Null, 1, 0), (json!(["a@example.com"]), 0, 1)] {
+        client["contacts"] = contacts;
+        let (_, last) = reports(&import_oauth(&fixture, &json!({ "clients": [client] })).await);
+        assert_eq!((&last["imported"], &last["already_there"]), (&json!(imported), &json!(already_there)));
+    }
+}
+
 #[tokio::test]
 async fn a_changed_or_deleted_client_is_skipped() {
     let fixture = Fixture::empty().await;

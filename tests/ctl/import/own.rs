@@ -88,6 +88,7 @@ async fn a_malformed_entry_is_skipped_with_a_reason_without_secrets() {
     let with = |name: &str, value: Value| json!({ "client_id": "a", name: value });
     let wrong = [
         (json!(TOKEN), "it is not a JSON object"),
+        (json!([{ "client_id": "a" }]), "it is a JSON array: write one object a line, for example with jq -c '.[]'"),
         (json!({}), "it has no client_id"),
         (json!({ "client_id": "" }), "its client_id cannot be used: an id has 1 to 2040 bytes"),
         (
@@ -115,7 +116,7 @@ async fn a_malformed_entry_is_skipped_with_a_reason_without_secrets() {
     assert!(!ran.stdout.contains(TOKEN) && !ran.stderr.contains(TOKEN));
     let (entries, last) = reports(&ran);
     let reasons: Vec<_> = entries.iter().map(|entry| entry["reason"].as_str().unwrap()).collect();
-    assert_eq!((reasons, last), (wrong.map(|(_, reason)| reason).to_vec(), summary(0, 0, 10)));
+    assert_eq!((reasons, last), (wrong.map(|(_, reason)| reason).to_vec(), summary(0, 0, 11)));
     assert!(fixture.items("clients").await.is_empty());
 }
 
@@ -137,4 +138,18 @@ async fn the_example_of_the_page_is_imported() {
     let fixture = Fixture::empty().await;
     assert_eq!(parse(&import(&fixture, "", &[parse(example)]).await.done()), summary(1, 0, 0));
     assert_eq!(fixture.object("client show s6BhdRkqt3").await["last_used_at"], "2027-01-01T00:00:00Z");
+}
+
+#[tokio::test]
+async fn of_two_entries_with_one_id_the_first_is_imported() {
+    let fixture = Fixture::empty().await;
+    let entries = |name: &str| (0..100).map(|n| json!({ "client_id": n.to_string(), "client_name": name })).collect();
+    let [first, second]: [Vec<_>; 2] = ["first", "second"].map(entries);
+    let pairs: Vec<_> = first.into_iter().zip(second).flat_map(|(first, second)| [first, second]).collect();
+    let (entries, last) = reports(&import(&fixture, "", &pairs).await);
+    assert_eq!((&last["imported"], &last["skipped"]), (&json!(100), &json!(100)));
+    assert_eq!(entries.iter().filter(|entry| entry["outcome"] == "skipped").count(), 100);
+    let names: Vec<_> =
+        fixture.objects("client list").await.iter().map(|client| client["client_name"].clone()).collect();
+    assert_eq!(names, vec![json!("first"); 100]);
 }

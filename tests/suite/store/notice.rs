@@ -47,7 +47,7 @@ async fn item(fixture: &Fixture) -> Item {
 async fn announce(fixture: &Fixture, snapshot: &Snapshot) -> WriteOutcome {
     let request = request();
     let announcement = request.announcement(snapshot, now()).unwrap();
-    Box::pin(fixture.clients.announce(&announcement)).await.unwrap()
+    Box::pin(fixture.clients.announce(&announcement)).await.unwrap().unwrap()
 }
 
 fn number(number: &str) -> AttributeValue {

@@ -39,6 +39,7 @@ async fn there_is_a_line_for_each_swept_client_and_a_record_of_the_run_that_is_a
             ("swept", json!(1)),
             ("protected", json!(1)),
             ("granted", json!(0)),
+            ("full", json!(0)),
             ("changed", json!(0)),
             ("unreadable", json!(0)),
             ("failed", json!(0)),

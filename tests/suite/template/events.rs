@@ -188,7 +188,8 @@ async fn the_patterns_match_blocks_and_not_their_ends() {
     let (live, deleted, url) = (id(sample::TOKENLESS_CLIENT), id(TARGET), id("https://client.example/a"));
     let request =
         |target: &Id, blocks| operator::Request { operator: block.by.clone(), target: target.clone(), blocks };
-    deletion::delete(&store, request(&deleted, false), &invocation).await.result.unwrap();
+    let of_deletion = Invocation { request_id: "deletion".to_owned(), ..invocation.clone() };
+    deletion::delete(&store, request(&deleted, false), &of_deletion).await.result.unwrap();
     stream.record().await;
 
     deletion::delete(&store, request(&live, true), &invocation).await.result.unwrap();

@@ -1,10 +1,7 @@
 //! The arguments of each command, and their help.
 
-use super::value::{Since, allow_list_entry, api_client_id, id, lifetime, since, token_digest};
-use clap::{
-    ArgGroup, Args, ValueEnum,
-    builder::{BoolishValueParser, NonEmptyStringValueParser},
-};
+use super::value::{Since, allow_list_entry, api_client_id, id, lifetime, segments, since, yes_or_no};
+use clap::{ArgGroup, Args, ValueEnum, builder::NonEmptyStringValueParser};
 use deregister::model::Id;
 use std::{
     num::{NonZeroU16, NonZeroUsize},
@@ -142,7 +139,7 @@ pub struct Selection {
     /// The segments of the table to read at the same time
     ///
     /// More of them are faster, and take more of the table's read capacity at once. All of them together cost the same.
-    #[arg(long, value_name = "N", default_value_t = SEGMENTS)]
+    #[arg(long, value_name = "N", default_value_t = SEGMENTS, value_parser = segments)]
     pub segments: NonZeroU16,
 }
 
@@ -169,6 +166,7 @@ pub struct List {
 
 #[derive(Args)]
 #[command(group = ArgGroup::new("list").args(["app", "service", "format"]).required(true).multiple(true))]
+#[command(override_usage = "deregisterctl import <--app <APP>|--service <ID>|--format <FORMAT>> <FILE>")]
 pub struct Import {
     /// The API clients of this application
     #[arg(long, value_name = "APP", value_parser = NonEmptyStringValueParser::new(), conflicts_with = "service")]
@@ -217,6 +215,7 @@ pub struct NewService {
     "organization", "no_organization", "dynamic_registration", "unauthorized_on_client_config",
     "omit_error_description", "omit_error_uri",
 ]))]
+#[command(override_usage = "deregisterctl service update <ID> <OPTIONS>")]
 pub struct ServiceChange {
     /// The service's id
     #[arg(value_parser = id)]
@@ -228,23 +227,23 @@ pub struct ServiceChange {
     #[arg(long)]
     pub no_organization: bool,
     /// Whether the service supports dynamic client registration
-    #[arg(long, value_name = "YES|NO", value_parser = BoolishValueParser::new())]
+    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no)]
     pub dynamic_registration: Option<bool>,
     /// Whether to answer UNAUTHORIZED if a client's token is refused (unauthorizedOnClientConfigSupported)
-    #[arg(long, value_name = "YES|NO", value_parser = BoolishValueParser::new())]
+    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no)]
     pub unauthorized_on_client_config: Option<bool>,
     /// Whether to leave error_description out (errorDescriptionOmitted)
-    #[arg(long, value_name = "YES|NO", value_parser = BoolishValueParser::new())]
+    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no)]
     pub omit_error_description: Option<bool>,
     /// Whether to leave error_uri out (errorUriOmitted)
-    #[arg(long, value_name = "YES|NO", value_parser = BoolishValueParser::new())]
+    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no)]
     pub omit_error_uri: Option<bool>,
 }
 
 #[derive(Args)]
 pub struct TokenRevocation {
     /// The tokens, as token list and token issue name them: their SHA-256 digests
-    #[arg(value_name = "TOKEN", value_parser = token_digest)]
+    #[arg(value_name = "TOKEN")]
     #[arg(required_unless_present = "from_stdin", conflicts_with = "from_stdin")]
     pub tokens: Vec<String>,
     /// Read the access token itself from the first line of the standard input
@@ -328,7 +327,7 @@ pub struct NewOAuthClients {
     pub count: u32,
     /// A file with the clients' metadata, a JSON object as in RFC 7591
     ///
-    /// The tool stores client_name, redirect_uris, response_types, grant_types and token_endpoint_auth_method. It
+    /// The tool stores client_name, contacts, redirect_uris, response_types, grant_types and token_endpoint_auth_method. It
     /// ignores other members.
     #[arg(long, value_name = "FILE")]
     pub metadata: Option<PathBuf>,

@@ -1,10 +1,16 @@
 //! Parses the values of options.
 
 use deregister::model::{AllowList, Id};
-use std::time::{Duration, SystemTime};
+use std::{
+    num::NonZeroU16,
+    time::{Duration, SystemTime},
+};
 
 /// The longest lifetime of an access token or of a former secret: a century.
 const MAX_LIFETIME: Duration = Duration::from_hours(24 * 36_500);
+
+/// The most segments of the table that are read at the same time.
+const MAX_SEGMENTS: NonZeroU16 = NonZeroU16::new(64).unwrap();
 
 /// A time, or a duration before now.
 #[derive(Clone, Copy)]
@@ -47,10 +53,16 @@ pub fn since(text: &str) -> Result<Since, &'static str> {
         .map_err(|_| "it is neither a duration like 30d nor a time like 2027-01-15")
 }
 
-/// A token by its digest. Upper-case digits are accepted.
-pub fn token_digest(text: &str) -> Result<String, &'static str> {
-    let bytes = hex::decode(text).ok().filter(|bytes| bytes.len() == 32);
-    bytes.map(hex::encode).ok_or("it is not a digest of 64 hexadecimal digits, as token list prints it")
+pub fn segments(text: &str) -> Result<NonZeroU16, &'static str> {
+    text.parse().ok().filter(|&segments| segments <= MAX_SEGMENTS).ok_or("it is not a number from 1 to 64")
+}
+
+pub fn yes_or_no(text: &str) -> Result<bool, &'static str> {
+    match text {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => Err("it is neither yes nor no"),
+    }
 }
 
 pub fn lifetime(text: &str) -> Result<Duration, String> {
