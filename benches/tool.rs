@@ -1,25 +1,21 @@
 //! `just bench-tool`: how long the operator's tool takes, and how much memory, beside a million clients and with 5 ms a
 //! database call.
 //!
-//! The database is embedded in this process, behind a proxy that waits before each call. Memory is the peak of the
-//! tool's resident set, as Linux reports it. It fails if a run of the tool fails, or prints a wrong number of lines.
+//! The lists read pages that this process makes from memory, because the embedded database reads the whole table for each
+//! page of a segment. The writes go to the embedded database. A proxy waits before each call. Memory is the peak of the
+//! tool's resident set, as Linux reports it. The bench fails if a run of the tool fails, or prints a wrong number of lines.
 #![expect(clippy::cast_precision_loss, reason = "the counts stay far below 2^52")]
 
-use aws_sdk_dynamodb::{
-    config::{BehaviorVersion, Builder, Credentials, Region},
-    types::AttributeValue as Value,
-};
+use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Credentials, Region};
 use axum::{Router, body::Body, http::StatusCode, response::IntoResponse};
 use clap::Parser;
-use deregister::{
-    dynamodb::{ClientsTable, https, item, schema},
-    model::{Client, Id, Idle, Kind, Metadata, OAuthClient},
-};
-use dynoxide::{AttributeValue, Database, ImportOptions};
+use deregister::dynamodb::{ClientsTable, https};
+use dynoxide::Database;
+use http_body_util::BodyExt;
 use hyper_util::{client::legacy, rt::TokioExecutor};
 use rustls::RootCertStore;
+use serde_json::{Map, Value, json};
 use std::{
-    collections::HashMap,
     error::Error,
     fs::{self, File},
     net::Ipv4Addr,
@@ -48,23 +44,22 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 /// The delay that the proxy adds to each database call.
 const CALL_DELAY: Duration = Duration::from_millis(5);
 /// The maximum number of clients in one import.
-const IMPORT_SIZE: usize = 50_000;
 /// The time between two looks at the memory of the tool.
 const MEMORY_INTERVAL: Duration = Duration::from_millis(20);
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> Result<()> {
     let Options { tool, quick, .. } = Options::parse();
-    let (clients, some) = if quick { (10_000, 100) } else { (1_000_000, 10_000) };
-    let (database, endpoint) = start().await?;
-    fill(&database, clients - some, some)?;
+    let (clients, batch) = if quick { (10_000, 100) } else { (1_000_000, 10_000) };
+    let seconds = now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
+    let endpoint = start(Clients { count: clients, deleted: batch, seconds }).await?;
     let folder = std::env::temp_dir().join(format!("deregister-bench-{}", std::process::id()));
     fs::create_dir_all(&folder)?;
     let bench = Bench { tool, endpoint, folder };
 
-    println!("# {clients} clients, {some} of them deleted; 5 ms a database call\n");
+    println!("# {clients} clients, {batch} of them deleted; {CALL_DELAY:?} a database call\n");
     println!("| command | segments | lines | seconds | ratio | peak memory (MB) |\n|---|---|---|---|---|---|");
-    for (line, lines) in [("client list", clients - some), ("deletion list --since 1d", some)] {
+    for (line, lines) in [("client list", clients - batch), ("deletion list --since 1d", batch)] {
         let mut first = None;
         for segments in [1, 8] {
             let ran = bench.run(&format!("--json {line} --segments {segments}"), lines).await?;
@@ -73,21 +68,19 @@ async fn main() -> Result<()> {
         }
     }
 
-    println!(
-        "\n# {some} clients beside them\n\n| command | seconds | a second | peak memory (MB) |\n|---|---|---|---|"
-    );
+    println!("\n# {batch} clients\n\n| command | seconds | a second | peak memory (MB) |\n|---|---|---|---|");
     let list = bench.folder.join("list.jsonl");
     let entry =
         |n| format!("{{\"client_id\":\"new-{n}\",\"registration_access_token\":\"a token of the client {n}\"}}\n");
-    fs::write(&list, (0..some).map(entry).collect::<String>())?;
+    fs::write(&list, (0..batch).map(entry).collect::<String>())?;
     let list = list.display();
     for (name, line, lines) in [
         ("import", format!("--json import --format rfc7591 {list}"), 1),
-        ("client delete", format!("--json client delete --from {list} --yes"), some),
-        ("client restore", format!("--json client restore --from {list}"), some),
+        ("client delete", format!("--json client delete --from {list} --yes"), batch),
+        ("client restore", format!("--json client restore --from {list}"), batch),
     ] {
         let ran = bench.run(&line, lines).await?;
-        let rate = some as f64 / ran.seconds;
+        let rate = batch as f64 / ran.seconds;
         println!("| `{name}` | {:.1} | {rate:.0} | {:.1} |", ran.seconds, ran.megabytes);
     }
     fs::remove_dir_all(&bench.folder)?;
@@ -153,12 +146,11 @@ fn count_lines(file: &Path) -> Result<usize> {
     Ok(fs::read_to_string(file)?.lines().count())
 }
 
-/// Starts the database. Returns it with the endpoint of the proxy.
-async fn start() -> Result<(Database, String)> {
-    let database = Database::memory()?;
+/// Starts the database. Returns the endpoint of the proxy.
+async fn start(clients: Clients) -> Result<String> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let direct = format!("http://{}", listener.local_addr()?);
-    tokio::spawn(dynoxide::server::serve_on(listener, database.clone()));
+    tokio::spawn(dynoxide::server::serve_on(listener, Database::memory()?));
     let config = Builder::new()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .http_client(https::client(RootCertStore::empty())?)
@@ -173,6 +165,14 @@ async fn start() -> Result<(Database, String)> {
     let uri: http::Uri = direct.parse()?;
     let forward = async move |mut request: axum::extract::Request| {
         tokio::time::sleep(CALL_DELAY).await;
+        let target = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok());
+        if target.is_some_and(|target| target.ends_with(".Scan")) {
+            let body = request.into_body().collect().await.map(http_body_util::Collected::to_bytes);
+            return match body.ok().and_then(|body| clients.page(&serde_json::from_slice(&body).ok()?)) {
+                Some(page) => page.into_response(),
+                None => StatusCode::BAD_REQUEST.into_response(),
+            };
+        }
         *request.uri_mut() = uri;
         match client.request(request).await {
             Ok(answer) => answer.into_response(),
@@ -180,66 +180,74 @@ async fn start() -> Result<(Database, String)> {
         }
     };
     tokio::spawn(async move { axum::serve(proxy, Router::new().fallback(forward)).await });
-    Ok((database, endpoint))
+    Ok(endpoint)
 }
 
-/// Writes this many live clients, and this many that were deleted now.
-fn fill(database: &Database, live: usize, deleted: usize) -> Result<()> {
-    let now = now();
-    let registered = Client {
-        idle: Some(Idle::used(now)),
-        ..Client::new(Kind::OAuth(OAuthClient {
-            dynamic: true,
-            metadata: Metadata {
-                client_name: Some("A client of the benchmark".to_owned()),
-                redirect_uris: Some(vec!["https://client.example/callback".to_owned()]),
-                ..Metadata::default()
-            },
-            ..OAuthClient::default()
-        }))
-    };
-    let seconds = now.duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
-    let number = |seconds: u64| Value::N(seconds.to_string());
-    let text = |text: &str| Value::S(text.to_owned());
-    let deletion = HashMap::from(
-        [("at", number(seconds)), ("by", text("sweep")), ("via", text("sweep")), ("request_id", text("bench"))]
-            .map(|(name, value)| (name.to_owned(), value)),
-    );
-    let ids: Vec<_> = (0..live + deleted).collect();
-    for part in ids.chunks(IMPORT_SIZE) {
-        let items = part.iter().map(|&n| {
-            let id = Id::new(format!("client-{n}"))?;
-            let mut item = item::of_client(&id, &registered);
-            if n < deleted {
-                let client = item.remove(schema::CLIENT)?;
-                for name in [schema::IDLE, schema::IDLE_SINCE] {
-                    item.remove(name);
-                }
-                item.insert(schema::TOMBSTONE.to_owned(), client);
-                item.insert(schema::DELETED.to_owned(), Value::M(deletion.clone()));
-                item.insert(schema::EXPIRES_AT.to_owned(), number(seconds + 86_400));
-            }
-            item.into_iter().map(|(name, value)| Some((name, embedded(value)?))).collect::<Option<_>>()
-        });
-        let items = items.collect::<Option<Vec<_>>>().ok_or("a client has a value of a type that no client has")?;
-        database.import_items("clients", items, ImportOptions::default())?;
-    }
-    Ok(())
+/// The clients that the lists read. The first ones were deleted.
+#[derive(Clone, Copy)]
+struct Clients {
+    count: usize,
+    deleted: usize,
+    /// When they were deleted or used, in seconds since the epoch.
+    seconds: u64,
 }
 
-/// Converts a value of the SDK to the embedded database's type. `None` for types that no client has.
-fn embedded(value: Value) -> Option<AttributeValue> {
-    Some(match value {
-        Value::S(text) => AttributeValue::S(text),
-        Value::N(number) => AttributeValue::N(number),
-        Value::Bool(yes) => AttributeValue::BOOL(yes),
-        Value::L(items) => AttributeValue::L(items.into_iter().map(embedded).collect::<Option<_>>()?),
-        Value::M(members) => {
-            let members = members.into_iter().map(|(name, value)| Some((name, embedded(value)?)));
-            AttributeValue::M(members.collect::<Option<_>>()?)
+impl Clients {
+    /// The answer to a scan. A filter selects the live or the deleted clients.
+    fn page(self, scan: &Value) -> Option<String> {
+        let number = |name: &str, default: usize| match scan.get(name) {
+            Some(value) => value.as_u64().and_then(|value| usize::try_from(value).ok()),
+            None => Some(default),
+        };
+        let (segment, segments, limit) = (number("Segment", 0)?, number("TotalSegments", 1)?, number("Limit", 1)?);
+        let start = |segment| self.count * segment / segments;
+        let after = scan.pointer("/ExclusiveStartKey/pk/S").and_then(Value::as_str);
+        let first = match after {
+            Some(key) => key.strip_prefix("client#client-")?.parse::<usize>().ok()? + 1,
+            None => start(segment),
+        };
+        let (end, last) = (start(segment + 1), (first + limit).min(start(segment + 1)));
+        let of_deleted = scan.pointer("/ExpressionAttributeNames/#attribute").is_some_and(|name| name == "tombstone");
+        let items: Vec<_> = (first..last).filter(|n| (*n < self.deleted) == of_deleted).map(|n| self.item(n)).collect();
+        let mut page = Map::from_iter([
+            ("Count".to_owned(), items.len().into()),
+            ("ScannedCount".to_owned(), (last - first).into()),
+            ("Items".to_owned(), items.into()),
+        ]);
+        if last < end {
+            page.insert("LastEvaluatedKey".to_owned(), json!({ "pk": { "S": key(last.checked_sub(1)?) } }));
         }
-        _ => return None,
-    })
+        serde_json::to_string(&page).ok()
+    }
+
+    fn item(self, n: usize) -> Value {
+        let seconds = json!({ "N": self.seconds.to_string() });
+        let client = json!({ "M": {
+            "kind": { "S": "oauth" },
+            "protected": { "BOOL": false },
+            "version": { "N": "1" },
+            "dynamic": { "BOOL": true },
+            "metadata": { "M": {
+                "client_name": { "S": "A client of the benchmark" },
+                "redirect_uris": { "L": [{ "S": "https://client.example/callback" }] },
+            } },
+        } });
+        if n < self.deleted {
+            let deleted = json!({ "M": {
+                "at": seconds,
+                "by": { "S": "sweep" },
+                "via": { "S": "sweep" },
+                "request_id": { "S": "bench" },
+            } });
+            let expires_at = json!({ "N": (self.seconds + 86_400).to_string() });
+            return json!({ "pk": { "S": key(n) }, "tombstone": client, "deleted": deleted, "expires_at": expires_at });
+        }
+        json!({ "pk": { "S": key(n) }, "client": client, "idle": { "S": "used#0" }, "idle_since": seconds })
+    }
+}
+
+fn key(n: usize) -> String {
+    format!("client#client-{n}")
 }
 
 #[expect(clippy::disallowed_methods, reason = "the tool has the real clock")]

@@ -208,7 +208,7 @@ async fn a_list_whose_output_is_blocked_ends_at_once() {
     }
     let mut run = fixture.ctl("--json client list");
     let mut child = run.command.spawn().unwrap();
-    // The pipe is full when its first line is read: nobody reads the rest.
+    // The pipe is full when its first line is read. No program reads the rest.
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
     let kill = format!("kill -TERM {}", child.id());
     let end = move || {

@@ -83,7 +83,9 @@ async fn an_announced_deletion_is_shown_until_the_client_is_used() {
         let update = fixture.sdk.update_item().table_name("clients").update_expression("SET notice = :notice");
         let update = update.key("pk", AttributeValue::S("client#7".to_owned()));
         update.expression_attribute_values(":notice", AttributeValue::M(notice)).send().await.unwrap();
-        assert_eq!(fixture.object("client show 7").await.get("announced_sweep_at"), expected.as_ref());
+        let shown = fixture.object("client show 7").await;
+        assert_eq!(shown.get("announced_sweep_at"), expected.as_ref());
+        assert_eq!(fixture.objects("client list").await, [shown]);
     }
 }
 
