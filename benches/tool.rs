@@ -43,7 +43,6 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 /// The delay that the proxy adds to each database call.
 const CALL_DELAY: Duration = Duration::from_millis(5);
-/// The maximum number of clients in one import.
 /// The time between two looks at the memory of the tool.
 const MEMORY_INTERVAL: Duration = Duration::from_millis(20);
 
