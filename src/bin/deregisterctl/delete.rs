@@ -137,7 +137,7 @@ impl Tool {
         let days = retention.as_secs() / 86_400;
         [
             format!("In the {}.", self.place),
-            format!("You can restore what you delete now until {until} (RETENTION_DAYS={days})."),
+            format!("RETENTION_DAYS is {days}: you can restore the clients until {until}."),
         ]
     }
 

@@ -1,9 +1,12 @@
 //! The progress of long work, on the standard error: a bar on a terminal, and elsewhere a line a minute.
+//!
+//! If the output goes through a pipe, its reader may print to the same terminal, as a pager does. Then there is no bar.
 
 use crate::report;
-use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::{
     fmt,
+    fs::File,
     io::{self, IsTerminal},
     time::Duration,
 };
@@ -19,13 +22,15 @@ pub struct Progress {
     /// What is counted, such as `deletions`.
     unit: &'static str,
     started: Instant,
-    /// `None` on a terminal.
+    /// `None` if there is a bar, or nothing.
     lines: Option<Interval>,
 }
 
 impl Progress {
-    /// Starts at zero items. `length` is the number of items, if it is known.
-    pub fn new(unit: &'static str, length: Option<u64>) -> Self {
+    /// Starts at zero items. `length` is the number of items, if it is known. `is_list`: the output is what the command is
+    /// for, so a reader of it gets no lines on its terminal.
+    pub fn new(unit: &'static str, length: Option<u64>, is_list: bool) -> Self {
+        let (is_terminal, is_piped) = (io::stderr().is_terminal(), is_piped());
         let template = match length {
             Some(_) => "{pos} of {len} {msg} [{wide_bar}] {rate} a second, {eta} left",
             None => "{spinner} {pos} {msg}, {rate} a second",
@@ -40,8 +45,11 @@ impl Progress {
             Ok(style) => bar.with_style(style.progress_chars("=> ").with_key("rate", rate)),
             Err(_) => bar,
         };
+        if is_piped {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
         let started = Instant::now();
-        let lines = (!io::stderr().is_terminal()).then(|| {
+        let lines = (!is_terminal || is_piped && !is_list).then(|| {
             let mut lines = interval_at(started + LINE_INTERVAL, LINE_INTERVAL);
             lines.set_missed_tick_behavior(MissedTickBehavior::Delay);
             lines
@@ -64,7 +72,7 @@ impl Progress {
         self.bar.suspend(print)
     }
 
-    /// Waits for the next line, and prints it. On a terminal, it waits for ever.
+    /// Waits for the next line, and prints it. If there are no lines, it waits for ever.
     pub async fn next_line(&mut self) {
         match &mut self.lines {
             Some(lines) => lines.tick().await,
@@ -77,6 +85,19 @@ impl Progress {
     pub fn end(&self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// Whether the standard output is a pipe.
+#[cfg(unix)]
+fn is_piped() -> bool {
+    use std::os::{fd::AsFd, unix::fs::FileTypeExt};
+    let output = io::stdout().as_fd().try_clone_to_owned().map(File::from);
+    output.and_then(|output| output.metadata()).is_ok_and(|output| output.file_type().is_fifo())
+}
+
+#[cfg(not(unix))]
+fn is_piped() -> bool {
+    false
 }
 
 /// How far the work has come after this time: the items, the rate, and the time left at that rate.

@@ -51,7 +51,7 @@ impl Pump {
         mut finished: impl FnMut(T) -> Result<ControlFlow<(), usize>, Failure>,
     ) -> Result<(), Failure> {
         let Self { concurrency, length, unit, has_effect, advice } = self;
-        let mut progress = Progress::new(unit, length);
+        let mut progress = Progress::new(unit, length, !has_effect);
         output.set_bar(progress.bar());
         let mut source = pin!(source.fuse());
         let mut under_way = FuturesUnordered::new();
