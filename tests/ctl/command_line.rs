@@ -179,3 +179,23 @@ async fn a_reader_that_has_enough_is_no_complaint() {
         assert!(ran.code == code || ran.code == Some(1), "{line}");
     }
 }
+
+/// What the output had is lost, and the table has it all the same.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_lost_credential_is_reported() {
+    let fixture = Fixture::empty().await;
+    fixture.object("service create 1").await;
+    fixture.object("client register --service 1 --id 7").await;
+    for (line, expected) in [
+        ("client create --app app", "the client may be there, with a secret that is not known"),
+        ("client register --service 1", "clients may be registered that were not printed"),
+        ("client rotate 7", "may have a new credential that is not known: run client rotate again"),
+        ("token issue --service 1", "a token may be issued that is not known: find it with token list"),
+    ] {
+        let mut run = fixture.ctl(line);
+        run.command.stdout(std::fs::File::create("/dev/full").unwrap());
+        let ran = run.run().await;
+        assert!(ran.code == Some(1) && ran.stderr.contains(expected), "{line}: {}", ran.stderr);
+    }
+}

@@ -164,7 +164,8 @@ async fn clients_are_selected_by_their_last_use() {
         ["used", "unused"].map(str::to_owned).into()
     );
     assert!(ids(&fixture, "client list --idle-since 1970-01-02").await.is_empty());
-    for line in ["client list --idle-since 1d --deleted", "client list --since 1d"] {
+    for line in ["client list --idle-since 1d --deleted", "client list --since 1d", "client list --blocked --since 1d"]
+    {
         assert_eq!(fixture.ctl(line).run().await.code, Some(2), "{line}");
     }
 }

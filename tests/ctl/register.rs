@@ -115,7 +115,7 @@ async fn after_ctrl_c_the_registrations_under_way_are_finished_and_printed() {
     let ran = fixture.interrupt("--json client register --service 715948317 --count 100", 20).await;
     let expected = "\
 deregisterctl: interrupted: waiting for the registrations under way
-deregisterctl: interrupted: only the clients that were printed are registered\n";
+deregisterctl: interrupted: clients may be registered that were not printed: find them with client list\n";
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), expected));
     let printed: BTreeSet<_> =
         ran.objects().iter().map(|client| format!("client#{}", text(client, "client_id"))).collect();

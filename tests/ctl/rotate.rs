@@ -87,6 +87,8 @@ async fn a_client_without_such_a_credential_is_refused() {
     let before = fixture.clients_by_key().await;
     let ran = fixture.ctl("client rotate dynamic --secret-from-stdin").with_stdin("a secret of the operator").run();
     assert!(ran.await.refused().contains("the client dynamic is an OAuth client"));
+    let ran = fixture.ctl("client rotate dynamic --keep-former-for 7d").run();
+    assert!(ran.await.refused().contains("its former token ends at once"));
     for (id, expected) in [
         ("static", "the client static did not register itself"),
         ("gone", "there is no live client gone"),

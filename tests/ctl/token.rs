@@ -97,6 +97,7 @@ async fn a_token_in_hand_is_revoked_by_itself() {
     assert_eq!((ran.code, text(&ran.objects()[0], "outcome")), (Some(0), "revoked"));
     assert!(!ran.stdout.contains(token));
     assert_eq!(fixture.objects("token list").await[0]["expired"], true);
+    assert!(revoke("").await.refused().contains("the first line of the standard input is empty"));
     // A key of another kind is no token.
     not_there(fixture.ctl(&format!("--json token revoke {}", "0".repeat(64))).run().await);
     // The token is not repeated.

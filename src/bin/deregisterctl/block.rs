@@ -28,7 +28,7 @@ const OUTCOMES: Columns = &[("client_id", 32), ("outcome", 16), ("now", 8), ("re
 
 /// The time limit of one block: longer than the longest time-outs of its calls.
 const MAX_DURATION: Duration = Duration::from_secs(150);
-/// The maximum number of rounds of a block. Each one after the first follows a change by another writer.
+/// The maximum number of rounds of a block or of its end. Each one after the first follows a change by another writer.
 const MAX_ROUNDS: u32 = 4;
 
 const CHANGED: &str = "it changed meanwhile";
@@ -202,7 +202,14 @@ impl Tool {
     async fn unblock(&self, id: Id, by: &str) -> Result<Done, Failure> {
         let restoration = Restoration { at: (self.now)(), by: by.to_owned() };
         let report = Report::new("A client.").with("client_id", id.as_str());
-        let (outcome, report) = match self.store.unblock(&id, &restoration).await {
+        let mut unblocked = self.store.unblock(&id, &restoration).await;
+        for _ in 1..MAX_ROUNDS {
+            if !matches!(unblocked, Ok(UnblockOutcome::Changed)) {
+                break;
+            }
+            unblocked = self.store.unblock(&id, &restoration).await;
+        }
+        let (outcome, report) = match unblocked {
             Ok(UnblockOutcome::Free) => (Outcome::Done, report.with("now", "free")),
             Ok(UnblockOutcome::Restored(restored)) => {
                 let version = restored.client.version.version();

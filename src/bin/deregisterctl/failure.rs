@@ -40,7 +40,7 @@ pub enum Failure {
     RegistrationOff(Id),
     #[error("the client {0} did not register itself: it has no registration access token")]
     IsStatic(Id),
-    #[error("the client {0} is an OAuth client: it has no secret that can be chosen")]
+    #[error("the client {0} is an OAuth client: it has no secrets, and its former token ends at once")]
     HasNoSecret(Id),
     #[error("the client {0} has this secret already: choose another one")]
     SameSecret(Id),
@@ -67,6 +67,8 @@ pub enum Failure {
         "the secret must have at least {MIN_SECRET_LENGTH} bytes, and the first line of the standard input has {0}"
     )]
     ShortSecret(usize),
+    #[error("the first line of the standard input is empty")]
+    EmptyInput,
     #[error("the secret cannot be read from the standard input: {0}")]
     UnreadableSecret(io::Error),
     #[error("{0} cannot be read: {1}")]
@@ -82,7 +84,9 @@ pub enum Failure {
     /// Ctrl-C, and what to do next.
     #[error("interrupted: {0}")]
     Interrupted(&'static str),
-    #[error("the deletion must be confirmed, and there is no terminal: add --yes, or --dry-run to delete nothing")]
+    #[error(
+        "the deletion must be confirmed, and the standard input is no terminal: add --yes, --dry-run, or --from a file"
+    )]
     NotConfirmed,
     #[error("not confirmed: nothing was deleted")]
     Declined,
@@ -99,6 +103,8 @@ pub enum Failure {
     NoRandomness(#[from] getrandom::Error),
     #[error("the output cannot be written: {0}")]
     Unprintable(io::Error),
+    #[error("the output cannot be written: {0}; {1}")]
+    Lost(io::Error, &'static str),
 }
 
 impl Failure {

@@ -11,7 +11,7 @@ use crate::{
     tool::Tool,
 };
 use deregister::{
-    model::{Client, Id, Idle, Kind, Metadata, OAuthClient},
+    model::{Client, Deletion, Id, Idle, Kind, Metadata, OAuthClient},
     snapshot::Record,
     store::Fault,
 };
@@ -29,7 +29,7 @@ use std::{
 use tokio::sync::{Mutex, mpsc};
 
 /// The reason for a warning about a dynamically registered client without a registration access token.
-const LACKS_TOKEN: &str = "it cannot delete itself: its registration access token could not be imported";
+const LACKS_TOKEN: &str = "it cannot delete itself: the list has no registration access token that can be imported";
 
 /// The client of an entry, or what is wrong with the entry.
 type Entry = Result<(Id, Client), WrongEntry>;
@@ -139,6 +139,9 @@ impl Tool {
             None => Outcome::Imported,
             // Protection and version are not in a list, and may have changed since an earlier import.
             Some(Record::Client(existing)) if is_same(&existing.kind, &client.kind) => Outcome::AlreadyThere,
+            Some(Record::Deleted(Deletion { blocked: Some(_), .. })) => {
+                Outcome::Skipped("this id is blocked here".to_owned())
+            }
             Some(Record::Deleted(_)) => Outcome::Skipped("a client with this id was deleted here".to_owned()),
             Some(_) => Outcome::Skipped("another client has this id, or this client was changed here".to_owned()),
         })
@@ -188,7 +191,7 @@ impl Done {
         };
         let id = self.id.as_ref().map(Id::as_str);
         let report = Report::new("Check this client.").with("index", self.index).with("client_id", id);
-        Some(report.with("outcome", outcome).with("reason", reason))
+        Some(report.with_words("outcome", outcome, outcome.replace('_', " ")).with("reason", reason))
     }
 }
 

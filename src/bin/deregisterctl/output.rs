@@ -8,6 +8,7 @@ use std::{
     mem,
     sync::{
         Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
         mpsc::{self, Receiver, SyncSender},
     },
     thread,
@@ -17,6 +18,9 @@ use tokio::sync::Notify;
 /// While more bytes than this wait to be written, no further work is started.
 const MAX_WAITING: usize = 64 * 1024;
 
+/// How many lines are written at once.
+const LINES_AT_ONCE: usize = 16;
+
 pub struct Output {
     /// What the thread does not have yet.
     waiting: RefCell<Vec<u8>>,
@@ -24,8 +28,6 @@ pub struct Output {
     is_writing: Cell<bool>,
     /// After an error, and after [`abandon`](Self::abandon), nothing more is written.
     is_abandoned: Cell<bool>,
-    /// How many lines are written.
-    lines: Cell<usize>,
     /// The bar that is drawn meanwhile.
     bar: RefCell<Option<ProgressBar>>,
     chunks: SyncSender<Chunk>,
@@ -38,10 +40,13 @@ struct Chunk {
     bar: Option<ProgressBar>,
 }
 
-/// The result of the latest chunk.
+/// What the thread has written.
 #[derive(Default)]
 struct Written {
-    lines: Mutex<Option<io::Result<usize>>>,
+    /// The number of lines.
+    lines: AtomicUsize,
+    /// The result of the latest chunk.
+    result: Mutex<Option<io::Result<()>>>,
     notify: Notify,
 }
 
@@ -58,7 +63,6 @@ impl Output {
             waiting: RefCell::default(),
             is_writing: Cell::default(),
             is_abandoned: Cell::default(),
-            lines: Cell::default(),
             bar: RefCell::default(),
             chunks,
             written,
@@ -87,7 +91,7 @@ impl Output {
 
     /// How many lines are written.
     pub fn lines(&self) -> usize {
-        self.lines.get()
+        self.written.lines.load(Ordering::Relaxed)
     }
 
     /// Hands what waits to the thread, or waits until the thread has written. It can be dropped and called again.
@@ -102,12 +106,11 @@ impl Output {
             return Ok(());
         }
         self.written.notify.notified().await;
-        let result = self.written.lines.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let result = self.written.result.lock().unwrap_or_else(PoisonError::into_inner).take();
         match result {
             None => Ok(()),
-            Some(Ok(lines)) => {
+            Some(Ok(())) => {
                 self.is_writing.set(false);
-                self.lines.set(self.lines.get() + lines);
                 Ok(())
             }
             Some(Err(error)) => {
@@ -141,14 +144,20 @@ fn write(chunks: &Receiver<Chunk>, written: &Written) {
     for Chunk { bytes, bar } in chunks {
         let write = || {
             let mut out = io::stdout().lock();
-            out.write_all(&bytes).and_then(|()| out.flush())
+            // Few lines at once: if the process ends, it is known how many were written, and none is cut.
+            let lines: Vec<_> = bytes.split_inclusive(|&byte| byte == b'\n').collect();
+            for lines in lines.chunks(LINES_AT_ONCE) {
+                out.write_all(&lines.concat())?;
+                out.flush()?;
+                written.lines.fetch_add(lines.len(), Ordering::Relaxed);
+            }
+            Ok(())
         };
         let result = match bar {
             Some(bar) => bar.suspend(write),
             None => write(),
         };
-        let lines = bytes.split(|&byte| byte == b'\n').count().saturating_sub(1);
-        *written.lines.lock().unwrap_or_else(PoisonError::into_inner) = Some(result.map(|()| lines));
+        *written.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
         written.notify.notify_one();
     }
 }

@@ -35,7 +35,7 @@ impl Tool {
             length: Some(new.count.into()),
             unit: "registrations",
             has_effect: true,
-            advice: "only the clients that were printed are registered",
+            advice: "clients may be registered that were not printed: find them with client list",
         };
         let register = async |_| self.register(client.clone(), new.id.clone(), new.protected).await;
         let print = |report| {

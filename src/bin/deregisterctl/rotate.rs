@@ -13,6 +13,10 @@ use deregister::{
     snapshot::{Key, Record},
     store::Fault,
 };
+use std::time::Duration;
+
+/// How long the former secrets of an API client stay valid, unless an option says otherwise.
+const KEEP_FORMER_FOR: Duration = Duration::from_hours(24);
 
 impl Tool {
     /// Gives an API client a further secret, or a client that registered itself another registration access token, and
@@ -26,7 +30,10 @@ impl Tool {
                 if client.secrets.iter().any(|stored| stored.digest == digest(&secret)) {
                     return Err(Failure::SameSecret(id));
                 }
-                let changed = self.store.add_secret(&id, &digest(&secret), now + keep_former_for, now).await;
+                let changed = self
+                    .store
+                    .add_secret(&id, &digest(&secret), now + keep_former_for.unwrap_or(KEEP_FORMER_FOR), now)
+                    .await;
                 let changed = changed_client(&id, changed)?;
                 let ends: Vec<_> = match &changed.kind {
                     Kind::Api(ApiClient { secrets, .. }) => {
@@ -38,7 +45,7 @@ impl Tool {
                 let report = report.with("former_secrets_expire_at", Some(ends).filter(|ends| !ends.is_empty()));
                 Ok(if secret_from_stdin { report } else { report.secret("client_secret", secret) })
             }
-            Some(Record::Client(_)) if secret_from_stdin => Err(Failure::HasNoSecret(id)),
+            Some(Record::Client(_)) if secret_from_stdin || keep_former_for.is_some() => Err(Failure::HasNoSecret(id)),
             Some(Record::Client(Client { kind: Kind::OAuth(OAuthClient { dynamic: true, .. }), .. })) => {
                 let token = generate::token(self.randomness)?;
                 let changed = self.store.replace_registration_token(&id, &digest(&token)).await;

@@ -13,6 +13,7 @@ use deregister::{
     model::{AccessToken, TokenScope},
     snapshot::Key,
 };
+use secrecy::ExposeSecret;
 use std::io;
 
 /// The columns of several revocations, for people.
@@ -44,7 +45,11 @@ impl Tool {
     pub async fn revoke_tokens(&self, revocation: options::TokenRevocation) -> Result<(), Failure> {
         let options::TokenRevocation { tokens, from_stdin } = revocation;
         let tokens = if from_stdin {
-            vec![digest(&first_line(io::stdin().lock())?).to_hex()]
+            let token = first_line(io::stdin().lock())?;
+            if token.expose_secret().is_empty() {
+                return Err(Failure::EmptyInput);
+            }
+            vec![digest(&token).to_hex()]
         } else {
             let digests = tokens.iter().zip(1..);
             digests

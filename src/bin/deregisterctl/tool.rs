@@ -33,9 +33,13 @@ pub struct Tool {
 impl Tool {
     /// Carries out a command, and waits until its output is written.
     pub async fn run(&self, command: Command) -> Result<(), Failure> {
+        let loses = command.loses();
         let result = self.dispatch(command).await;
         let written = self.output.finish().await.map_err(Failure::Unprintable);
-        result.and(written)
+        result.and(written).map_err(|failure| match (failure, loses) {
+            (Failure::Unprintable(error), Some(loses)) => Failure::Lost(error, loses),
+            (failure, _) => failure,
+        })
     }
 
     async fn dispatch(&self, command: Command) -> Result<(), Failure> {

@@ -77,7 +77,10 @@ async fn metadata_and_the_last_use_are_kept() {
 async fn a_client_without_a_token_is_imported_and_named() {
     let fixture = Fixture::empty().await;
     let (entries, last) = reports(&import(&fixture, "", &[json!({ "client_id": "a" })]).await);
-    assert_eq!(entries[0]["reason"], "it cannot delete itself: its registration access token could not be imported");
+    assert_eq!(
+        entries[0]["reason"],
+        "it cannot delete itself: the list has no registration access token that can be imported"
+    );
     assert_eq!((&last["imported"], &last["without_registration_token"]), (&json!(1), &json!(1)));
     assert!(fixture.live("a").await.idle.is_some(), "its idle time starts");
 }

@@ -106,7 +106,7 @@ pub struct GrantOptions {
 
 #[derive(Args)]
 pub struct By {
-    /// Your name, for the record [default: the environment's USER]
+    /// Your name, for the record [default: the environment's USER, or none]
     ///
     /// The tool cannot check the name. If data events are on, AWS CloudTrail shows whose credentials wrote the record.
     /// Quotation marks, backslashes and control characters become underscores.
@@ -153,14 +153,14 @@ pub struct List {
     /// registration.
     #[arg(long, value_name = "DURATION|TIME", value_parser = since, conflicts_with = "deleted")]
     pub idle_since: Option<Since>,
-    /// Only clients that were deleted in the last 12h or 30d, or since a time
+    /// Only clients that were deleted in the last 12h or 30d, or since a time; only with --deleted
     #[arg(long, value_name = "DURATION|TIME", value_parser = since, requires = "deleted")]
     pub since: Option<Since>,
     /// List the deleted clients instead of the live ones
     #[arg(long)]
     pub deleted: bool,
-    /// List the blocked ids, stored or not
-    #[arg(long, conflicts_with_all = ["deleted", "app", "service", "name", "idle_since"])]
+    /// List the blocked ids, stored or not; only with --limit and --segments
+    #[arg(long, conflicts_with_all = ["deleted", "app", "service", "name", "idle_since", "since"])]
     pub blocked: bool,
 }
 
@@ -227,16 +227,16 @@ pub struct ServiceChange {
     #[arg(long)]
     pub no_organization: bool,
     /// Whether the service supports dynamic client registration
-    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no)]
+    #[arg(long, value_name = "yes|no", value_parser = yes_or_no)]
     pub dynamic_registration: Option<bool>,
     /// Whether to answer UNAUTHORIZED if a client's token is refused (unauthorizedOnClientConfigSupported)
-    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no)]
+    #[arg(long, value_name = "yes|no", value_parser = yes_or_no)]
     pub unauthorized_on_client_config: Option<bool>,
     /// Whether to leave error_description out (errorDescriptionOmitted)
-    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no)]
+    #[arg(long, value_name = "yes|no", value_parser = yes_or_no)]
     pub omit_error_description: Option<bool>,
     /// Whether to leave error_uri out (errorUriOmitted)
-    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no)]
+    #[arg(long, value_name = "yes|no", value_parser = yes_or_no)]
     pub omit_error_uri: Option<bool>,
 }
 
@@ -256,9 +256,9 @@ pub struct Rotation {
     /// The client's id
     #[arg(value_parser = id)]
     pub id: Id,
-    /// How long an API client's former secrets stay valid, such as 12h or 7d; 0s ends them now
-    #[arg(long, value_name = "DURATION", value_parser = lifetime, default_value = "1d")]
-    pub keep_former_for: Duration,
+    /// How long an API client's former secrets stay valid, such as 12h or 7d; 0s ends them now [default: 1d]
+    #[arg(long, value_name = "DURATION", value_parser = lifetime)]
+    pub keep_former_for: Option<Duration>,
     /// Read the new secret of an API client from the first line of the standard input [default: a random one, printed]
     #[arg(long)]
     pub secret_from_stdin: bool,

@@ -163,6 +163,21 @@ impl Command {
         )
     }
 
+    /// What is lost with the output of the command, and what to do. The table has it all the same.
+    pub fn loses(&self) -> Option<&'static str> {
+        match self {
+            Self::Token(Token::Issue(_)) => Some("a token may be issued that is not known: find it with token list"),
+            Self::Client(Client::Create(_)) => Some("the client may be there, with a secret that is not known"),
+            Self::Client(Client::Register(_)) => {
+                Some("clients may be registered that were not printed: find them with client list")
+            }
+            Self::Client(Client::Rotate(_)) => {
+                Some("the client may have a new credential that is not known: run client rotate again")
+            }
+            _ => None,
+        }
+    }
+
     /// The options for the table of grants, if the command reads it.
     pub fn grants(&self) -> Option<&GrantOptions> {
         match self {
@@ -317,8 +332,8 @@ pub enum Client {
     /// deleted, and can be restored for RETENTION_DAYS from now on. An id without a client is free: a client can be
     /// registered under it.
     ///
-    /// The outcome of each id is printed as soon as it is known, and what the id is now: live, deleted or free. The exit
-    /// code is 1 if any id was refused or failed.
+    /// The outcome of each id is printed as soon as it is known, and what the id is now: live, deleted or free. An id that
+    /// is not blocked counts as refused. The exit code is 1 if any id was refused or failed.
     Unblock(Change),
     /// Start to track the use of clients that were registered before the table had its index
     ///
