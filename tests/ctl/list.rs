@@ -59,7 +59,12 @@ async fn without_an_application_and_a_service_all_clients_are_listed() {
         assert_eq!(ids(fixture.objects(&format!("client list {option}")).await), expected, "{option}");
     }
     let table = fixture.ctl("client list").run().await.done();
-    assert!(table.lines().any(|line| line.contains("API client")) && table.contains("OAuth client"), "{table}");
+    assert!(
+        table.starts_with("client id                         kind          last used at          name\n"),
+        "{table}"
+    );
+    let row = |kind: &str, name: &str| table.lines().any(|line| line.contains(kind) && line.ends_with(name));
+    assert!(row("API client", "  Sample") && row("OAuth client", "  My Test Client"), "{table}");
 }
 
 #[tokio::test]

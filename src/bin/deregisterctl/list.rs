@@ -26,15 +26,7 @@ use std::{
 const API_CLIENTS: Columns = &[("client_id", 32), ("version", 7), ("protected", 9), ("features", 24), ("name", 0)];
 const OAUTH_CLIENTS: Columns =
     &[("client_id", 32), ("version", 7), ("protected", 9), ("dynamic", 7), ("last_used_at", 20), ("client_name", 0)];
-const CLIENTS: Columns = &[
-    ("client_id", 32),
-    ("kind", 12),
-    ("version", 7),
-    ("protected", 9),
-    ("last_used_at", 20),
-    ("name", 24),
-    ("client_name", 0),
-];
+const CLIENTS: Columns = &[("client_id", 32), ("kind", 12), ("last_used_at", 20), ("name", 0)];
 const DELETED_CLIENTS: Columns =
     &[("client_id", 32), ("deleted_at", 20), ("via", 13), ("deleted_by", 24), ("lacks", 0)];
 const DELETIONS: Columns = &[

@@ -122,9 +122,11 @@ impl Report {
         out.flush()
     }
 
-    /// Writes the report as a row of a table. A column is blank if the report has no such member, or if it is a secret.
+    /// Writes the report as a row of a table. A column is blank if the report has no such member, or if it is a secret. The
+    /// name of an OAuth client is its `client_name`.
     pub fn write_row(&self, mut out: impl Write, columns: Columns) -> io::Result<()> {
-        let cell = |name| match self.members.iter().find(|(member, _)| *member == name) {
+        let member = |name: &str| self.members.iter().find(|(member, _)| *member == name);
+        let cell = |name: &str| match member(name).or_else(|| member("client_name").filter(|_| name == "name")) {
             Some((_, Shown::Plain(_, words))) => printable(words),
             Some((_, Shown::Lines(..) | Shown::Secret(_) | Shown::JsonOnly(_))) | None => String::new(),
         };
