@@ -165,37 +165,50 @@ impl ClientsTable {
             .table_name(&self.name)
             .key(KEY, item::key(&Key::Client(authorization.target.clone())))
             .expression_attribute_values(":deleted", item::of_deletion(deletion))
-            .expression_attribute_values(":expires_at", expires_at)
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+            .expression_attribute_values(":expires_at", expires_at);
         let update = match &abridged {
             None => update.update_expression(TOMBSTONE_OF_CLIENT),
             Some(abridged) => abridged.update(update),
         };
-        let update = only_if(update, authorization, abridged);
-        let (answer, statistics) = CallStatistics::of_call(Box::pin(update.send())).await;
-        let Err(error) = answer else { return Ok(Some(WriteOutcome::Written)) };
-        let Some(UpdateItemError::ConditionalCheckFailedException(failed)) = error.as_service_error() else {
-            return match fault(&error) {
-                // The last attempt changed nothing, but an earlier one may have.
-                Fault::Unexpected(why) if statistics.ambiguous > 0 => Err(Fault::Unavailable(why)),
-                Fault::Unexpected(_) if is_validation(&error) => Ok(None),
-                fault => Err(fault),
-            };
-        };
-        let found = failed.item.clone().map(item::read);
-        let is_own = matches!(&found, Some(Record::Deleted(earlier)) if earlier.is_of(&deletion.request_id));
-        if statistics.ambiguous > 0 && !is_own {
-            return Err(Fault::Unavailable("an earlier attempt of the write may still take effect".to_owned()));
+        let Some((outcome, is_ambiguous)) = update_if(update, authorization, abridged).await? else { return Ok(None) };
+        let is_own = |found: &Option<Record>| matches!(found, Some(Record::Deleted(earlier)) if earlier.is_of(&deletion.request_id));
+        match &outcome {
+            WriteOutcome::ConditionFailed(found) if is_ambiguous && !is_own(found) => {
+                Err(Fault::Unavailable("an earlier attempt of the write may still take effect".to_owned()))
+            }
+            _ => Ok(Some(outcome)),
         }
-        Ok(Some(WriteOutcome::ConditionFailed(found)))
     }
-}
 
-impl ClientsTable {
     /// The expiry of a tombstone that can be restored from this time on.
     pub(super) fn expiry_of_tombstone(&self, from: SystemTime) -> AttributeValue {
         item::number(epoch_seconds::of(from).saturating_add(self.retention.as_secs()))
     }
+}
+
+/// Sends the update, on condition that the client is as the authorization says. Returns also whether an attempt was
+/// ambiguous.
+///
+/// Returns `None` if DynamoDB answers with a validation error and writes nothing: the item may become too large.
+pub(super) async fn update_if(
+    update: UpdateItemFluentBuilder,
+    authorization: &Authorization<'_>,
+    abridged: Option<Abridged>,
+) -> Result<Option<(WriteOutcome, bool)>, Fault> {
+    let update = only_if(update, authorization, abridged)
+        .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+    let (answer, statistics) = CallStatistics::of_call(Box::pin(update.send())).await;
+    let is_ambiguous = statistics.ambiguous > 0;
+    let Err(error) = answer else { return Ok(Some((WriteOutcome::Written, is_ambiguous))) };
+    let Some(UpdateItemError::ConditionalCheckFailedException(failed)) = error.as_service_error() else {
+        return match fault(&error) {
+            // The last attempt changed nothing, but an earlier one may have.
+            Fault::Unexpected(why) if is_ambiguous => Err(Fault::Unavailable(why)),
+            Fault::Unexpected(_) if is_validation(&error) => Ok(None),
+            fault => Err(fault),
+        };
+    };
+    Ok(Some((WriteOutcome::ConditionFailed(failed.item.clone().map(item::read)), is_ambiguous)))
 }
 
 /// Warns of the entries of an allow list that cannot be read: they admit no address. The line shows at most five
@@ -225,7 +238,7 @@ fn read_of(keys: &BTreeSet<Key>, projection: Option<&'static str>) -> Result<Key
 
 /// The update, on condition that the client is live, is not protected, has the kind and the version that were read, and
 /// meets each precondition.
-pub(super) fn only_if(
+fn only_if(
     update: UpdateItemFluentBuilder,
     authorization: &Authorization<'_>,
     abridged: Option<Abridged>,

@@ -3,8 +3,8 @@
 
 use super::{
     ClientsTable,
-    call::{fault, is_validation},
-    clients_table::only_if,
+    call::fault,
+    clients_table::update_if,
     item::{self, Item},
     members::{Flaws, Members},
     schema::{IDLE, KEY},
@@ -15,12 +15,8 @@ use crate::{
     snapshot::{Key, Record, Unreadable},
     store::{CallStatistics, Fault, IdleClients, IdlePage, WriteOutcome},
 };
-use aws_sdk_dynamodb::{
-    operation::{
-        query::builders::QueryFluentBuilder,
-        update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
-    },
-    types::ReturnValuesOnConditionCheckFailure,
+use aws_sdk_dynamodb::operation::{
+    query::builders::QueryFluentBuilder, update_item::builders::UpdateItemFluentBuilder,
 };
 use std::time::{Duration, SystemTime};
 
@@ -114,33 +110,14 @@ impl IdleClients for ClientsTable {
 }
 
 impl ClientsTable {
-    /// Changes the notice of the authorized client, on condition that the client is as the authorization says. Returns
-    /// also whether an attempt was ambiguous. `None`: DynamoDB answers with a validation error and writes nothing, because
-    /// the item would be too large.
+    /// Changes the notice of the authorized client, like [`update_if`].
     async fn update_notice(
         &self,
         update: UpdateItemFluentBuilder,
         authorization: &Authorization<'_>,
     ) -> Result<Option<(WriteOutcome, bool)>, Fault> {
-        let update = update
-            .table_name(self.name())
-            .key(KEY, item::key(&Key::Client(authorization.target.clone())))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let update = only_if(update, authorization, None);
-        let (answer, statistics) = CallStatistics::of_call(Box::pin(update.send())).await;
-        let is_ambiguous = statistics.ambiguous > 0;
-        let Err(error) = answer else { return Ok(Some((WriteOutcome::Written, is_ambiguous))) };
-        match error.as_service_error() {
-            Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
-                Ok(Some((WriteOutcome::ConditionFailed(failed.item.clone().map(item::read)), is_ambiguous)))
-            }
-            _ if is_validation(&error) && !is_ambiguous => Ok(None),
-            // The last attempt changed nothing, but an earlier one may have.
-            _ => Err(match fault(&error) {
-                Fault::Unexpected(why) if is_ambiguous => Fault::Unavailable(why),
-                fault => fault,
-            }),
-        }
+        let key = item::key(&Key::Client(authorization.target.clone()));
+        update_if(update.table_name(self.name()).key(KEY, key), authorization, None).await
     }
 }
 
