@@ -110,8 +110,12 @@ async fn a_token_in_hand_is_revoked_by_itself() {
 async fn a_token_in_a_key_is_not_listed() {
     let fixture = Fixture::empty().await;
     let scope = AttributeValue::M([("service_id".to_owned(), AttributeValue::S("1".to_owned()))].into());
-    let key = AttributeValue::S("token#the-token-itself".to_owned());
-    fixture.sdk.put_item().table_name("clients").item("pk", key).item("token", scope).send().await.unwrap();
+    // The second and the third are no digests that a program looks up.
+    for text in ["the-token-itself".to_owned(), "A".repeat(64), format!("{}0", "a".repeat(64))] {
+        let key = AttributeValue::S(format!("token#{text}"));
+        let put = fixture.sdk.put_item().table_name("clients").item("pk", key);
+        put.item("token", scope.clone()).send().await.unwrap();
+    }
     assert_eq!(fixture.ctl("--json token list").run().await.done(), "");
     assert!(!fixture.ctl("table check").run().await.stdout.contains("the-token-itself"));
 }

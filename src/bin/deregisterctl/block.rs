@@ -2,10 +2,9 @@
 //! run again.
 
 use crate::{
+    delete::invocation,
     failure::Failure,
-    generate,
-    ids::{distinct, read_ids},
-    options,
+    generate, options,
     pump::{ONE, Pump},
     report::{self, Columns, Report, timestamp},
     show::lacking,
@@ -14,20 +13,15 @@ use crate::{
 use deregister::{
     deletion::{self, NotDeleted},
     dynamodb::admin::{BlockOutcome, RevokeOutcome, UnblockOutcome},
-    invocation::Invocation,
     model::{Block, Id, Restoration, Revocation},
     rule::operator::{Refusal, Request},
     store::Fault,
 };
 use futures::stream;
-use std::time::Duration;
-use tokio::time::Instant;
 
 /// The columns of the outcomes, for people.
 const OUTCOMES: Columns = &[("client_id", 32), ("outcome", 16), ("now", 8), ("reason", 0)];
 
-/// The time limit of one block: longer than the longest time-outs of its calls.
-const MAX_DURATION: Duration = Duration::from_secs(150);
 /// The maximum number of rounds of a block or of its end. Each one after the first follows a change by another writer.
 const MAX_ROUNDS: u32 = 4;
 
@@ -92,13 +86,17 @@ impl Action {
 
 impl Tool {
     /// Carries out the action on each client, and prints its outcome.
-    pub async fn change_clients(&self, change: options::Change, action: Action) -> Result<(), Failure> {
-        let options::Change { ids, from, concurrency, by } = change;
-        let ids = distinct(from.map_or(Ok(ids), |file| read_ids(&file))?);
-        let operator = self.operator(by.by);
+    pub async fn change_clients(&self, targets: options::Targets, action: Action) -> Result<(), Failure> {
+        let ids = targets.ids()?;
+        let operator = self.operator(targets.by.by);
         let [done_word, unit, advice, not_done] = action.words();
-        let pump =
-            Pump { concurrency: concurrency.get(), length: ids.len().try_into().ok(), unit, has_effect: true, advice };
+        let pump = Pump {
+            concurrency: targets.concurrency.get(),
+            length: ids.len().try_into().ok(),
+            unit,
+            has_effect: true,
+            advice,
+        };
         let work = async |id: Id| match action {
             Action::Revoke => self.revoke(id, &operator).await,
             Action::Block => self.block(id, &operator).await,
@@ -106,15 +104,15 @@ impl Tool {
         };
         let mut summary = Summary::default();
         let print = |Done { outcome, report }: Done| {
-            let report = match &outcome {
-                Outcome::Done => report.with("outcome", done_word),
-                Outcome::AlreadyBlocked => report.with_words("outcome", "already_blocked", "already blocked"),
-                Outcome::NotFound => report.with_words("outcome", "not_found", "not found"),
-                Outcome::Refused(why) => report.with("outcome", "refused").with("reason", *why),
-                Outcome::Failed(why) => report.with("outcome", "failed").with("reason", *why),
-                Outcome::Fault(fault) => report.with("outcome", "failed").with("reason", fault.to_string()),
+            let (name, reason) = match &outcome {
+                Outcome::Done => (done_word, None),
+                Outcome::AlreadyBlocked => ("already_blocked", None),
+                Outcome::NotFound => ("not_found", None),
+                Outcome::Refused(why) => ("refused", Some((*why).to_owned())),
+                Outcome::Failed(why) => ("failed", Some((*why).to_owned())),
+                Outcome::Fault(fault) => ("failed", Some(fault.to_string())),
             };
-            self.print_row(&report, OUTCOMES)?;
+            self.print_row(&report.with_outcome(name).with("reason", reason), OUTCOMES)?;
             summary.add(&outcome);
             match outcome {
                 // An unreadable item does not affect the other clients.
@@ -130,10 +128,7 @@ impl Tool {
             Action::Unblock => String::new(),
         };
         report::note(&format!("{done_word}: {done}, {also}refused: {refused}, failed: {failed}"));
-        result.and(match not_found + refused + failed {
-            0 => Ok(()),
-            count => Err(Failure::NotAllDone(not_done, count)),
-        })
+        result.and(Failure::if_any(not_done, not_found + refused + failed))
     }
 
     async fn revoke(&self, id: Id, by: &str) -> Result<Done, Failure> {
@@ -163,25 +158,15 @@ impl Tool {
         let request_id = generate::api_client_id(self.randomness)?;
         let block = Block { at: (self.now)(), by: by.to_owned(), request_id: request_id.clone() };
         let report = Report::new("A client.").with("client_id", id.as_str());
-        let mut outcome = Outcome::Failed(CHANGED);
-        for _ in 0..MAX_ROUNDS {
-            outcome = self.block_once(&id, &block).await;
-            if !matches!(outcome, Outcome::Failed(CHANGED)) {
-                break;
-            }
-        }
+        let is_changed = |outcome: &Outcome| matches!(outcome, Outcome::Failed(CHANGED));
+        let outcome = in_rounds(async || self.block_once(&id, &block).await, is_changed).await;
         let request_id = Some(request_id).filter(|_| matches!(outcome, Outcome::Done));
         Ok(Done { outcome, report: report.with("request_id", request_id) })
     }
 
     async fn block_once(&self, id: &Id, block: &Block) -> Outcome {
         let request = Request { operator: block.by.clone(), target: id.clone(), blocks: true };
-        let invocation = Invocation {
-            now: block.at,
-            deadline: Instant::now() + MAX_DURATION,
-            source_ip: None,
-            request_id: block.request_id.clone(),
-        };
+        let invocation = invocation(block.at, block.request_id.clone());
         match deletion::delete(&self.store, request, &invocation).await.result {
             Ok(()) => Outcome::Done,
             Err(NotDeleted::Refused(Refusal::UnknownClient | Refusal::DeletedClient)) => {
@@ -202,13 +187,8 @@ impl Tool {
     async fn unblock(&self, id: Id, by: &str) -> Result<Done, Failure> {
         let restoration = Restoration { at: (self.now)(), by: by.to_owned() };
         let report = Report::new("A client.").with("client_id", id.as_str());
-        let mut unblocked = self.store.unblock(&id, &restoration).await;
-        for _ in 1..MAX_ROUNDS {
-            if !matches!(unblocked, Ok(UnblockOutcome::Changed)) {
-                break;
-            }
-            unblocked = self.store.unblock(&id, &restoration).await;
-        }
+        let is_changed = |unblocked: &Result<_, _>| matches!(unblocked, Ok(UnblockOutcome::Changed));
+        let unblocked = in_rounds(async || self.store.unblock(&id, &restoration).await, is_changed).await;
         let (outcome, report) = match unblocked {
             Ok(UnblockOutcome::Free) => (Outcome::Done, report.with("now", "free")),
             Ok(UnblockOutcome::Restored(restored)) => {
@@ -225,6 +205,18 @@ impl Tool {
         };
         Ok(Done { outcome, report })
     }
+}
+
+/// Tries until the client did not change in between.
+async fn in_rounds<T>(attempt: impl AsyncFn() -> T, is_changed: impl Fn(&T) -> bool) -> T {
+    let mut result = attempt().await;
+    for _ in 1..MAX_ROUNDS {
+        if !is_changed(&result) {
+            break;
+        }
+        result = attempt().await;
+    }
+    result
 }
 
 impl Summary {

@@ -5,7 +5,6 @@ use crate::{
     failure::Failure,
     generate,
     grants::{GrantCount, with_grants},
-    ids::{distinct, read_ids},
     options::{self, STDIN},
     pump::{ONE, Pump},
     report::{self, Columns, Report, timestamp},
@@ -27,7 +26,7 @@ use futures::stream;
 use std::{
     io::{self, BufRead, IsTerminal, Write},
     path::PathBuf,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 use tokio::time::Instant;
 
@@ -80,13 +79,12 @@ struct Summary {
 impl Tool {
     /// Deletes clients, or with `--dry-run` prints the impact of their deletions.
     pub async fn delete_clients(&self, delete: options::Delete) -> Result<(), Failure> {
-        let options::Delete { ids, from, dry_run, grants, yes, concurrency, by } = delete;
+        let options::Delete { targets, dry_run, grants, yes } = delete;
         let ask = !yes && !dry_run;
         if ask && !io::stdin().is_terminal() {
             return Err(Failure::NotConfirmed);
         }
-        let ids = from.map_or(Ok(ids), |file| read_ids(&file))?;
-        let ids = distinct(ids);
+        let ids = targets.ids()?;
         if ask && !ids.is_empty() {
             confirm(&ids, &self.warning(), io::stdin().lock(), io::stderr())?;
         }
@@ -101,13 +99,13 @@ impl Tool {
         }
 
         let pump = Pump {
-            concurrency: concurrency.get(),
+            concurrency: targets.concurrency.get(),
             length: ids.len().try_into().ok(),
             unit: "deletions",
             has_effect: true,
             advice: "run the same command again to delete the other clients",
         };
-        let operator = self.operator(by.by);
+        let operator = self.operator(targets.by.by);
         let work = async |target| {
             let request = Request { operator: operator.clone(), target, blocks: false };
             self.delete(request, dry_run.then_some(grants.count_up_to)).await
@@ -124,10 +122,7 @@ impl Tool {
         };
         let result = pump.run(&self.output, stream::iter(ids.into_iter().map(Ok)), work, print).await;
         report::note(&summary.sentence(dry_run));
-        result.and(match summary.not_found + summary.refused + summary.failed {
-            0 => Ok(()),
-            count => Err(Failure::NotAllDeleted(count)),
-        })
+        result.and(Failure::if_any("clients not deleted", summary.not_found + summary.refused + summary.failed))
     }
 
     /// Says where the clients are, and until when a client that is deleted now can be restored.
@@ -145,12 +140,7 @@ impl Tool {
     async fn delete(&self, request: Request, count_up_to: Option<usize>) -> Result<Done, Failure> {
         let id = request.target.clone();
         let request_id = generate::api_client_id(self.randomness)?;
-        let invocation = Invocation {
-            now: (self.now)(),
-            deadline: Instant::now() + MAX_DURATION,
-            source_ip: None,
-            request_id: request_id.clone(),
-        };
+        let invocation = invocation((self.now)(), request_id.clone());
         let result = match count_up_to {
             Some(bound) => self.impact(request, bound, &invocation).await.map(Outcome::WouldBeDeleted),
             None => deletion::delete(&self.store, request, &invocation).await.result.map(|()| Outcome::Deleted),
@@ -185,15 +175,20 @@ impl Tool {
     }
 }
 
+/// What a deletion by this tool is called with.
+pub fn invocation(now: SystemTime, request_id: String) -> Invocation {
+    Invocation { now, deadline: Instant::now() + MAX_DURATION, source_ip: None, request_id }
+}
+
 impl Done {
     fn report(&self) -> Report {
-        let (outcome, words) = match self.outcome {
-            Outcome::Deleted => ("deleted", "deleted"),
-            Outcome::WouldBeDeleted(_) => ("would_be_deleted", "would be deleted"),
-            Outcome::AlreadyDeleted => ("already_deleted", "already deleted"),
-            Outcome::NotFound => ("not_found", "not found"),
-            Outcome::Refused(_) => ("refused", "refused"),
-            Outcome::Failed => ("failed", "failed"),
+        let outcome = match self.outcome {
+            Outcome::Deleted => "deleted",
+            Outcome::WouldBeDeleted(_) => "would_be_deleted",
+            Outcome::AlreadyDeleted => "already_deleted",
+            Outcome::NotFound => "not_found",
+            Outcome::Refused(_) => "refused",
+            Outcome::Failed => "failed",
         };
         let reason = match self.outcome {
             Outcome::Refused(why) => Some(why.to_owned()),
@@ -201,7 +196,7 @@ impl Done {
         };
         let report = Report::new("A client.")
             .with("client_id", self.id.as_str())
-            .with_words("outcome", outcome, words)
+            .with_outcome(outcome)
             .with("reason", reason)
             .with("request_id", self.request_id.as_deref());
         match self.outcome {

@@ -51,8 +51,6 @@ pub enum Failure {
         "argument {0} is not the digest of a token, as token list prints it: for the token itself use --from-stdin"
     )]
     WrongDigest(usize),
-    #[error("tokens not found: {0}")]
-    NotAllRevoked(usize),
     #[error("the client {0} is live: there is nothing to restore")]
     IsLive(Id),
     #[error("the id {0} is blocked: unblock it first, with client unblock")]
@@ -92,10 +90,6 @@ pub enum Failure {
     Declined,
     #[error("{0}: line {1} is not a client id: {2}")]
     WrongId(PathBuf, usize, &'static str),
-    #[error("clients not deleted: {0}")]
-    NotAllDeleted(usize),
-    #[error("clients not restored: {0}")]
-    NotAllRestored(usize),
     /// What was not done to some clients, and their number.
     #[error("{0}: {1}")]
     NotAllDone(&'static str, usize),
@@ -108,6 +102,11 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// The failure of a command that did not do everything, with the number of those for which it did not.
+    pub fn if_any(not_done: &'static str, count: usize) -> Result<(), Self> {
+        if count == 0 { Ok(()) } else { Err(Self::NotAllDone(not_done, count)) }
+    }
+
     /// Says where the database is, if it failed.
     pub fn at(self, tables: &str, place: &Place) -> Self {
         match self {

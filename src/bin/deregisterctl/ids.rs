@@ -3,7 +3,7 @@
 use crate::{
     failure::Failure,
     mark::without_mark,
-    options::{STDIN, id},
+    options::{STDIN, Targets, id},
 };
 use deregister::model::Id;
 use serde::Deserialize;
@@ -16,7 +16,7 @@ use std::{
 
 /// The ids in the file, in their order. A line is an id, byte for byte, or a JSON object with the member `client_id`. Empty
 /// lines are ignored.
-pub fn read_ids(file: &Path) -> Result<Vec<Id>, Failure> {
+fn read_ids(file: &Path) -> Result<Vec<Id>, Failure> {
     let unreadable = |error| Failure::UnreadableFile(file.to_owned(), error);
     let mut text = String::new();
     if file.as_os_str() == STDIN {
@@ -28,8 +28,15 @@ pub fn read_ids(file: &Path) -> Result<Vec<Id>, Failure> {
     lines.map(|(index, line)| id_in(line).map_err(|why| Failure::WrongId(file.to_owned(), index + 1, why))).collect()
 }
 
+impl Targets {
+    /// The ids of the clients, from the command line or from the file, each once.
+    pub fn ids(&self) -> Result<Vec<Id>, Failure> {
+        self.from.as_deref().map_or_else(|| Ok(self.ids.clone()), read_ids).map(distinct)
+    }
+}
+
 /// The ids, each once.
-pub fn distinct(ids: Vec<Id>) -> Vec<Id> {
+fn distinct(ids: Vec<Id>) -> Vec<Id> {
     let mut seen = BTreeSet::new();
     ids.into_iter().filter(|id| seen.insert(id.clone())).collect()
 }

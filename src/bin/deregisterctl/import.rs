@@ -191,7 +191,7 @@ impl Done {
         };
         let id = self.id.as_ref().map(Id::as_str);
         let report = Report::new("Check this client.").with("index", self.index).with("client_id", id);
-        Some(report.with_words("outcome", outcome, outcome.replace('_', " ")).with("reason", reason))
+        Some(report.with_outcome(outcome).with("reason", reason))
     }
 }
 

@@ -67,6 +67,11 @@ impl Report {
         self
     }
 
+    /// Adds the outcome for a client or another item: a name in `snake_case` for programs, and its words for people.
+    pub fn with_outcome(self, outcome: &'static str) -> Self {
+        self.with_words("outcome", outcome, outcome.replace('_', " "))
+    }
+
     /// Adds a list, with a line of words for each value.
     pub fn lines(mut self, name: &'static str, values: impl Into<Value>, words: Vec<String>) -> Self {
         self.members.push((name, Shown::Lines(values.into(), words)));

@@ -3,7 +3,6 @@
 use crate::{
     failure::Failure,
     grants::with_grants,
-    ids::{distinct, read_ids},
     options,
     pump::{ONE, Pump},
     report::{self, Columns, Report, timestamp},
@@ -26,14 +25,12 @@ const CREDENTIALS: [&str; 2] = ["secrets", "registration_token_digest"];
 impl Tool {
     /// Restores a client, or several.
     pub async fn restore_clients(&self, restore: options::Restore) -> Result<(), Failure> {
-        let options::Restore { ids, from, concurrency, by, grants } = restore;
-        let operator = self.operator(by.by);
-        match (&ids[..], from) {
-            ([id], None) => self.restore_client(id.clone(), operator, grants.count_up_to).await,
-            (_, from) => {
-                let ids = from.map_or(Ok(ids), |file| read_ids(&file))?;
-                self.restore_several(distinct(ids), &operator, concurrency.get()).await
-            }
+        let options::Restore { targets, grants } = restore;
+        let ids = targets.ids()?;
+        let operator = self.operator(targets.by.by);
+        match &targets.ids[..] {
+            [id] => self.restore_client(id.clone(), operator, grants.count_up_to).await,
+            _ => self.restore_several(ids, &operator, targets.concurrency.get()).await,
         }
     }
 
@@ -72,10 +69,7 @@ impl Tool {
                 Ok(RestoreOutcome::Done(Restored { lacks, .. })) => lacking(lacks.clone()),
                 _ => None,
             };
-            let report = report
-                .with_words("outcome", outcome, outcome.replace('_', " "))
-                .with("lacks", lacks)
-                .with("reason", reason);
+            let report = report.with_outcome(outcome).with("lacks", lacks).with("reason", reason);
             self.print_row(&report, OUTCOMES)?;
             match result {
                 // An unreadable item does not affect the other clients.
@@ -85,10 +79,7 @@ impl Tool {
         };
         let result = pump.run(&self.output, stream::iter(ids.into_iter().map(Ok)), work, print).await;
         report::note(&format!("restored: {restored}, not found: {not_found}, refused: {refused}, failed: {failed}"));
-        result.and(match not_found + refused + failed {
-            0 => Ok(()),
-            count => Err(Failure::NotAllRestored(count)),
-        })
+        result.and(Failure::if_any("clients not restored", not_found + refused + failed))
     }
 
     /// Restores a client, and counts its grants up to `count_up_to`.

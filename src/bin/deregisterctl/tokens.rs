@@ -69,11 +69,11 @@ impl Tool {
             };
             *count += 1;
             let report = Report::new("A token.").with("token", token);
-            self.print_row(&report.with_words("outcome", outcome, outcome.replace('_', " ")), REVOCATIONS)?;
+            self.print_row(&report.with_outcome(outcome), REVOCATIONS)?;
         }
         let Summary { revoked, already_expired, not_found } = summary;
         report::note(&format!("revoked: {revoked}, already expired: {already_expired}, not found: {not_found}"));
-        result.and(if not_found == 0 { Ok(()) } else { Err(Failure::NotAllRevoked(not_found)) })
+        result.and(Failure::if_any("tokens not found", not_found))
     }
 }
 

@@ -132,7 +132,7 @@ fn key_name(item: &Item) -> String {
 }
 
 /// Whether the programs can look the key up.
-fn is_known(key: &Key) -> bool {
+pub(super) fn is_known(key: &Key) -> bool {
     match key {
         Key::Client(_) | Key::Service(_) => true,
         Key::Token(digest) => {

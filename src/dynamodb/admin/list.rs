@@ -1,7 +1,7 @@
 //! Reads the table page by page: lists of clients, deletions, services and access tokens. The table's key finds only
 //! one item at a time, so all pages together read the whole table. Several segments can be read at the same time.
 
-use super::Deletions;
+use super::{Deletions, check::is_known};
 use crate::{
     dynamodb::{
         ClientsTable,
@@ -9,11 +9,11 @@ use crate::{
         item::{self, Item},
         schema,
     },
-    model::{Id, epoch_seconds},
+    model::Id,
     snapshot::{Key, Record, Unreadable},
     store::Fault,
 };
-use aws_sdk_dynamodb::{operation::scan::builders::ScanFluentBuilder, types::AttributeValue};
+use aws_sdk_dynamodb::operation::scan::builders::ScanFluentBuilder;
 use std::{num::NonZeroU16, time::SystemTime};
 
 /// The most items that a page reads: few enough that a page takes less than the time-out of a call.
@@ -130,12 +130,7 @@ impl ClientsTable {
     async fn records(&self, attribute: &'static str, from: Position) -> Result<Page<(Key, Record)>, Fault> {
         let scan = self.sdk().scan().expression_attribute_names("#attribute", attribute);
         // Another text in the key may be the token itself, and must not be printed.
-        let is_digest = |text: &str| hex::decode(text).is_ok_and(|bytes| bytes.len() == 32);
-        let record = |item: Item| {
-            let key = item::key_of(&item)?;
-            let is_known = !matches!(&key, Key::Token(digest) if !is_digest(digest));
-            is_known.then(|| (key, item::read(item)))
-        };
+        let record = |item: Item| Some((item::key_of(&item).filter(is_known)?, item::read(item)));
         self.page(scan.filter_expression("attribute_exists(#attribute)"), from, record).await
     }
 
@@ -191,11 +186,9 @@ impl ClientFilter {
             .expression_attribute_names("#expires_at", schema::EXPIRES_AT)
             .expression_attribute_names("#history", schema::HISTORY)
             .expression_attribute_names("#attribute", attribute);
-        let text = |text: &str| AttributeValue::S(text.to_owned());
-        let time = |time: SystemTime| AttributeValue::N(epoch_seconds::of(time).to_string());
         let parent = self.parent.as_ref().map(|parent| match parent {
-            Parent::Application(id) => ("#attribute.app_id = :parent", ":parent", text(id)),
-            Parent::Service(id) => ("#attribute.service_id = :parent", ":parent", text(id.as_str())),
+            Parent::Application(id) => ("#attribute.app_id = :parent", ":parent", item::of_text(id)),
+            Parent::Service(id) => ("#attribute.service_id = :parent", ":parent", item::of_text(id.as_str())),
         });
         // `name` is a reserved word.
         let scan = match self.name {
@@ -205,10 +198,10 @@ impl ClientFilter {
         let in_name = "(contains(#attribute.#name, :name) OR contains(#attribute.metadata.client_name, :name))";
         let clauses = [
             parent,
-            self.name.as_ref().map(|name| (in_name, ":name", text(name))),
-            self.idle_since.map(|since| ("idle_since <= :idle_since", ":idle_since", time(since))),
-            self.deleted_since.map(|since| ("#deleted.#at >= :since", ":since", time(since))),
-            self.via.as_ref().map(|via| ("#deleted.via = :via", ":via", text(via))),
+            self.name.as_ref().map(|name| (in_name, ":name", item::of_text(name))),
+            self.idle_since.map(|since| ("idle_since <= :idle_since", ":idle_since", item::of_time(since))),
+            self.deleted_since.map(|since| ("#deleted.#at >= :since", ":since", item::of_time(since))),
+            self.via.as_ref().map(|via| ("#deleted.via = :via", ":via", item::of_text(via))),
         ];
         let scan = match self.deleted_since {
             Some(_) => scan.expression_attribute_names("#at", "at"),

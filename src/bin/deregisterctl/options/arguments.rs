@@ -31,15 +31,8 @@ pub struct Deletions {
 #[derive(Args)]
 #[command(group = ArgGroup::new("impact").args(["grants_table", "grants_index", "count_up_to"]).multiple(true).requires("dry_run"))]
 pub struct Delete {
-    /// The clients' ids
-    #[arg(value_name = "ID", value_parser = id, required_unless_present = "from", conflicts_with = "from")]
-    pub ids: Vec<Id>,
-    /// A file with the ids, one a line; - is the standard input
-    ///
-    /// A line is the id, byte for byte. Empty lines are ignored. A line can also be a JSON object with the member
-    /// client_id, as the commands print it with --json.
-    #[arg(long, value_name = "FILE")]
-    pub from: Option<PathBuf>,
+    #[command(flatten)]
+    pub targets: Targets,
     /// Print the outcome and the impact of each deletion, and write nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -48,37 +41,26 @@ pub struct Delete {
     /// Do not ask for confirmation
     #[arg(long)]
     pub yes: bool,
-    /// The number of clients to delete at once
-    #[arg(long, value_name = "N", default_value = "8")]
-    pub concurrency: NonZeroUsize,
-    #[command(flatten)]
-    pub by: By,
 }
 
 #[derive(Args)]
 pub struct Restore {
-    /// The clients' ids
-    #[arg(value_name = "ID", value_parser = id, required_unless_present = "from", conflicts_with = "from")]
-    pub ids: Vec<Id>,
-    /// A file with the ids, as for client delete: for example, the output of deletion list --json
-    #[arg(long, value_name = "FILE")]
-    pub from: Option<PathBuf>,
-    /// The number of clients to restore at once
-    #[arg(long, value_name = "N", default_value = "8")]
-    pub concurrency: NonZeroUsize,
     #[command(flatten)]
-    pub by: By,
+    pub targets: Targets,
     #[command(flatten)]
     pub grants: GrantOptions,
 }
 
 /// The clients that a command changes.
 #[derive(Args)]
-pub struct Change {
+pub struct Targets {
     /// The clients' ids
     #[arg(value_name = "ID", value_parser = id, required_unless_present = "from", conflicts_with = "from")]
     pub ids: Vec<Id>,
-    /// A file with the ids, as for client delete
+    /// A file with the ids, one a line; - is the standard input
+    ///
+    /// A line is the id, byte for byte. Empty lines are ignored. A line can also be a JSON object with the member
+    /// client_id, as the commands print it with --json.
     #[arg(long, value_name = "FILE")]
     pub from: Option<PathBuf>,
     /// The number of clients to change at once

@@ -5,8 +5,8 @@ mod arguments;
 mod value;
 
 pub use arguments::{
-    Change, Delete, Deletions, GrantOptions, Import, List, NewApiClient, NewOAuthClients, NewService, NewToken,
-    ParentFilter, Restore, Rotation, SEGMENTS, Scope, Selection, ServiceChange, TokenRevocation,
+    Delete, Deletions, GrantOptions, Import, List, NewApiClient, NewOAuthClients, NewService, NewToken, ParentFilter,
+    Restore, Rotation, SEGMENTS, Scope, Selection, ServiceChange, Targets, TokenRevocation,
 };
 pub use value::{api_client_id, id};
 
@@ -317,7 +317,7 @@ pub enum Client {
     ///
     /// The outcome of each client is printed as soon as it is known. The exit code is 1 if any client was refused or
     /// failed.
-    Revoke(Change),
+    Revoke(Targets),
     /// Block ids, stored or not: from now on each is refused, until client unblock
     ///
     /// The revocation check refuses a blocked id, and a registration under it fails. An id can be the URL of a client's
@@ -325,7 +325,7 @@ pub enum Client {
     /// Time to live does not remove a blocked item. An id that is already blocked counts as done.
     ///
     /// The outcome of each id is printed as soon as it is known. The exit code is 1 if any id was refused or failed.
-    Block(Change),
+    Block(Targets),
     /// End the block of ids
     ///
     /// A client that the block deleted is live again, as after client restore. A client that was deleted before stays
@@ -334,7 +334,7 @@ pub enum Client {
     ///
     /// The outcome of each id is printed as soon as it is known, and what the id is now: live, deleted or free. An id that
     /// is not blocked counts as refused. The exit code is 1 if any id was refused or failed.
-    Unblock(Change),
+    Unblock(Targets),
     /// Start to track the use of clients that were registered before the table had its index
     ///
     /// The sweep sees only clients whose use is tracked. This command adds the other dynamically registered clients, as
