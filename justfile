@@ -2,6 +2,8 @@
 
 tools := justfile_directory() / "target/tools"
 cargo_home := env("CARGO_HOME", home_directory() / ".cargo")
+# What the static programs for this machine's processor are built for
+static := arch() + "-unknown-linux-musl"
 
 _default:
     @just --list --unsorted
@@ -60,16 +62,23 @@ deny:
     {{tools}}/bin/cargo-deny check bans licenses sources
 
 # The software bill of materials of the functions, for arm64 or for x86_64 (CycloneDX): target/lambda/ARCHITECTURE/deregister.cdx.json
-sbom architecture="arm64" target=(replace(architecture, "arm64", "aarch64") + "-unknown-linux-gnu"):
+sbom architecture="arm64" target=(replace(architecture, "arm64", "aarch64") + "-unknown-linux-musl"):
     cargo install --quiet --locked --debug --root {{tools}} cargo-cyclonedx@0.5.9
     PATH={{tools}}/bin:$PATH SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) cargo cyclonedx --format json --spec-version 1.5 --features background --target {{target}} --override-filename deregister.cdx
     mkdir -p target/lambda/{{architecture}}
     mv deregister.cdx.json target/lambda/{{architecture}}/
 
 # The cost of a request, as ratios: a table, and bench.json, table.md and ratios.svg in target/bench/results
-bench *options:
-    cargo build --release --features floor --bin deregister --bin floor
+bench *options: bench-build
     cargo bench --bench bench --target-dir target/bench -- {{options}}
+
+# The function as `sam build` builds it, and the handlers with which it is compared
+[private]
+bench-build: (venv "sam" ".ci/requirements/sam.txt")
+    rustup target add {{static}}
+    PATH={{tools}}/sam/bin:$PATH cargo lambda build --locked --release --target {{static}} --bin deregister
+    PATH={{tools}}/sam/bin:$PATH cargo lambda build --locked --release --target {{static}} --features floor --bin floor --bin floor-tls --bin floor-calls
+    cargo build --release --features floor --bin floor
 
 # The cost of the cascade and the sweep beside a million rows of other clients; fails if a number of calls grows
 bench-background *options:
@@ -119,14 +128,14 @@ deploy *options: (venv "sam" ".ci/requirements/sam.txt")
     PATH={{tools}}/sam/bin:$PATH sam deploy --no-confirm-changeset --no-fail-on-empty-changeset {{options}}
 
 # The packages of a release: the functions for both architectures, bills of materials and SHA256SUMS, in target/package/
-package: (package-build "arm64" "aarch64-unknown-linux-gnu") (package-build "x86_64" "x86_64-unknown-linux-gnu")
+package: (package-build "arm64" "aarch64-unknown-linux-musl") (package-build "x86_64" "x86_64-unknown-linux-musl")
     python3 .ci/package.py target/lambda target/package arm64 x86_64
 
 # Messages of a panic name source files of dependencies. The builds do not name the folder in which cargo keeps them here.
 [private]
 package-build architecture target: (venv "sam" ".ci/requirements/sam.txt") (sbom architecture target)
     rustup target add {{target}}
-    PATH={{tools}}/sam/bin:$PATH cargo lambda build --locked --release --target {{target}} --bin deregister --bin deregister-cascade --bin deregister-sweep --config 'build.rustflags=["--remap-path-prefix={{cargo_home}}=/cargo"]' --lambda-dir target/lambda/{{architecture}}
+    PATH={{tools}}/sam/bin:$PATH cargo lambda build --locked --release --target {{target}} --bin deregister --bin deregister-cascade --bin deregister-sweep --config 'target.{{target}}.rustflags=["--remap-path-prefix={{cargo_home}}=/cargo"]' --lambda-dir target/lambda/{{architecture}}
 
 # The release builds in AWS's emulator of Lambda, the functions under `cargo lambda watch`, and the smoke test
 test-platform: (venv "sam" "tests/platform/requirements.txt")
@@ -134,7 +143,7 @@ test-platform: (venv "sam" "tests/platform/requirements.txt")
     cargo run --quiet --example events -- target/events
     cargo build --features background --bins
     cargo build --features cli,background --bin deregisterctl
-    PATH={{tools}}/sam/bin:$PATH cargo lambda build --release --bin deregister --bin deregister-cascade --bin deregister-sweep
+    PATH={{tools}}/sam/bin:$PATH tests/platform/build {{static}}
     PATH={{tools}}/sam/bin:$PATH pytest -v -p no:cacheprovider tests/platform
 
 # A deployed stack over HTTP: what its gateway makes of requests and answers; needs deregisterctl, leaves tombstones

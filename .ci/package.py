@@ -15,7 +15,8 @@ import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 VERSION = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]["version"]
-FUNCTIONS = ["deregister", "deregister-cascade", "deregister-sweep"]
+# The functions of the template, and their binaries.
+FUNCTIONS = {"Function": "deregister", "Cascade": "deregister-cascade", "Sweep": "deregister-sweep"}
 
 
 def pack(bootstrap, package):
@@ -31,9 +32,10 @@ def pack(bootstrap, package):
 def template(architecture):
     """The template, which takes the packages instead of the builds. SAM uploads a zip as it is."""
     text = (ROOT / "template.yaml").read_text().replace("Default: arm64", f"Default: {architecture}")
-    package = rf"\1      CodeUri: \2-{VERSION}-{architecture}.zip\n"
-    text, functions = re.subn(r"(Binary: ([\w-]+).*?\n    Properties:\n)", package, text, flags=re.DOTALL)
-    assert functions == len(FUNCTIONS)
+    for name, binary in FUNCTIONS.items():
+        package = f"      CodeUri: {binary}-{VERSION}-{architecture}.zip\n"
+        text, found = re.subn(rf"(\n  {name}:\n.*?\n    Properties:\n)", rf"\1{package}", text, count=1, flags=re.DOTALL)
+        assert found == 1
     # These are paths in the repository.
     return re.sub(r"\n +(LicenseUrl|ReadmeUrl): .*", "", text)
 
@@ -43,7 +45,7 @@ def main(builds, out, *architectures):
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     for architecture in architectures:
-        for function in FUNCTIONS:
+        for function in FUNCTIONS.values():
             pack(builds / architecture / function / "bootstrap", out / f"{function}-{VERSION}-{architecture}.zip")
         (out / f"template-{VERSION}-{architecture}.yaml").write_text(template(architecture))
         # cargo-cyclonedx names the package by the folder in which it was built.

@@ -1,13 +1,12 @@
 //! The embedded DynamoDB, without TLS and behind TLS.
 
 use crate::{
-    sample::{self, APPLICATION, OWNER},
+    sample,
     tls,
 };
 use aws_sdk_dynamodb::{
     Client,
     config::{BehaviorVersion, Credentials, Region},
-    types::{AttributeValue as Value, KeysAndAttributes, ReturnValuesOnConditionCheckFailure},
 };
 use deregister::dynamodb::{ClientsTable, https};
 use dynoxide::{AttributeValue, ImportOptions};
@@ -20,7 +19,8 @@ pub(crate) struct Database {
     embedded: dynoxide::Database,
     /// The address without TLS.
     pub(crate) url: String,
-    client: Client,
+    /// A client of the SDK.
+    pub(crate) client: Client,
     /// The clients table.
     pub(crate) store: ClientsTable,
 }
@@ -76,50 +76,5 @@ impl Database {
         let certificates = std::env::temp_dir().join(format!("deregister-bench-{}.pem", std::process::id()));
         let front = tls::front(&self.url, &certificates).await?;
         Ok((front.url, certificates.into_os_string().into_string().map_err(|_| "a temporary folder in UTF-8")?))
-    }
-
-    /// Deletes a client with the two SDK calls of a delete, and nothing else.
-    pub(crate) async fn delete_with_sdk(&self, target: &str) -> Result<(), Box<dyn Error>> {
-        let key = |id: &str| HashMap::from([("pk".to_owned(), Value::S(format!("client#{id}")))]);
-        let wanted = KeysAndAttributes::builder()
-            .keys(key(OWNER.0))
-            .keys(key(target))
-            .consistent_read(true)
-            .projection_expression("pk, client, deleted, service, #token, expires_at, idle, idle_since")
-            .expression_attribute_names("#token", "token")
-            .build()?;
-        let read = self.client.batch_get_item().request_items("clients", wanted).send().await?;
-        if read.responses.is_none_or(|tables| tables.values().map(Vec::len).sum::<usize>() != 2) {
-            return Err("not both items".into());
-        }
-        let text = |text: &str| Value::S(text.to_owned());
-        let record = HashMap::from([
-            ("at".to_owned(), Value::N("1800000000".to_owned())),
-            ("by".to_owned(), text(OWNER.0)),
-            ("via".to_owned(), text("configuration")),
-            ("source_ip".to_owned(), text("203.0.113.7")),
-            ("request_id".to_owned(), text("bench")),
-        ]);
-        self.client
-            .update_item()
-            .table_name("clients")
-            .set_key(Some(key(target)))
-            .update_expression(
-                "SET tombstone = client, deleted = :deleted, expires_at = :until REMOVE client, idle, idle_since, notice",
-            )
-            .condition_expression(
-                "attribute_exists(client) AND (attribute_not_exists(client.protected) OR client.protected = :no) \
-                 AND client.kind = :api AND client.app_id = :app AND NOT contains(client.features, :owner)",
-            )
-            .expression_attribute_values(":deleted", Value::M(record))
-            .expression_attribute_values(":until", Value::N("1802592000".to_owned()))
-            .expression_attribute_values(":no", Value::Bool(false))
-            .expression_attribute_values(":api", text("api"))
-            .expression_attribute_values(":app", text(APPLICATION))
-            .expression_attribute_values(":owner", text("owner"))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .await?;
-        Ok(())
     }
 }

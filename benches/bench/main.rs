@@ -1,9 +1,11 @@
 //! `just bench`: what a request costs. Each figure and the one that it is compared with are measured in turn.
 //!
-//! It needs the release binaries `deregister` and `floor`. It prints tables, and writes JSON and a picture to a folder.
+//! It needs the builds of the function and of the handlers in `benches/floors`. It prints tables, and writes JSON and a
+//! picture to a folder.
 //! It never fails because of a ratio: the ratios only inform.
 #![expect(clippy::cast_precision_loss, reason = "the counts stay far below 2^52")]
 
+mod canned;
 mod database;
 #[path = "../../examples/local/envelope.rs"]
 #[expect(dead_code, reason = "the tests use the rest")]
@@ -15,11 +17,13 @@ mod platform;
 mod report;
 #[path = "../../examples/local/sample.rs"]
 mod sample;
+#[path = "../floors/sdk.rs"]
+mod sdk;
 mod timing;
 #[path = "../../tests/support/tls.rs"]
 mod tls;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use database::Database;
 use deregister::{
     functions::{self, Delete},
@@ -34,7 +38,7 @@ use lambda_http::{LambdaEvent, lambda_runtime::Context};
 use platform::Environment;
 use report::{Row, Sample};
 use sample::{APPLICATION, OTHER_APPLICATION, OWNER};
-use serde_json::json;
+use serde_json::{Value, json};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::{
     alloc::System,
@@ -53,9 +57,15 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 /// Measures the function.
 #[derive(Parser)]
 struct Options {
-    /// The folder of the release binaries
-    #[arg(long, default_value = "target/release")]
-    binaries: PathBuf,
+    /// The folder of the static builds, as cargo-lambda writes them
+    #[arg(long, default_value = "target/lambda")]
+    builds: PathBuf,
+    /// The ordinary build of the empty handler, for the C library of this machine
+    #[arg(long, default_value = "target/release/floor")]
+    ordinary: PathBuf,
+    /// Only this part
+    #[arg(long)]
+    only: Option<Part>,
     /// The folder for bench.json, table.md and ratios.svg
     #[arg(long, default_value = "target/bench/results")]
     out: PathBuf,
@@ -70,6 +80,13 @@ struct Options {
     bench: bool,
 }
 
+/// The names of what the function is compared with.
+const ORDINARY: &str = "ordinary empty handler";
+const STATIC: &str = "static empty handler";
+const CALLS: &str = "its two SDK calls";
+/// The deletes of a process that are not counted.
+const WARM_UP: usize = 50;
+
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 #[tokio::main(worker_threads = 2)]
@@ -78,29 +95,38 @@ async fn main() -> Result<()> {
     if let Some(clients) = options.serve {
         return peer::serve(clients).await;
     }
+    let build = |name| fs::canonicalize(options.builds.join(name).join("bootstrap"));
     let bench = Bench {
-        function: fs::canonicalize(options.binaries.join("deregister"))?,
-        floor: fs::canonicalize(options.binaries.join("floor"))?,
+        function: build("deregister")?,
+        ordinary: fs::canonicalize(&options.ordinary)?,
+        empty: build("floor")?,
+        empty_with_tls: build("floor-tls")?,
+        calls: build("floor-calls")?,
         times: if options.quick { 1 } else { 5 },
         items: if options.quick { 10_000 } else { 1_000_000 },
     };
 
-    let mut rows = Vec::new();
-    rows.extend(bench.start().await?);
-    rows.extend(bench.first_delete().await?);
-    rows.push(bench.warm_delete().await?);
-    rows.extend(bench.instructions().await?);
-    rows.extend(bench.memory().await?);
-    rows.extend(bench.size()?);
-    rows.extend(bench.other_clients().await?);
-    let table = [
-        report::table(&rows),
-        bench.counts().await?,
-        bench.load().await?,
-        peer::compare(2 * bench.times).await,
-        timing::compare(1000 * bench.times).await?,
-    ]
-    .join("\n");
+    let (mut rows, mut tables) = (Vec::new(), Vec::new());
+    for part in Part::value_variants().iter().filter(|part| options.only.is_none_or(|only| only == **part)) {
+        match part {
+            Part::Start => rows.extend(bench.start().await?),
+            Part::First => rows.extend(bench.first_delete().await?),
+            Part::Warm => rows.extend(bench.warm_delete().await?),
+            Part::Instructions => rows.extend(bench.instructions().await?),
+            Part::Memory => rows.extend(bench.memory().await?),
+            Part::Size => rows.extend(bench.size()?),
+            Part::Others => rows.extend(bench.other_clients().await?),
+            Part::Counts => tables.push(bench.counts().await?),
+            Part::Environments => tables.push(bench.environments().await?),
+            Part::Concurrency => tables.push(bench.concurrency().await?),
+            Part::Peer => tables.push(peer::compare(2 * bench.times).await),
+            Part::Timing => tables.push(timing::compare(1000 * bench.times).await?),
+        }
+    }
+    if !rows.is_empty() {
+        tables.insert(0, report::table(&rows));
+    }
+    let table = tables.join("\n");
 
     fs::create_dir_all(&options.out)?;
     fs::write(options.out.join("bench.json"), serde_json::to_string_pretty(&rows)?)?;
@@ -110,9 +136,44 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
+/// A part of the measurements.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// From the start of the process to its first request for an event
+    Start,
+    /// The first delete
+    First,
+    /// A later delete
+    Warm,
+    /// Instructions
+    Instructions,
+    /// Peak memory
+    Memory,
+    /// The size of the binary
+    Size,
+    /// A delete beside many other clients
+    Others,
+    /// Round trips and allocations
+    Counts,
+    /// Several environments at once
+    Environments,
+    /// Several invocations at once in one environment
+    Concurrency,
+    /// Another server on the same database
+    Peer,
+    /// Whether the time of an answer reveals more than the answer
+    Timing,
+}
+
+/// What is measured. All but `ordinary` are static builds.
 struct Bench {
     function: PathBuf,
-    floor: PathBuf,
+    /// The empty handler, as it is usually built.
+    ordinary: PathBuf,
+    empty: PathBuf,
+    empty_with_tls: PathBuf,
+    /// A handler of only the two SDK calls of a delete.
+    calls: PathBuf,
     /// The factor of all numbers of repetitions.
     times: usize,
     /// The size of the large table.
@@ -124,23 +185,26 @@ impl Bench {
     async fn start(&self) -> Result<Vec<Row>> {
         let database = Database::start().await?;
         let (url, certificates) = database.behind_tls().await?;
-        let (mut ours, mut opened, mut floor) = (Vec::new(), Vec::new(), Vec::new());
         let over_tls = [("AWS_ENDPOINT_URL_DYNAMODB", url.as_str()), ("AWS_CA_BUNDLE", certificates.as_str())];
+        let sides = [
+            (&self.function, &[("OPENING_TIMEOUT_MS", "0")][..]),
+            (&self.function, &over_tls[..]),
+            (&self.ordinary, &[][..]),
+            (&self.empty, &[][..]),
+        ];
+        let mut times = sides.map(|_| Vec::new());
         for _ in 0..20 * self.times {
-            for (program, variables, into) in [
-                (&self.floor, &[][..], &mut floor),
-                (&self.function, &[("OPENING_TIMEOUT_MS", "0")][..], &mut ours),
-                (&self.function, &over_tls[..], &mut opened),
-            ] {
-                let environment = Environment::start(&[program], variables).await?;
-                into.push(milliseconds(environment.start));
-                environment.end().await?;
+            for ((program, variables), times) in sides.iter().zip(&mut times) {
+                times.push(milliseconds(Environment::start(&[program], variables).await?.start));
             }
         }
-        let floor = Sample::of("empty handler", "ms", floor);
+        let [ours, opened, ordinary, empty] = times;
+        let (ours, opened) = (Sample::of("function", "ms", ours), Sample::of("function", "ms", opened));
+        let (ordinary, empty) = (Sample::of(ORDINARY, "ms", ordinary), Sample::of(STATIC, "ms", empty));
         Ok(vec![
-            Row::new("start, connection not opened", Sample::of("function", "ms", ours), floor.clone(), Some(1.5)),
-            Row::new("start, connection opened over TLS", Sample::of("function", "ms", opened), floor, None),
+            Row::new("start, connection not opened", ours.clone(), ordinary.clone(), Some(0.85)),
+            Row::new("the same, beside a static handler", ours, empty.clone(), Some(1.65)),
+            Row::new("start, connection opened over TLS", opened, empty, None),
         ])
     }
 
@@ -153,7 +217,7 @@ impl Bench {
         let mut targets = (0..).map(|n| format!("tls-{n}"));
         let mut rows = Vec::new();
         for (figure, opening, to_reach) in [
-            ("first delete, connection opened at the start", "1000", Some(1.5)),
+            ("first delete, connection opened at the start", "1000", Some(1.2)),
             ("first delete, connection not opened", "0", None),
         ] {
             let (mut first, mut warm) = (Vec::new(), Vec::new());
@@ -168,17 +232,52 @@ impl Bench {
                 for _ in 1..each {
                     warm.push(delete(&mut environment, &targets.next().unwrap_or_default()).await?);
                 }
-                environment.end().await?;
             }
             rows.push(Row::new(figure, Sample::of("first", "ms", first), Sample::of("warm", "ms", warm), to_reach));
         }
         Ok(rows)
     }
 
-    /// A delete through the whole function, compared with only its two SDK calls, in one process.
-    async fn warm_delete(&self) -> Result<Row> {
+    /// A delete, compared with only its two SDK calls: the builds as processes, and the code in this process.
+    async fn warm_delete(&self) -> Result<Vec<Row>> {
         let database = Database::start().await?;
+        let (url, certificates) = database.behind_tls().await?;
+        let in_the_clear = [("AWS_ENDPOINT_URL_DYNAMODB", database.url.as_str())];
+        let over_tls = [("AWS_ENDPOINT_URL_DYNAMODB", url.as_str()), ("AWS_CA_BUNDLE", certificates.as_str())];
         let pairs = 200 * self.times;
+        let mut rows = Vec::new();
+        for (figure, processor_figure, prefix, variables) in [
+            ("warm delete", "processor time of a warm delete", "clear", &in_the_clear[..]),
+            ("warm delete over TLS", "processor time of a warm delete over TLS", "tls", &over_tls[..]),
+        ] {
+            database.fill(prefix, APPLICATION, 2 * (pairs + WARM_UP))?;
+            let variables = [&[("CLIENTS_TABLE", "clients")], variables].concat();
+            let mut function = Environment::start(&[&self.function], &variables).await?;
+            let mut calls = Environment::start(&[&self.calls], &variables).await?;
+            let (mut times, mut processor_times) = ([Vec::new(), Vec::new()], [Duration::ZERO; 2]);
+            for n in 0..pairs + WARM_UP {
+                if n == WARM_UP {
+                    times = [Vec::new(), Vec::new()];
+                    processor_times = [function.processor_time()?, calls.processor_time()?];
+                }
+                let [ours, bare] = &mut times;
+                ours.push(delete(&mut function, &format!("{prefix}-{}", 2 * n)).await?);
+                let target = serde_json::to_string(&format!("{prefix}-{}", 2 * n + 1))?;
+                bare.push(deleted(calls.invoke(target).await?)?);
+            }
+            let [ours, bare] = times;
+            let [ours_before, bare_before] = processor_times;
+            let each = |name, time: Duration| Sample::of(name, "ms", vec![milliseconds(time) / pairs as f64]);
+            let limit = (prefix == "clear").then_some(1.05);
+            rows.push(Row::new(figure, Sample::of("function", "ms", ours), Sample::of(CALLS, "ms", bare), limit));
+            rows.push(Row::new(
+                processor_figure,
+                each("function", function.processor_time()? - ours_before),
+                each(CALLS, calls.processor_time()? - bare_before),
+                None,
+            ));
+        }
+
         database.fill("warm", APPLICATION, 2 * pairs)?;
         let function = function(database.store.clone())?;
         let (mut ours, mut bare) = (Vec::new(), Vec::new());
@@ -193,11 +292,12 @@ impl Bench {
             }
             let target = format!("warm-{}", 2 * n + 1);
             let begun = Instant::now();
-            database.delete_with_sdk(&target).await?;
+            sdk::delete(&database.client, &target).await.map_err(|error| error.to_string())?;
             bare.push(milliseconds(begun.elapsed()));
         }
-        let beside = Sample::of("its two SDK calls", "ms", bare);
-        Ok(Row::new("warm delete", Sample::of("function", "ms", ours), beside, Some(1.1)))
+        let (ours, bare) = (Sample::of("function", "ms", ours), Sample::of(CALLS, "ms", bare));
+        rows.push(Row::new("warm delete, without the runtime", ours, bare, None));
+        Ok(rows)
     }
 
     /// The instructions of a request, counted by callgrind: the difference between a short and a long run.
@@ -208,16 +308,20 @@ impl Bench {
         database.fill("few", APPLICATION, FEW)?;
         database.fill("many", APPLICATION, MANY)?;
         let mut starts = Vec::new();
-        for program in [&self.function, &self.floor] {
+        for program in [&self.function, &self.empty] {
             starts.push(instructions_of(program, &database.url, Vec::new()).await?);
         }
-        let [ours, floors] = starts.try_into().map_err(|_| "two starts")?;
+        let [ours, start_of_empty] = starts.try_into().map_err(|_| "two starts")?;
         let refused = |_: &str, _: usize| event("refused").replace("Basic ", "Digest ");
         let deleted = |run: &str, n: usize| event(&format!("{run}-{n}"));
+        let bare = |run: &str, n: usize| json!(format!("{run}-calls-{n}")).to_string();
+        database.fill("few-calls", APPLICATION, FEW)?;
+        database.fill("many-calls", APPLICATION, MANY)?;
         let mut counts = Vec::new();
         for (program, event_of) in [
-            (&self.floor, &refused as &dyn Fn(&str, usize) -> String),
+            (&self.empty, &refused as &dyn Fn(&str, usize) -> String),
             (&self.function, &refused),
+            (&self.calls, &bare),
             (&self.function, &deleted),
         ] {
             let mut runs = Vec::new();
@@ -228,22 +332,15 @@ impl Bench {
             let [few, many] = runs.try_into().map_err(|_| "two runs")?;
             counts.push((many - few) / (MANY - FEW) as f64);
         }
-        let [floor, refused, deleted] = counts.try_into().map_err(|_| "three counts")?;
-        let sample = |name, count: f64| Sample::of(name, "thousand instructions", vec![count / 1e3]);
+        let [empty, refused, bare, deleted] = counts.try_into().map_err(|_| "four counts")?;
+        let row = |figure, ours: f64, name, beside: f64| {
+            let sample = |name, count| Sample::of(name, "thousand instructions", vec![count / 1e3]);
+            Row::new(figure, sample("function", ours), sample(name, beside), None)
+        };
         Ok(vec![
-            Row::new("instructions, start", sample("function", ours), sample("empty handler", floors), None),
-            Row::new(
-                "instructions, refused at parsing",
-                sample("function", refused),
-                sample("empty handler", floor),
-                None,
-            ),
-            Row::new(
-                "instructions, delete with its SDK calls",
-                sample("function", deleted),
-                sample("empty handler", floor),
-                None,
-            ),
+            row("instructions, start", ours, STATIC, start_of_empty),
+            row("instructions, refused at parsing", refused, STATIC, empty),
+            row("instructions, delete", deleted, CALLS, bare),
         ])
     }
 
@@ -254,27 +351,31 @@ impl Bench {
         let (url, certificates) = database.behind_tls().await?;
         let in_the_clear = [("AWS_ENDPOINT_URL_DYNAMODB", database.url.as_str())];
         let over_tls = [("AWS_ENDPOINT_URL_DYNAMODB", url.as_str()), ("AWS_CA_BUNDLE", certificates.as_str())];
-        let (mut ours, mut with_tls, mut floor) = (Vec::new(), Vec::new(), Vec::new());
+        let sides = [
+            ("ordinary", &self.ordinary, &[][..]),
+            ("empty-tls", &self.empty_with_tls, &over_tls[..]),
+            ("clear", &self.function, &in_the_clear[..]),
+            ("tls", &self.function, &over_tls[..]),
+        ];
+        let mut peaks = sides.map(|_| Vec::new());
         for run in 0..2 * self.times {
-            for (side, program, variables, into) in [
-                ("floor", &self.floor, &[][..], &mut floor),
-                ("clear", &self.function, &in_the_clear[..], &mut ours),
-                ("tls", &self.function, &over_tls[..], &mut with_tls),
-            ] {
+            for ((side, program, variables), peaks) in sides.iter().zip(&mut peaks) {
                 let prefix = format!("memory-{side}-{run}");
                 database.fill(&prefix, APPLICATION, requests)?;
                 let mut environment = Environment::start(&[program], variables).await?;
                 for n in 0..requests {
                     delete(&mut environment, &format!("{prefix}-{n}")).await?;
                 }
-                into.push(environment.peak_memory()? as f64 / 1024.0);
-                environment.end().await?;
+                peaks.push(environment.peak_memory()? as f64 / 1024.0);
             }
         }
-        let floor = Sample::of("empty handler", "MiB", floor);
+        let [ordinary, empty_with_tls, clear, tls] = peaks;
+        let (ordinary, tls) = (Sample::of(ORDINARY, "MiB", ordinary), Sample::of("function", "MiB", tls));
+        let empty_with_tls = Sample::of("static empty handler with TLS", "MiB", empty_with_tls);
         Ok(vec![
-            Row::new("peak memory", Sample::of("function", "MiB", ours), floor.clone(), Some(1.9)),
-            Row::new("peak memory, over TLS", Sample::of("function", "MiB", with_tls), floor, Some(1.9)),
+            Row::new("peak memory", Sample::of("function", "MiB", clear), ordinary.clone(), Some(1.3)),
+            Row::new("peak memory, over TLS", tls.clone(), ordinary, Some(1.6)),
+            Row::new("the same, beside a handler with TLS", tls, empty_with_tls, None),
         ])
     }
 
@@ -362,7 +463,7 @@ impl Bench {
     }
 
     /// Deletes by several environments at once, in one table.
-    async fn load(&self) -> Result<String> {
+    async fn environments(&self) -> Result<String> {
         let each = 100 * self.times;
         let mut table = String::from("| environments at once | deletes a second | p50 | p99 |\n|---|---|---|---|\n");
         for environments in [1, 2, 4, 8] {
@@ -392,6 +493,49 @@ impl Bench {
         }
         Ok(table)
     }
+
+    /// Deletes by one environment that gets several invocations at once, with a database that answers from memory.
+    async fn concurrency(&self) -> Result<String> {
+        let deletes = 1000 * self.times;
+        let url = canned::start()?;
+        let mut table = String::from(
+            "| invocations at once | deletes a second | ratio | processor time a delete | p50 | p99 | peak memory |\n\
+             |---|---|---|---|---|---|---|\n",
+        );
+        let mut alone = f64::NAN;
+        for invocations in ["1", "8", "64"] {
+            let variables = [("AWS_ENDPOINT_URL_DYNAMODB", url.as_str()), ("AWS_LAMBDA_MAX_CONCURRENCY", invocations)];
+            let mut environment = Environment::start(&[&self.function], &variables).await?;
+            let mut times = Vec::new();
+            let (mut begun, mut processor_time) = (Instant::now(), Duration::ZERO);
+            for counted in [WARM_UP, deletes] {
+                times.clear();
+                (begun, processor_time) = (Instant::now(), environment.processor_time()?);
+                for _ in 0..counted {
+                    environment.send(event(sample::TARGET))?;
+                }
+                for _ in 0..counted {
+                    times.push(deleted(environment.answer().await?)?);
+                }
+            }
+            let rate = deletes as f64 / begun.elapsed().as_secs_f64();
+            let processor_time = milliseconds(environment.processor_time()? - processor_time) / deletes as f64;
+            if invocations == "1" {
+                alone = rate;
+            }
+            times.sort_by(f64::total_cmp);
+            let at = |hundredths: usize| times.get(times.len() * hundredths / 100).copied().unwrap_or(f64::NAN);
+            writeln!(
+                table,
+                "| {invocations} | {rate:.0} | {:.2} | {processor_time:.3} ms | {:.2} ms | {:.2} ms | {:.1} MiB |",
+                rate / alone,
+                at(50),
+                at(99),
+                environment.peak_memory()? as f64 / 1024.0
+            )?;
+        }
+        Ok(table)
+    }
 }
 
 /// A store that answers at once, so that only the function's own code costs something.
@@ -414,7 +558,11 @@ impl Store for Canned {
 
 /// Deletes this client in an environment. Returns how many milliseconds that takes.
 async fn delete(environment: &mut Environment, target: &str) -> Result<f64> {
-    let (time, answer) = environment.invoke(event(target)).await?;
+    deleted(environment.invoke(event(target)).await?)
+}
+
+/// The milliseconds until this answer, which must be 204.
+fn deleted((time, answer): (Duration, Value)) -> Result<f64> {
     if answer.get("statusCode") == Some(&json!(204)) { Ok(milliseconds(time)) } else { Err(answer.to_string().into()) }
 }
 
@@ -433,7 +581,7 @@ async fn instructions_of(program: &Path, database: &str, events: Vec<String>) ->
     for event in events {
         environment.invoke(event).await?;
     }
-    environment.terminate().await?;
+    environment.terminate()?;
     let counted = fs::read_to_string(&out)?;
     let total = counted.lines().find_map(|line| line.strip_prefix("totals: ")).ok_or("no totals of callgrind")?;
     Ok(total.trim().parse()?)

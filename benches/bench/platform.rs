@@ -1,27 +1,25 @@
 //! Execution environments, as on Lambda: each is a process with a Runtime API of its own.
+//!
+//! The Runtime API takes part in each figure. So it is short: threads that block, and the times are taken next to the
+//! socket.
 
-use axum::{
-    Router,
-    body::Bytes,
-    extract::{Path, State},
-    response::{IntoResponse, Response},
-    routing::{get, post},
-};
 use serde_json::Value;
 use std::{
+    collections::HashMap,
     error::Error,
-    net::Ipv4Addr,
-    path::Path as File,
-    process::Stdio,
-    sync::Arc,
-    time::{Duration, SystemTime},
+    io::{self, BufRead, BufReader, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    thread,
+    time::{Duration, Instant, SystemTime},
 };
-use tokio::{
-    net::TcpListener,
-    process::{Child, Command},
-    sync::{Mutex, mpsc},
-    time::Instant,
-};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// The time limit of a start, an answer and an end.
 const TIMEOUT: Duration = Duration::from_mins(1);
@@ -30,44 +28,52 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 enum Request {
     /// The process asks for its next event.
     Next(Instant),
-    /// The process has answered an event.
-    Answer(Instant, Bytes),
+    /// The process has answered an event, this long after it got it.
+    Answer(Duration, Vec<u8>),
 }
 
 struct Api {
-    requests: mpsc::UnboundedSender<Request>,
-    events: Mutex<mpsc::UnboundedReceiver<String>>,
+    address: SocketAddr,
+    begun: Instant,
+    requests: UnboundedSender<Request>,
+    events: Mutex<mpsc::Receiver<String>>,
+    ended: AtomicBool,
 }
 
 /// A running process, ready for events.
 pub(crate) struct Environment {
     process: Child,
-    requests: mpsc::UnboundedReceiver<Request>,
-    events: mpsc::UnboundedSender<String>,
+    api: Arc<Api>,
+    requests: UnboundedReceiver<Request>,
+    events: mpsc::Sender<String>,
     /// The time from the start of the process to its first request for an event.
     pub(crate) start: Duration,
 }
 
 impl Environment {
-    /// Starts `program` with these environment variables and those of Lambda.
-    pub(crate) async fn start(program: &[&File], variables: &[(&str, &str)]) -> Result<Self, Box<dyn Error>> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?.to_string();
-        let (sender, mut requests) = mpsc::unbounded_channel();
-        let (events, waiting) = mpsc::unbounded_channel();
-        let api = Arc::new(Api { requests: sender, events: Mutex::new(waiting) });
-        let router = Router::new()
-            .route("/2018-06-01/runtime/invocation/next", get(next))
-            .route("/2018-06-01/runtime/invocation/{id}/{end}", post(ended))
-            .with_state(api);
-        tokio::spawn(async move { axum::serve(listener, router).await });
+    /// Starts `program` with these environment variables and those of Lambda, and no others.
+    pub(crate) async fn start(program: &[&Path], variables: &[(&str, &str)]) -> Result<Self, Box<dyn Error>> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let address = listener.local_addr()?;
+        let (sender, mut requests) = unbounded_channel();
+        let (events, waiting) = mpsc::channel();
+        let (begun, ended) = (Instant::now(), AtomicBool::default());
+        let api = Arc::new(Api { address, begun, requests: sender, events: Mutex::new(waiting), ended });
+        let serving = Arc::clone(&api);
+        thread::spawn(move || {
+            for connection in listener.incoming().take_while(|_| !serving.ended.load(Ordering::Relaxed)).flatten() {
+                let api = Arc::clone(&serving);
+                // A connection ends with the process.
+                thread::spawn(move || api.serve(connection));
+            }
+        });
 
         let (program, arguments) = program.split_first().ok_or("no program")?;
         let begun = Instant::now();
         let process = Command::new(program)
             .args(arguments)
             .env_clear()
-            .env("AWS_LAMBDA_RUNTIME_API", &address)
+            .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
             .env("AWS_LAMBDA_FUNCTION_NAME", "deregister")
             .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
             .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
@@ -76,64 +82,130 @@ impl Environment {
             .env("AWS_SECRET_ACCESS_KEY", "bench")
             .envs(variables.iter().copied())
             .stdout(Stdio::null())
-            .kill_on_drop(true)
             .spawn()?;
+        let mut environment = Self { process, api, requests: unbounded_channel().1, events, start: Duration::ZERO };
         match tokio::time::timeout(TIMEOUT, requests.recv()).await? {
-            Some(Request::Next(at)) => Ok(Self { process, requests, events, start: at - begun }),
-            _ => Err("the process answered before it was asked".into()),
+            Some(Request::Next(at)) => environment.start = at - begun,
+            _ => return Err("the process answered before it was asked".into()),
         }
+        environment.requests = requests;
+        Ok(environment)
     }
 
-    /// Sends the process an event. Returns the time until the answer, and the answer.
+    /// Sends the process an event. Returns the time from the event to the answer, and the answer.
     pub(crate) async fn invoke(&mut self, event: String) -> Result<(Duration, Value), Box<dyn Error>> {
-        let begun = Instant::now();
-        self.events.send(event)?;
-        let answer = loop {
+        self.send(event)?;
+        self.answer().await
+    }
+
+    /// Sends the process an event.
+    pub(crate) fn send(&self, event: String) -> Result<(), Box<dyn Error>> {
+        Ok(self.events.send(event)?)
+    }
+
+    /// Waits for the next answer. Returns the time from its event to the answer, and the answer.
+    pub(crate) async fn answer(&mut self) -> Result<(Duration, Value), Box<dyn Error>> {
+        loop {
             match tokio::time::timeout(TIMEOUT, self.requests.recv()).await? {
-                Some(Request::Answer(at, body)) => break (at - begun, serde_json::from_slice(&body)?),
+                Some(Request::Answer(time, body)) => break Ok((time, serde_json::from_slice(&body)?)),
                 Some(Request::Next(_)) => {}
                 None => return Err("the process is gone".into()),
             }
-        };
-        Ok(answer)
+        }
     }
 
     /// The peak of the process's resident memory, in kilobytes.
     pub(crate) fn peak_memory(&self) -> Result<u64, Box<dyn Error>> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id().ok_or("it has ended")?))?;
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
         Ok(line.trim().trim_end_matches(" kB").parse()?)
     }
 
+    /// How long the process has used a processor.
+    pub(crate) fn processor_time(&self) -> Result<Duration, Box<dyn Error>> {
+        let mut nanoseconds = 0;
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.process.id()))? {
+            let statistics = std::fs::read_to_string(task?.path().join("schedstat"))?;
+            nanoseconds += statistics.split(' ').next().unwrap_or_default().parse::<u64>()?;
+        }
+        Ok(Duration::from_nanos(nanoseconds))
+    }
+
     /// Asks the process to end, and waits for its end.
-    pub(crate) async fn terminate(mut self) -> Result<(), Box<dyn Error>> {
-        let id = self.process.id().ok_or("it has ended")?.to_string();
-        Command::new("kill").arg(id).status().await?;
-        tokio::time::timeout(TIMEOUT, self.process.wait()).await??;
-        Ok(())
-    }
-
-    /// Kills the process.
-    pub(crate) async fn end(mut self) -> Result<(), Box<dyn Error>> {
-        self.process.kill().await?;
+    pub(crate) fn terminate(mut self) -> Result<(), Box<dyn Error>> {
+        Command::new("kill").arg(self.process.id().to_string()).status()?;
+        self.process.wait()?;
         Ok(())
     }
 }
 
-/// Answers with the next event and the platform's headers.
-async fn next(State(api): State<Arc<Api>>) -> Response {
-    let _ = api.requests.send(Request::Next(Instant::now()));
-    let event = api.events.lock().await.recv().await.unwrap_or_default();
-    let deadline = crate::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default() + Duration::from_secs(10);
-    let id = format!("{:032x}", deadline.as_nanos());
-    let headers = [
-        ("lambda-runtime-aws-request-id", id),
-        ("lambda-runtime-deadline-ms", deadline.as_millis().to_string()),
-        ("lambda-runtime-invoked-function-arn", "arn:aws:lambda:eu-central-1:123456789012:function:deregister".into()),
-    ];
-    (headers, event).into_response()
+impl Drop for Environment {
+    /// Kills the process, and ends the Runtime API.
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        self.api.ended.store(true, Ordering::Relaxed);
+        // Wakes the thread that accepts connections.
+        let _ = TcpStream::connect(self.api.address);
+    }
 }
 
-async fn ended(State(api): State<Arc<Api>>, Path((_, _end)): Path<(String, String)>, body: Bytes) {
-    let _ = api.requests.send(Request::Answer(Instant::now(), body));
+impl Api {
+    fn serve(&self, connection: TcpStream) -> io::Result<()> {
+        connection.set_nodelay(true)?;
+        let mut writer = connection.try_clone()?;
+        let mut reader = BufReader::new(connection);
+        let mut line = String::new();
+        while reader.read_line(&mut line)? > 0 {
+            let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+            let body = read_body(&mut reader)?;
+            if path.ends_with("/next") {
+                self.say(Request::Next(Instant::now()));
+                let event = self.events.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                let Ok(event) = event else { return Ok(()) };
+                let deadline = crate::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis() + 10_000;
+                // The id of an invocation is its time.
+                let answer = format!(
+                    "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
+                     lambda-runtime-aws-request-id: {}\r\nlambda-runtime-deadline-ms: {deadline}\r\n\
+                     lambda-runtime-invoked-function-arn: arn:aws:lambda:eu-central-1:123456789012:function:deregister\r\n\
+                     \r\n{event}",
+                    event.len(),
+                    self.begun.elapsed().as_nanos(),
+                );
+                writer.write_all(answer.as_bytes())?;
+            } else {
+                let id = path.rsplit('/').nth(1).and_then(|id| id.parse().ok()).unwrap_or_default();
+                self.say(Request::Answer(self.begun.elapsed().saturating_sub(Duration::from_nanos(id)), body));
+                writer.write_all(b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n")?;
+            }
+            line.clear();
+        }
+        Ok(())
+    }
+
+    fn say(&self, request: Request) {
+        // Nobody listens when the environment ends.
+        let _ = self.requests.send(request);
+    }
+}
+
+/// Reads the fields and the body of a request.
+pub(crate) fn read_body(reader: &mut impl BufRead) -> io::Result<Vec<u8>> {
+    let mut fields = HashMap::new();
+    let mut line = String::new();
+    while reader.read_line(&mut line)? > 2 {
+        if let Some((name, value)) = line.split_once(':') {
+            fields.insert(name.to_ascii_lowercase(), value.trim().to_owned());
+        }
+        line.clear();
+    }
+    let length = fields.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    if fields.contains_key("transfer-encoding") {
+        return Err(io::Error::other("the Runtime API of the benchmark reads no chunks"));
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    Ok(body)
 }

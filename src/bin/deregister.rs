@@ -28,5 +28,6 @@ async fn serve(start: Start, variables: Variables) -> Result<(), Stopped> {
         // Boxed, because the SDK's futures are large and the runtime nests them.
         Box::pin(async move { function.call(event).await })
     });
-    Ok(lambda_runtime::run_concurrent(handler).await?)
+    // A task of its own: tokio wakes a task without a system call, but not the future that the program waits for.
+    Ok(tokio::spawn(lambda_runtime::run_concurrent(handler)).await??)
 }

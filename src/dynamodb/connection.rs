@@ -10,7 +10,7 @@ use crate::settings::{Database, Variables, WrongSetting};
 use aws_config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_dynamodb::{
     Config,
-    config::{self, Credentials, retry::ReconnectMode},
+    config::{self, Credentials, StalledStreamProtectionConfig, retry::ReconnectMode},
 };
 use rustls::{
     RootCertStore,
@@ -166,7 +166,13 @@ pub async fn configure(settings: &Database, variables: &Variables) -> Result<Con
         Some(connection) => connection,
         None => sources::read(variables, http.clone()).await?,
     };
-    Ok(Connection { config: config.http_client(http).retry_config(retries).timeout_config(timeouts), place })
+    let config = config
+        .http_client(http)
+        .retry_config(retries)
+        .timeout_config(timeouts)
+        // The time-out of an attempt covers its whole answer.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+    Ok(Connection { config, place })
 }
 
 /// The configuration from Lambda's environment. `None` if this is not Lambda, or if the SDK must read other sources

@@ -67,10 +67,9 @@ def test_the_template_of_an_architecture_is_that_of_the_project_with_the_package
     template = yaml_parse((packages / f"template-{VERSION}-{architecture}.yaml").read_text())
     expected = yaml_parse((ROOT / "template.yaml").read_text())
     expected["Parameters"]["Architecture"]["Default"] = architecture
-    functions = [it for it in expected["Resources"].values() if it["Type"] == "AWS::Serverless::Function"]
-    for function in functions:
-        name = function["Metadata"]["BuildProperties"]["Binary"]
-        function["Properties"]["CodeUri"] = f"{name}-{VERSION}-{architecture}.zip"
+    functions = {name for name, it in expected["Resources"].items() if it["Type"] == "AWS::Serverless::Function"}
+    for name, binary in zip(["Function", "Cascade", "Sweep"], FUNCTIONS, strict=True):
+        expected["Resources"][name]["Properties"]["CodeUri"] = f"{binary}-{VERSION}-{architecture}.zip"
     for path in "LicenseUrl", "ReadmeUrl":
         expected.get("Metadata", {}).get("AWS::ServerlessRepo::Application", {}).pop(path, None)
     assert len(functions) == len(FUNCTIONS)

@@ -12,7 +12,11 @@ use std::{
     process::ExitCode,
     time::{Duration, SystemTime},
 };
-use tokio::{runtime::Builder, time::Instant};
+use tokio::{
+    runtime::{Builder, Runtime},
+    task::JoinError,
+    time::Instant,
+};
 
 /// The start of the process.
 #[derive(Clone, Copy)]
@@ -49,23 +53,35 @@ impl From<lambda_runtime::Error> for Stopped {
     }
 }
 
+impl From<JoinError> for Stopped {
+    fn from(_: JoinError) -> Self {
+        Self::Lambda
+    }
+}
+
 /// Runs a function until Lambda ends it. If it stops, logs why.
 pub(crate) fn run<F: Future<Output = Result<(), Stopped>>>(function: impl FnOnce(Start, Variables) -> F) -> ExitCode {
     let start = Start(Instant::now());
     let variables: Variables = std::env::vars_os().collect();
     // A level that is not text stops the function as soon as there is a log.
     telemetry::install(variables.get("AWS_LAMBDA_LOG_LEVEL").ok().flatten(), now);
-    let result = check(&variables).and_then(|()| match Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(function(start, variables)),
-        Err(error) => Err(Stopped::Runtime(error.kind())),
-    });
-    match result {
+    match check(&variables).and_then(|()| runtime(&variables)).and_then(|it| it.block_on(function(start, variables))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             tracing::error!("the function stopped: {why}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// The asynchronous runtime: one thread, or one for each processor if Lambda sends several invocations at once.
+fn runtime(variables: &Variables) -> Result<Runtime, Stopped> {
+    let invocations = variables.get("AWS_LAMBDA_MAX_CONCURRENCY")?.and_then(|invocations| invocations.parse().ok());
+    let mut builder = match invocations {
+        None | Some(0..=1) => Builder::new_current_thread(),
+        Some(2..=u32::MAX) => Builder::new_multi_thread(),
+    };
+    builder.enable_all().build().map_err(|error| Stopped::Runtime(error.kind()))
 }
 
 /// Checks the variables that Lambda's runtime library reads: it panics if one is missing or wrong.

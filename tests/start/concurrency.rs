@@ -1,0 +1,115 @@
+//! Several invocations at once in one process, as `AWS_LAMBDA_MAX_CONCURRENCY` says.
+
+use super::{FUNCTION, Start};
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeSet,
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    process::{Command, Stdio},
+    sync::{Arc, Barrier, Mutex, mpsc},
+    thread,
+};
+
+/// Serves HTTP on a free port, a thread for each connection. Returns the address.
+fn serve(answer: impl Fn(&str, String) -> Option<String> + Send + Sync + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let answer = Arc::new(answer);
+    thread::spawn(move || {
+        for connection in listener.incoming() {
+            let answer = Arc::clone(&answer);
+            thread::spawn(move || serve_connection(connection.unwrap(), answer.as_ref()));
+        }
+    });
+    address
+}
+
+/// Answers the requests of a connection, until it is closed or there is no answer.
+fn serve_connection(connection: TcpStream, answer: &dyn Fn(&str, String) -> Option<String>) -> Option<()> {
+    let mut writer = connection.try_clone().ok()?;
+    let mut reader = BufReader::new(connection);
+    loop {
+        let (mut head, mut body) = (String::new(), Vec::new());
+        while reader.read_line(&mut head).ok()? > 2 {}
+        let length = head.to_lowercase().lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+        reader.by_ref().take(length.unwrap_or(0)).read_to_end(&mut body).ok()?;
+        writer.write_all(answer(&head, String::from_utf8(body).unwrap())?.as_bytes()).ok()?;
+    }
+}
+
+/// An answer with a body of JSON.
+fn ok(fields: &str, body: &str) -> String {
+    format!(
+        "HTTP/1.1 200 OK\r\n{fields}content-type: application/x-amz-json-1.0\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// Runs the function until it has answered this many invocations. The database answers no read until all invocations
+/// have made theirs, if they come `at_once`. Returns the lines of the log, and the number of the process's threads.
+fn invoked(invocations: usize, at_once: bool, concurrency: Option<&str>) -> (Vec<Value>, usize) {
+    let all_have_read = Barrier::new(if at_once { invocations } else { 1 });
+    let database = serve(move |_, _| {
+        all_have_read.wait();
+        Some(ok("", r#"{"Responses":{"clients":[]}}"#))
+    });
+    let event = include_str!("../../events/configuration/deleted.json");
+    let ids = Mutex::new(0..invocations);
+    let (answers, answered) = mpsc::channel();
+    let runtime = serve(move |head, _| {
+        if head.contains("/next") {
+            let id = ids.lock().unwrap().next()?;
+            Some(ok(
+                &format!(
+                    "lambda-runtime-aws-request-id: id-{id}\r\nlambda-runtime-deadline-ms: 4000000000000\r\n\
+                     lambda-runtime-invoked-function-arn: arn:aws:lambda:eu-central-1:123456789012:function:f\r\n"
+                ),
+                event,
+            ))
+        } else {
+            answers.send(()).ok()?;
+            Some("HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n".to_owned())
+        }
+    });
+    let mut start = Start::of(FUNCTION)
+        .with("AWS_LAMBDA_RUNTIME_API", runtime)
+        .with("AWS_ENDPOINT_URL_DYNAMODB", format!("http://{database}"))
+        .with("DATABASE_ATTEMPT_TIMEOUT_MS", "60000")
+        .with("DATABASE_CALL_TIMEOUT_MS", "60000")
+        .with("OPENING_TIMEOUT_MS", "0");
+    if let Some(concurrency) = concurrency {
+        start = start.with("AWS_LAMBDA_MAX_CONCURRENCY", concurrency);
+    }
+    let mut function =
+        Command::new(FUNCTION).env_clear().envs(start.variables).stdout(Stdio::piped()).spawn().unwrap();
+    for _ in 0..invocations {
+        answered.recv().unwrap();
+    }
+    let threads = std::fs::read_dir(format!("/proc/{}/task", function.id())).map_or(0, Iterator::count);
+    function.kill().unwrap();
+    let mut lines = String::new();
+    function.stdout.take().unwrap().read_to_string(&mut lines).unwrap();
+    function.wait().unwrap();
+    let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    (lines.filter(|line| line.get("endpoint").is_some()).collect(), threads)
+}
+
+#[test]
+fn invocations_run_at_once_and_each_writes_one_line() {
+    let (lines, _) = invoked(8, true, Some("8"));
+    assert_eq!(lines.len(), 8);
+    let ids: BTreeSet<_> = lines.iter().map(|line| line["function_request_id"].as_str().unwrap()).collect();
+    assert_eq!(ids.len(), 8);
+    assert!(lines.iter().all(|line| line["status"] == json!(401) && line["database_calls"] == json!(1)), "{lines:?}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_function_has_more_than_one_thread_only_if_invocations_come_at_once() {
+    for one_at_a_time in [None, Some("1"), Some("0"), Some("many")] {
+        assert_eq!(invoked(1, false, one_at_a_time).1, 1, "{one_at_a_time:?}");
+    }
+    let processors = thread::available_parallelism().unwrap().get();
+    assert_eq!(invoked(1, false, Some("2")).1, 1 + processors);
+}
