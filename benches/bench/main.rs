@@ -19,7 +19,7 @@ mod timing;
 #[path = "../../tests/support/tls.rs"]
 mod tls;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use database::Database;
 use deregister::{
     functions::{self, Delete},
@@ -62,12 +62,25 @@ struct Options {
     /// A hundredth of the items and a fifth of the repetitions, to see that it works
     #[arg(long)]
     quick: bool,
-    /// Only serve this many clients, for the comparison with the peer
+    /// Only this part
+    #[arg(long)]
+    only: Option<Part>,
+    /// Only serve a database, for the comparison with the peer
     #[arg(long, hide = true)]
-    serve: Option<usize>,
+    serve_database: bool,
+    /// Only serve the function over the database at this address, for the same comparison
+    #[arg(long, hide = true)]
+    serve: Option<String>,
     /// What `cargo bench` passes
     #[arg(long, hide = true)]
     bench: bool,
+}
+
+/// A part of the measurements.
+#[derive(Clone, Copy, ValueEnum)]
+enum Part {
+    /// The comparison with oidc-provider. It writes no files
+    Peer,
 }
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -75,13 +88,21 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 #[tokio::main(worker_threads = 2)]
 async fn main() -> Result<()> {
     let options = Options::parse();
-    if let Some(clients) = options.serve {
-        return peer::serve(clients).await;
+    if options.serve_database {
+        return peer::serve_database().await;
+    }
+    if let Some(database) = options.serve {
+        return peer::serve(&database).await;
+    }
+    let times = if options.quick { 1 } else { 5 };
+    if let Some(Part::Peer) = options.only {
+        println!("{}\n\n{}", machine(), peer::compare(2 * times).await);
+        return Ok(());
     }
     let bench = Bench {
         function: fs::canonicalize(options.binaries.join("deregister"))?,
         floor: fs::canonicalize(options.binaries.join("floor"))?,
-        times: if options.quick { 1 } else { 5 },
+        times,
         items: if options.quick { 10_000 } else { 1_000_000 },
     };
 
