@@ -6,7 +6,8 @@ use crate::{
 };
 use aws_sdk_dynamodb::{
     Client,
-    config::{BehaviorVersion, Credentials, Region},
+    config::{BehaviorVersion, Builder, Credentials, Region},
+    types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType},
 };
 use deregister::dynamodb::{ClientsTable, https};
 use dynoxide::{AttributeValue, ImportOptions};
@@ -32,17 +33,21 @@ impl Database {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let url = format!("http://{}", listener.local_addr()?);
         tokio::spawn(dynoxide::server::serve_on(listener, embedded.clone()));
-        let config = aws_sdk_dynamodb::Config::builder()
-            .behavior_version(BehaviorVersion::v2026_01_12())
-            .http_client(https::client(RootCertStore::empty())?)
-            .endpoint_url(&url)
-            .region(Region::from_static("eu-central-1"))
-            .credentials_provider(Credentials::new("bench", "bench", None, None, "bench"));
+        let config = config(&url)?;
         let client = Client::from_conf(config.clone().build());
-        let store = ClientsTable::new(config, "clients", Duration::from_hours(24));
+        let store = clients_table(config);
         store.create_table().await?;
         sample::write(&store, crate::now()).await?;
         Ok(Self { embedded, url, client, store })
+    }
+
+    /// Creates another table. Its key is `id`.
+    pub(crate) async fn create_table(&self, name: &str) -> Result<(), Box<dyn Error>> {
+        let definition = AttributeDefinition::builder().attribute_name("id").attribute_type(ScalarAttributeType::S);
+        let key = KeySchemaElement::builder().attribute_name("id").key_type(KeyType::Hash);
+        let request = self.client.create_table().table_name(name).billing_mode(BillingMode::PayPerRequest);
+        request.attribute_definitions(definition.build()?).key_schema(key.build()?).send().await?;
+        Ok(())
     }
 
     /// Adds clients `prefix-0` to `prefix-{count - 1}` of an application, without SDK and HTTP.
@@ -77,4 +82,22 @@ impl Database {
         let front = tls::front(&self.url, &certificates).await?;
         Ok((front.url, certificates.into_os_string().into_string().map_err(|_| "a temporary folder in UTF-8")?))
     }
+}
+
+/// The clients table of the database at this address.
+pub(crate) fn connect(url: &str) -> Result<ClientsTable, Box<dyn Error>> {
+    Ok(clients_table(config(url)?))
+}
+
+fn clients_table(config: Builder) -> ClientsTable {
+    ClientsTable::new(config, "clients", Duration::from_hours(24))
+}
+
+fn config(url: &str) -> Result<Builder, Box<dyn Error>> {
+    Ok(aws_sdk_dynamodb::Config::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .http_client(https::client(RootCertStore::empty())?)
+        .endpoint_url(url)
+        .region(Region::from_static("eu-central-1"))
+        .credentials_provider(Credentials::new("bench", "bench", None, None, "bench")))
 }

@@ -63,18 +63,21 @@ struct Options {
     /// The ordinary build of the empty handler, for the C library of this machine
     #[arg(long, default_value = "target/release/floor")]
     ordinary: PathBuf,
-    /// Only this part
-    #[arg(long)]
-    only: Option<Part>,
     /// The folder for bench.json, table.md and ratios.svg
     #[arg(long, default_value = "target/bench/results")]
     out: PathBuf,
     /// A hundredth of the items and a fifth of the repetitions, to see that it works
     #[arg(long)]
     quick: bool,
-    /// Only serve this many clients, for the comparison with the peer
+    /// Only this part, without writing files
+    #[arg(long)]
+    only: Option<Part>,
+    /// Only serve a database, for the comparison with the peer
     #[arg(long, hide = true)]
-    serve: Option<usize>,
+    serve_database: bool,
+    /// Only serve the function over the database at this address, for the same comparison
+    #[arg(long, hide = true)]
+    serve: Option<String>,
     /// What `cargo bench` passes
     #[arg(long, hide = true)]
     bench: bool,
@@ -92,16 +95,19 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 #[tokio::main(worker_threads = 2)]
 async fn main() -> Result<()> {
     let options = Options::parse();
-    if let Some(clients) = options.serve {
-        return peer::serve(clients).await;
+    if options.serve_database {
+        return peer::serve_database().await;
     }
-    let build = |name| fs::canonicalize(options.builds.join(name).join("bootstrap"));
+    if let Some(database) = options.serve {
+        return peer::serve(&database).await;
+    }
+    let build = |name| options.builds.join(name).join("bootstrap");
     let bench = Bench {
-        function: build("deregister")?,
-        ordinary: fs::canonicalize(&options.ordinary)?,
-        empty: build("floor")?,
-        empty_with_tls: build("floor-tls")?,
-        calls: build("floor-calls")?,
+        function: build("deregister"),
+        ordinary: options.ordinary.clone(),
+        empty: build("floor"),
+        empty_with_tls: build("floor-tls"),
+        calls: build("floor-calls"),
         times: if options.quick { 1 } else { 5 },
         items: if options.quick { 10_000 } else { 1_000_000 },
     };
@@ -128,10 +134,12 @@ async fn main() -> Result<()> {
     }
     let table = tables.join("\n");
 
-    fs::create_dir_all(&options.out)?;
-    fs::write(options.out.join("bench.json"), serde_json::to_string_pretty(&rows)?)?;
-    fs::write(options.out.join("ratios.svg"), report::picture(&rows))?;
-    fs::write(options.out.join("table.md"), &table)?;
+    if options.only.is_none() {
+        fs::create_dir_all(&options.out)?;
+        fs::write(options.out.join("bench.json"), serde_json::to_string_pretty(&rows)?)?;
+        fs::write(options.out.join("ratios.svg"), report::picture(&rows))?;
+        fs::write(options.out.join("table.md"), &table)?;
+    }
     println!("{}\n\n{table}", machine());
     Ok(())
 }

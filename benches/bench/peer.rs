@@ -1,15 +1,29 @@
-//! The comparison with a peer, npm's `oidc-provider`, which implements RFC 7592 too. The function runs behind the local
-//! front. Each side is a process of its own.
+//! The comparison with a peer, npm's `oidc-provider`, which implements RFC 7592 too: the same deletes on the same
+//! database. The function runs behind the local front. The database and each server are processes of their own.
 
-use crate::{Result, database::Database, front, function, milliseconds, sample::SERVICE};
-use deregister::model::{Client, Digest, Id, Kind, Metadata, OAuthClient};
+use crate::{
+    Result,
+    database::{self, Database},
+    front, function, milliseconds,
+};
+use axum::{
+    Router,
+    body::{Body, HttpBody},
+    extract::Request as Incoming,
+    http::StatusCode,
+    response::IntoResponse,
+};
+use futures::{StreamExt, TryStreamExt, stream};
 use http_body_util::{BodyExt, Full};
-use hyper_util::{client::legacy, rt::TokioExecutor};
+use hyper_util::{
+    client::legacy::{self, connect::HttpConnector},
+    rt::TokioExecutor,
+};
 use lambda_http::http::{Request, Uri, header::CONTENT_TYPE};
 use serde_json::Value;
 use std::{
     fmt::Write,
-    fs, io,
+    fs, future, io,
     net::Ipv4Addr,
     path::Path,
     process::Stdio,
@@ -27,96 +41,144 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// The peer's package. It is installed outside the sources.
+/// The peer's package. It is installed outside the sources, in a folder as deep as this one: the path of deregister's
+/// adapter is relative.
 const PACKAGE: &str = include_str!("peer/package.json");
-const FILES: [(&str, &str); 3] = [
+const FILES: [(&str, &str); 4] = [
     ("package.json", PACKAGE),
     ("package-lock.json", include_str!("peer/package-lock.json")),
+    ("adapters.mjs", include_str!("peer/adapters.mjs")),
     ("server.mjs", include_str!("peer/server.mjs")),
 ];
 const FOLDER: &str = "target/bench/peer";
-/// The clients of a round. Each is two entries in the peer's memory, the client and its token. The peer may drop the
-/// oldest of more than 1,000 entries.
-const ROUND: usize = 400;
+/// The adapters of `server.mjs`, and the servers that delete the clients that oidc-provider registers over them.
+const SIDES: [(&str, &str); 3] = [
+    (DEREGISTER, "deregister, local front"),
+    ("plain", "oidc-provider, plain adapter"),
+    ("tuned", "oidc-provider, tuned adapter"),
+];
+/// The adapter of `integrations/oidc-provider`. It leaves deletions to deregister.
+const DEREGISTER: &str = "deregister";
+/// The numbers of connections that are measured.
+const CONNECTIONS: [usize; 2] = [1, MANY];
+/// How many requests run at the same time where no time is measured.
+const MANY: usize = 16;
+/// The clients of a round.
+const ROUND: usize = 200;
 /// The rounds that are not counted. The peer is slower until Node.js has compiled it.
 const WARM_UP: usize = 5;
 /// The time limit of an installation and of a start.
 const TIMEOUT: Duration = Duration::from_mins(2);
 
-/// Measures both sides in turn, `rounds` times at each number of connections. Returns a table, or a sentence that says
+/// Measures all sides in turn, `rounds` times at each number of connections. Returns a table, or a sentence that says
 /// why there is none.
 pub(crate) async fn compare(rounds: usize) -> String {
     let compared = measure(rounds).await;
     compared.unwrap_or_else(|error| format!("There is no comparison with oidc-provider: {error}\n"))
 }
 
-/// Serves this many clients that can delete themselves. Prints the address.
-pub(crate) async fn serve(clients: usize) -> Result<()> {
+/// Serves a database with the tables of all sides. Prints its address.
+pub(crate) async fn serve_database() -> Result<()> {
     let database = Database::start().await?;
-    for n in 0..clients {
-        let client = OAuthClient {
-            service_id: Some(Id::new(SERVICE).ok_or("an id")?),
-            dynamic: true,
-            registration_token_digest: Some(Digest::of(token(n))),
-            metadata: Metadata {
-                client_name: Some("Bench".to_owned()),
-                redirect_uris: Some(vec!["https://example.com/callback".to_owned()]),
-                token_endpoint_auth_method: Some("none".to_owned()),
-                ..Metadata::default()
-            },
-        };
-        let client = Client::new(Kind::OAuth(client));
-        database.store.create_client(&Id::new(format!("peer-{n}")).ok_or("an id")?, &client).await?;
+    for table in ["plain", "tuned"] {
+        database.create_table(table).await?;
     }
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    println!("http://{}", listener.local_addr()?);
-    Ok(front::serve(listener, function(database.store)?, None).await?)
+    println!("{}", database.url);
+    future::pending().await
 }
 
-/// The registration access token of a client that [`serve`] creates.
-fn token(n: usize) -> String {
-    format!("reg-23410913-abewfq.{n}")
+/// Serves the function over the database at this address. Prints its own address.
+pub(crate) async fn serve(database: &str) -> Result<()> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    println!("http://{}", listener.local_addr()?);
+    Ok(front::serve(listener, function(database::connect(database)?)?, None).await?)
 }
 
 async fn measure(rounds: usize) -> Result<String> {
-    const CONNECTIONS: [usize; 2] = [1, 16];
     let node = install().await?;
     let package: Value = serde_json::from_str(PACKAGE)?;
     let version = package.pointer("/dependencies/oidc-provider").and_then(Value::as_str).ok_or("no version")?;
-    let clients = CONNECTIONS.len() * (WARM_UP + rounds) * ROUND;
-    let mut command = Command::new("node");
-    let peer = Server::start(command.arg("server.mjs").current_dir(FOLDER).env("NODE_ENV", "production")).await?;
-    let mut command = Command::new(std::env::current_exe()?);
-    let own = Server::start(command.arg("--serve").arg(clients.to_string())).await?;
-    let mut own_clients = 0..clients;
+    let database = Server::start(Command::new(std::env::current_exe()?).arg("--serve-database")).await?;
+    let mut sides = Vec::new();
+    for (adapter, name) in SIDES {
+        let calls = count_calls(adapter, &database).await?;
+        sides.push((name, calls, Side::start(adapter, &database.address).await?));
+    }
 
-    let mut table = String::from("| server | connections | deletes a second | p50 | p99 |\n|---|---|---|---|---|\n");
+    let mut table = String::from(
+        "| server | connections | deletes a second | p50 | p99 | calls a delete | ratio |\n\
+         |---|---|---|---|---|---|---|\n",
+    );
     for connections in CONNECTIONS {
-        let (mut peers, mut ours) = (Deletes::default(), Deletes::default());
+        let mut deletes = SIDES.map(|_| Deletes::default());
         for round in 0..WARM_UP + rounds {
-            if round == WARM_UP {
-                (peers, ours) = (Deletes::default(), Deletes::default());
+            for ((_, _, side), deletes) in sides.iter().zip(&mut deletes) {
+                if round == WARM_UP {
+                    *deletes = Deletes::default();
+                }
+                deletes.run(&side.deletes, side.register(ROUND).await?, connections).await?;
             }
-            peers.run(&peer, peer.register().await?, connections).await?;
-            let delete = |n| request(&own.address, &format!("/register/peer-{n}"), &token(n));
-            let requests = own_clients.by_ref().take(ROUND).map(delete).collect();
-            ours.run(&own, requests, connections).await?;
         }
-        ours.row(&mut table, "deregister, local front", connections)?;
-        peers.row(&mut table, &format!("oidc-provider {version}, Node.js {node}"), connections)?;
+        let mut own = None;
+        for ((name, calls, _), deletes) in sides.iter().zip(&mut deletes) {
+            let rate = percentile(&mut deletes.rates, 50);
+            let [p50, p99] = [50, 99].map(|hundredths| percentile(&mut deletes.times, hundredths));
+            let ratio = *own.get_or_insert(rate) / rate;
+            writeln!(
+                table,
+                "| {name} | {connections} | {rate:.0} | {p50:.2} ms | {p99:.2} ms | {calls:.2} | {ratio:.2} |"
+            )?;
+        }
     }
     writeln!(
         table,
-        "\n{} deletes a row, both servers in turn, after a warm-up. Both serve RFC 7592's `DELETE`, on connections that \
-         stay open, to a client on the same machine. The rest differs:\n\n\
-         - oidc-provider keeps its clients in the memory of its one process. It has one thread, answers through koa and \
-         writes nothing.\n\
-         - deregister reads and writes each client, with the record of its deletion, through HTTP. Its database is an \
-         emulator of DynamoDB (SQLite in memory) in the same process, on two threads. Each request becomes an event of \
-         API Gateway, and the function's answer becomes a response.",
+        "\n{} deletes a row, all servers in turn, after a warm-up. The deletes a second are the median of {rounds} \
+         rounds. The ratio is the local front's deletes a second, divided by the server's. oidc-provider {version} \
+         runs on Node.js {node}.\n\n\
+         All serve RFC 7592's `DELETE`, on connections that stay open, to clients that registered themselves at \
+         oidc-provider. The database is one emulator of DynamoDB (SQLite in memory), in a process of its own. For \
+         {ROUND} further deletes, a proxy in front of it counted the calls. The rest differs:\n\n\
+         - The plain adapter follows oidc-provider's interface: an item for each model and id. The tuned adapter makes \
+         the fewest calls: the item of a client contains its token, and one call deletes both. Both remove the client. \
+         Neither keeps a record.\n\
+         - deregister replaces the client with a tombstone that records the deletion. Each request becomes an event of \
+         API Gateway, and the function's answer becomes a response. The local front has two threads, and oidc-provider \
+         has one.\n\
+         - With deregister's adapter, oidc-provider registers the clients, and deregister deletes them. So \
+         oidc-provider has no row of its own over that adapter.",
         rounds * ROUND
     )?;
     Ok(table)
+}
+
+/// The database calls of a delete. A proxy in front of the database counts its requests, in the same way for each side.
+async fn count_calls(adapter: &str, database: &Server) -> Result<f64> {
+    let (proxy, count) = counting_proxy(&database.address).await?;
+    let side = Side::start(adapter, &proxy).await?;
+    let requests = side.register(ROUND).await?;
+    let before = count.load(Ordering::Relaxed);
+    Deletes::default().run(&side.deletes, requests, MANY).await?;
+    Ok((count.load(Ordering::Relaxed) - before) as f64 / ROUND as f64)
+}
+
+/// Passes requests on to this address. Returns its own address, and the number of requests so far.
+async fn counting_proxy(to: &str) -> Result<(String, Arc<AtomicUsize>)> {
+    let count = Arc::<AtomicUsize>::default();
+    let (counted, to, client) = (Arc::clone(&count), to.to_owned(), http_client::<Body>());
+    let router = Router::new().fallback(move |mut request: Incoming| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        let (client, uri) = (client.clone(), format!("http://{to}{}", request.uri()).parse::<Uri>());
+        async move {
+            let Ok(uri) = uri else { return StatusCode::BAD_REQUEST.into_response() };
+            *request.uri_mut() = uri;
+            let answer = client.request(request).await;
+            answer.map_or_else(|_| StatusCode::BAD_GATEWAY.into_response(), |answer| answer.map(Body::new))
+        }
+    });
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let address = listener.local_addr()?.to_string();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    Ok((address, count))
 }
 
 /// Installs the peer. Returns the version of Node.js that runs it.
@@ -125,7 +187,8 @@ async fn install() -> Result<String> {
     for (name, text) in FILES {
         fs::write(Path::new(FOLDER).join(name), text)?;
     }
-    let quietly = ["--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund", "--loglevel=error"];
+    let quietly =
+        ["--install-links", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund", "--loglevel=error"];
     output("npm", &[&["ci", "--fetch-retries=1"], &quietly[..]].concat()).await?;
     output("node", &["--version"]).await
 }
@@ -163,27 +226,64 @@ impl Server {
             None => Err(String::from_utf8_lossy(&process.wait_with_output().await?.stderr).into()),
         }
     }
+}
 
-    /// Registers the clients of a round (RFC 7591). Returns a request for each that deletes it.
-    async fn register(&self) -> Result<Vec<String>> {
-        let client = legacy::Client::builder(TokioExecutor::new()).build_http::<Full<&[u8]>>();
+/// The servers of a side. Registrations take no time of the server that is measured.
+struct Side {
+    /// oidc-provider, which registers the clients.
+    registers: Server,
+    /// The server that is measured.
+    deletes: Server,
+}
+
+impl Side {
+    /// Starts the servers. `adapter` is that of oidc-provider, and `database` the host and the port.
+    async fn start(adapter: &str, database: &str) -> Result<Self> {
+        let database = format!("http://{database}");
+        let provider = async || {
+            let mut command = Command::new("node");
+            let command = command.args(["server.mjs", adapter]).current_dir(FOLDER).env("NODE_ENV", "production");
+            let command = command.env("AWS_ENDPOINT_URL_DYNAMODB", &database).env("AWS_REGION", "eu-central-1");
+            Server::start(command.env("AWS_ACCESS_KEY_ID", "bench").env("AWS_SECRET_ACCESS_KEY", "bench")).await
+        };
+        let deletes = if adapter == DEREGISTER {
+            Server::start(Command::new(std::env::current_exe()?).args(["--serve", &database])).await?
+        } else {
+            provider().await?
+        };
+        Ok(Self { registers: provider().await?, deletes })
+    }
+
+    /// Registers clients (RFC 7591). Returns a request for each that deletes it.
+    async fn register(&self, clients: usize) -> Result<Vec<String>> {
+        let client = http_client();
+        stream::iter(0..clients).map(|_| self.register_one(&client)).buffer_unordered(MANY).try_collect().await
+    }
+
+    async fn register_one(&self, client: &HttpClient<Full<&'static [u8]>>) -> Result<String> {
         let metadata = br#"{
             "client_name": "Bench",
             "redirect_uris": ["https://example.com/callback"],
             "token_endpoint_auth_method": "none"
         }"#;
-        let mut requests = Vec::new();
-        for _ in 0..ROUND {
-            let registration =
-                Request::post(format!("http://{}/reg", self.address)).header(CONTENT_TYPE, "application/json");
-            let answer = client.request(registration.body(Full::new(&metadata[..]))?).await?;
-            let answer: Value = serde_json::from_slice(&answer.into_body().collect().await?.to_bytes())?;
-            let member = |name| answer.get(name).and_then(Value::as_str).ok_or_else(|| answer.to_string());
-            let endpoint: Uri = member("registration_client_uri")?.parse()?;
-            requests.push(request(&self.address, endpoint.path(), member("registration_access_token")?));
-        }
-        Ok(requests)
+        let registration = Request::post(format!("http://{}/register", self.registers.address));
+        let registration = registration.header(CONTENT_TYPE, "application/json").body(Full::new(&metadata[..]))?;
+        let answer = client.request(registration).await?.into_body().collect().await?.to_bytes();
+        let answer: Value = serde_json::from_slice(&answer)?;
+        let member = |name| answer.get(name).and_then(Value::as_str).ok_or_else(|| answer.to_string());
+        let endpoint: Uri = member("registration_client_uri")?.parse()?;
+        Ok(request(&self.deletes.address, endpoint.path(), member("registration_access_token")?))
     }
+}
+
+type HttpClient<B> = legacy::Client<HttpConnector, B>;
+
+fn http_client<B>() -> HttpClient<B>
+where
+    B: HttpBody + Send,
+    B::Data: Send,
+{
+    legacy::Client::builder(TokioExecutor::new()).build_http()
 }
 
 /// The deletes of one side at one number of connections.
@@ -191,8 +291,8 @@ impl Server {
 struct Deletes {
     /// The milliseconds of each delete.
     times: Vec<f64>,
-    /// The duration of all rounds.
-    duration: Duration,
+    /// The deletes a second of each round.
+    rates: Vec<f64>,
 }
 
 impl Deletes {
@@ -220,19 +320,16 @@ impl Deletes {
             });
         }
         let times = workers.join_all().await.into_iter().collect::<io::Result<Vec<_>>>()?;
-        self.duration += begun.elapsed();
+        self.rates.push(requests.len() as f64 / begun.elapsed().as_secs_f64());
         self.times.extend(times.into_iter().flatten());
         Ok(())
     }
+}
 
-    /// Adds a row to the table.
-    fn row(mut self, table: &mut String, server: &str, connections: usize) -> Result<()> {
-        self.times.sort_by(f64::total_cmp);
-        let at = |hundredths| self.times.get(self.times.len() * hundredths / 100).copied().unwrap_or(f64::NAN);
-        let rate = self.times.len() as f64 / self.duration.as_secs_f64();
-        writeln!(table, "| {server} | {connections} | {rate:.0} | {:.2} ms | {:.2} ms |", at(50), at(99))?;
-        Ok(())
-    }
+/// A percentile of these values. It sorts them.
+fn percentile(values: &mut [f64], hundredths: usize) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() * hundredths / 100).copied().unwrap_or(f64::NAN)
 }
 
 /// The bytes of the request to delete the client at `path`. They are written out, so that the measurement itself costs

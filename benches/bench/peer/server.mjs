@@ -1,14 +1,24 @@
-// The peer: oidc-provider as its documentation sets it up, with clients that register and manage themselves, on
-// 127.0.0.1 and the port given; 0 for any free one. It says where it listens.
+// The peer: oidc-provider as its documentation sets it up, with clients that register and manage themselves, on any
+// free port of 127.0.0.1. The argument names the adapter. It says where it listens.
 import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { createServer } from "node:http";
+import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
+import { createAdapter } from "deregister-oidc-provider";
 import { Provider } from "oidc-provider";
+import { plainAdapter, tunedAdapter } from "./adapters.mjs";
 
+const dynamodb = new DynamoDBClient();
+const adapters = {
+  deregister: () => createAdapter({ dynamodb }),
+  plain: () => plainAdapter(dynamodb, "plain"),
+  tuned: () => tunedAdapter(dynamodb, "tuned"),
+};
 const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
 const server = createServer();
-server.listen(Number(process.argv[2] ?? 0), "127.0.0.1", () => {
+server.listen(0, "127.0.0.1", () => {
   const url = `http://127.0.0.1:${server.address().port}`;
   const provider = new Provider(url, {
+    adapter: adapters[process.argv[2]](),
     cookies: { keys: [randomBytes(32).toString("hex")] },
     features: {
       devInteractions: { enabled: false },
@@ -16,7 +26,9 @@ server.listen(Number(process.argv[2] ?? 0), "127.0.0.1", () => {
       registrationManagement: { enabled: true, rotateRegistrationAccessToken: false },
     },
     jwks: { keys: [privateKey.export({ format: "jwk" })] },
+    routes: { registration: "/register" },
   });
+  provider.on("server_error", (_ctx, error) => console.error(error));
   server.on("request", provider.callback());
   console.log(url);
 });
