@@ -1,9 +1,6 @@
 //! The embedded DynamoDB, without TLS and behind TLS.
 
-use crate::{
-    sample,
-    tls,
-};
+use crate::{sample, tls};
 use aws_sdk_dynamodb::{
     Client,
     config::{BehaviorVersion, Builder, Credentials, Region},

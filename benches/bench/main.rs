@@ -117,7 +117,10 @@ async fn main() -> Result<()> {
         match part {
             Part::Start => rows.extend(bench.start().await?),
             Part::First => rows.extend(bench.first_delete().await?),
-            Part::Warm => rows.extend(bench.warm_delete().await?),
+            Part::Warm => {
+                rows.extend(Box::pin(bench.warm_delete()).await?);
+                rows.push(bench.without_runtime().await?);
+            }
             Part::Instructions => rows.extend(bench.instructions().await?),
             Part::Memory => rows.extend(bench.memory().await?),
             Part::Size => rows.extend(bench.size()?),
@@ -246,7 +249,7 @@ impl Bench {
         Ok(rows)
     }
 
-    /// A delete, compared with only its two SDK calls: the builds as processes, and the code in this process.
+    /// A later delete, compared with a handler of only its two SDK calls.
     async fn warm_delete(&self) -> Result<Vec<Row>> {
         let database = Database::start().await?;
         let (url, certificates) = database.behind_tls().await?;
@@ -262,7 +265,7 @@ impl Bench {
             let variables = [&[("CLIENTS_TABLE", "clients")], variables].concat();
             let mut function = Environment::start(&[&self.function], &variables).await?;
             let mut calls = Environment::start(&[&self.calls], &variables).await?;
-            let (mut times, mut processor_times) = ([Vec::new(), Vec::new()], [Duration::ZERO; 2]);
+            let (mut times, mut processor_times) = ([Vec::new(), Vec::new()], [0.0; 2]);
             for n in 0..pairs + WARM_UP {
                 if n == WARM_UP {
                     times = [Vec::new(), Vec::new()];
@@ -275,7 +278,7 @@ impl Bench {
             }
             let [ours, bare] = times;
             let [ours_before, bare_before] = processor_times;
-            let each = |name, time: Duration| Sample::of(name, "ms", vec![milliseconds(time) / pairs as f64]);
+            let each = |name, time| Sample::of(name, "ms", vec![time / pairs as f64]);
             let limit = (prefix == "clear").then_some(1.05);
             rows.push(Row::new(figure, Sample::of("function", "ms", ours), Sample::of(CALLS, "ms", bare), limit));
             rows.push(Row::new(
@@ -285,7 +288,13 @@ impl Bench {
                 None,
             ));
         }
+        Ok(rows)
+    }
 
+    /// The same in this process, without Lambda's runtime.
+    async fn without_runtime(&self) -> Result<Row> {
+        let database = Database::start().await?;
+        let pairs = 200 * self.times;
         database.fill("warm", APPLICATION, 2 * pairs)?;
         let function = function(database.store.clone())?;
         let (mut ours, mut bare) = (Vec::new(), Vec::new());
@@ -304,8 +313,7 @@ impl Bench {
             bare.push(milliseconds(begun.elapsed()));
         }
         let (ours, bare) = (Sample::of("function", "ms", ours), Sample::of(CALLS, "ms", bare));
-        rows.push(Row::new("warm delete, without the runtime", ours, bare, None));
-        Ok(rows)
+        Ok(Row::new("warm delete, without the runtime", ours, bare, None))
     }
 
     /// The instructions of a request, counted by callgrind: the difference between a short and a long run.
@@ -515,7 +523,7 @@ impl Bench {
             let variables = [("AWS_ENDPOINT_URL_DYNAMODB", url.as_str()), ("AWS_LAMBDA_MAX_CONCURRENCY", invocations)];
             let mut environment = Environment::start(&[&self.function], &variables).await?;
             let mut times = Vec::new();
-            let (mut begun, mut processor_time) = (Instant::now(), Duration::ZERO);
+            let (mut begun, mut processor_time) = (Instant::now(), 0.0);
             for counted in [WARM_UP, deletes] {
                 times.clear();
                 (begun, processor_time) = (Instant::now(), environment.processor_time()?);
@@ -527,7 +535,7 @@ impl Bench {
                 }
             }
             let rate = deletes as f64 / begun.elapsed().as_secs_f64();
-            let processor_time = milliseconds(environment.processor_time()? - processor_time) / deletes as f64;
+            let processor_time = (environment.processor_time()? - processor_time) / deletes as f64;
             if invocations == "1" {
                 alone = rate;
             }

@@ -17,9 +17,12 @@ use std::{
         mpsc,
     },
     thread,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::{
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    time::Instant,
+};
 
 /// The time limit of a start, an answer and an end.
 const TIMEOUT: Duration = Duration::from_mins(1);
@@ -121,14 +124,14 @@ impl Environment {
         Ok(line.trim().trim_end_matches(" kB").parse()?)
     }
 
-    /// How long the process has used a processor.
-    pub(crate) fn processor_time(&self) -> Result<Duration, Box<dyn Error>> {
-        let mut nanoseconds = 0;
+    /// How many milliseconds the process has used a processor.
+    pub(crate) fn processor_time(&self) -> Result<f64, Box<dyn Error>> {
+        let mut nanoseconds = 0.0;
         for task in std::fs::read_dir(format!("/proc/{}/task", self.process.id()))? {
             let statistics = std::fs::read_to_string(task?.path().join("schedstat"))?;
-            nanoseconds += statistics.split(' ').next().unwrap_or_default().parse::<u64>()?;
+            nanoseconds += statistics.split(' ').next().unwrap_or_default().parse::<f64>()?;
         }
-        Ok(Duration::from_nanos(nanoseconds))
+        Ok(nanoseconds / 1e6)
     }
 
     /// Asks the process to end, and waits for its end.
@@ -164,7 +167,8 @@ impl Api {
                 self.say(Request::Next(Instant::now()));
                 let event = self.events.lock().unwrap_or_else(PoisonError::into_inner).recv();
                 let Ok(event) = event else { return Ok(()) };
-                let deadline = crate::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis() + 10_000;
+                let deadline =
+                    crate::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis() + 10_000;
                 // The id of an invocation is its time.
                 let answer = format!(
                     "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\

@@ -3,7 +3,10 @@
 
 mod sdk;
 
-use deregister::{dynamodb::connection, settings::{Database, Variables}};
+use deregister::{
+    dynamodb::connection,
+    settings::{Database, Variables},
+};
 use lambda_runtime::{Error, LambdaEvent, run_concurrent, service_fn};
 use serde_json::{Value, json};
 

@@ -81,8 +81,7 @@ fn invoked(invocations: usize, at_once: bool, concurrency: Option<&str>) -> (Vec
     if let Some(concurrency) = concurrency {
         start = start.with("AWS_LAMBDA_MAX_CONCURRENCY", concurrency);
     }
-    let mut function =
-        Command::new(FUNCTION).env_clear().envs(start.variables).stdout(Stdio::piped()).spawn().unwrap();
+    let mut function = Command::new(FUNCTION).env_clear().envs(start.variables).stdout(Stdio::piped()).spawn().unwrap();
     for _ in 0..invocations {
         answered.recv().unwrap();
     }
