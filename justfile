@@ -71,7 +71,7 @@ bench *options:
     cargo build --release --features floor --bin deregister --bin floor
     cargo bench --bench bench --target-dir target/bench -- {{options}}
 
-# The cost of the cascade and the sweep beside a million rows of other clients; fails if a number of calls grows
+# The cost of the cascade and the sweep beside a million rows of other clients, and at DynamoDB's limit; fails if a number of calls grows
 bench-background *options:
     cargo bench --bench background --target-dir target/bench -- {{options}}
 
