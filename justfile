@@ -80,7 +80,7 @@ bench-build: (venv "sam" ".ci/requirements/sam.txt")
     PATH={{tools}}/sam/bin:$PATH cargo lambda build --locked --release --target {{static}} --features floor --bin floor --bin floor-tls --bin floor-calls
     cargo build --release --features floor --bin floor
 
-# The cost of the cascade and the sweep beside a million rows of other clients; fails if a number of calls grows
+# The cost of the cascade and the sweep beside a million rows of other clients, and at DynamoDB's limit; fails if a number of calls grows
 bench-background *options:
     cargo bench --bench background --target-dir target/bench -- {{options}}
 

@@ -1,5 +1,6 @@
 //! `just bench-background`: whether the cost of the cascade and of the sweep grows with rows of other clients, and how
-//! much time the sweep saves because it works on several clients at once.
+//! much time the sweep saves because it works on several clients at once. It also measures how near both come to the limit
+//! that DynamoDB sets for the writes of a partition.
 //!
 //! It prints ratios, and marks those that miss their target. It fails if rows of other clients change, or if a number
 //! of calls grows with them. Times only inform.
@@ -9,8 +10,8 @@
 use aws_sdk_dynamodb::{
     Client,
     config::{
-        BehaviorVersion, Builder, ConfigBag, Credentials, HttpClient, Intercept, Region, RuntimeComponents,
-        SharedHttpClient, interceptors::BeforeSerializationInterceptorContextRef,
+        Builder, ConfigBag, HttpClient, Intercept, RuntimeComponents, SharedHttpClient,
+        interceptors::BeforeSerializationInterceptorContextRef, timeout::TimeoutConfig,
     },
     error::BoxError,
     types::{
@@ -18,35 +19,43 @@ use aws_sdk_dynamodb::{
         Projection, ProjectionType, ScalarAttributeType, Select,
     },
 };
-use aws_smithy_runtime_api::client::{
-    http::{HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector},
-    orchestrator::HttpRequest,
+use aws_smithy_runtime_api::{
+    client::{
+        http::{HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector},
+        orchestrator::{HttpRequest, HttpResponse},
+        result::ConnectorError,
+    },
+    http::StatusCode,
 };
+use aws_smithy_types::body::SdkBody;
 use clap::{Parser, ValueEnum};
 use deregister::{
     dynamodb::{
-        ClientsTable, GrantsTable, https,
+        ClientsTable, GrantsTable, connection, https,
         item::{self, Item as SdkItem},
     },
-    functions::{Cascade, Environment, Sweep, sweep::Report},
-    model::{Client as Registered, Id, Idle, IdlePolicy, Kind, Metadata, OAuthClient},
+    functions::{Cascade, Environment, Sweep, cascade::Batch, sweep::Report},
+    model::{Client as Registered, Digest, Id, Idle, IdlePolicy, Kind, Metadata, OAuthClient},
     settings::{self, Variables},
     store::{CallStatistics, Fault, Grants, GrantsPage},
+    telemetry,
 };
 use dynoxide::{AttributeValue, ImportOptions, Item};
 use lambda_http::{LambdaEvent, lambda_runtime::Context};
 use rustls::RootCertStore;
 use serde::de::IgnoredAny;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use std::{
     collections::{BTreeMap, HashMap},
     error::Error,
+    fs,
     hash::{BuildHasher, Hasher, RandomState},
+    io,
     net::Ipv4Addr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
-use tokio::{net::TcpListener, time::Instant};
+use tokio::{net::TcpListener, runtime, time::Instant};
 
 /// Measures the background functions.
 #[derive(Parser)]
@@ -79,6 +88,12 @@ enum Part {
     Sweep,
     /// The sweep of several clients at once
     Concurrency,
+    /// The cascade at the limit of a partition
+    Limit,
+    /// The same by an index
+    LimitIndex,
+    /// The sweep of more and more clients at once, with and without that limit
+    SweepLimit,
 }
 
 /// The layout of the grants table.
@@ -100,8 +115,18 @@ const MAX_RATIO: f64 = 1.1;
 const CONCURRENCY: usize = 8;
 /// How much longer a database call takes where only the concurrency matters.
 const CALL_DELAY: Duration = Duration::from_millis(5);
+/// The time in which a partition gains one more write: DynamoDB allows 1,000 a second.
+const WRITE_INTERVAL: Duration = Duration::from_millis(1);
+/// The most writes that a partition saves: those of one second.
+const SAVED_WRITES: Duration = Duration::from_secs(1);
+/// The longest time that Lambda gives a run, in seconds.
+const RUN_SECONDS: f64 = 900.0;
 /// When each grant ends, in seconds since the epoch.
 const ENDS: u64 = 4_000_000_000;
+/// The highest `SWEEP_LIMIT`.
+const MAX_SWEPT: usize = 100_000;
+/// How long a deleted client can be restored.
+const RETENTION: Duration = Duration::from_hours(24);
 /// The most rows that are imported at once.
 const IMPORT_SIZE: usize = 50_000;
 
@@ -110,6 +135,7 @@ async fn main() -> Result<()> {
     let Options { quick, only, .. } = Options::parse();
     let (few, many) = if quick { (1_000, 10_000) } else { (100_000, 1_000_000) };
     let due = if quick { 10 } else { 1_000 };
+    let rounds = if quick { 1 } else { 3 };
     for part in Part::value_variants().iter().filter(|part| only.is_none_or(|only| only == **part)) {
         match part {
             Part::Cascade => cascade(few, many, Layout::ByClient).await?,
@@ -119,6 +145,9 @@ async fn main() -> Result<()> {
             Part::Lag => lag(few / 100).await?,
             Part::Sweep => sweep(due, many).await?,
             Part::Concurrency => concurrency(due).await?,
+            Part::Limit => limit(few.min(10_000), rounds, Layout::ByClient).await?,
+            Part::LimitIndex => limit(few.min(10_000), rounds, Layout::ByIndex).await?,
+            Part::SweepLimit => sweep_limit(if quick { 20 } else { 500 }, rounds).await?,
         }
     }
     Ok(())
@@ -239,17 +268,8 @@ async fn lag(grants: usize) -> Result<()> {
         let before = database.sum_of_others().await?;
         let shown = index.page(&id("the-client")?, None).await?.keys.len();
         let cascade = Cascade::new(database.store.clone(), index, now, Environment::default());
-        let record = json!({ "dynamodb": {
-            "SequenceNumber": "1",
-            "Keys": { "pk": { "S": "client#the-client" } },
-            "ApproximateCreationDateTime": now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs(),
-        } });
-        let batch = serde_json::from_value(json!({ "Records": [record] }))?;
-        let mut context = Context::default();
-        let end = now() + Duration::from_mins(15);
-        context.deadline = end.duration_since(SystemTime::UNIX_EPOCH)?.as_millis().try_into()?;
         let started = Instant::now();
-        let response = cascade.call(LambdaEvent::new(batch, context)).await?;
+        let response = cascade.call(deletion(now())?).await?;
         let left = database.rows_of("the-client").await?;
         let after = database.sum_of_others().await?;
         let time = started.elapsed().as_secs_f64();
@@ -259,6 +279,20 @@ async fn lag(grants: usize) -> Result<()> {
     }
     println!();
     Ok(())
+}
+
+/// The event for the deletion of `the-client` at this time.
+fn deletion(at: SystemTime) -> Result<LambdaEvent<Batch>> {
+    let record = json!({ "dynamodb": {
+        "SequenceNumber": "1",
+        "Keys": { "pk": { "S": "client#the-client" } },
+        "ApproximateCreationDateTime": at.duration_since(SystemTime::UNIX_EPOCH)?.as_secs(),
+    } });
+    let batch = serde_json::from_value(json!({ "Records": [record] }))?;
+    let mut context = Context::default();
+    let end = now() + Duration::from_mins(15);
+    context.deadline = end.duration_since(SystemTime::UNIX_EPOCH)?.as_millis().try_into()?;
+    Ok(LambdaEvent::new(batch, context))
 }
 
 /// Sweeps the same number of due clients in a small table and in a large one.
@@ -300,6 +334,7 @@ async fn sweep(due: usize, many: usize) -> Result<()> {
     let beside_due =
         row("reads without the 64 queries of the partitions, compared with the due clients", due as f64, large - 64.0);
     row("seconds", small_time, large_time);
+    println!();
     assert!(beside_few && beside_due, "the reads of the sweep grow");
     Ok(())
 }
@@ -307,7 +342,7 @@ async fn sweep(due: usize, many: usize) -> Result<()> {
 /// Sweeps the same number of due clients one at a time and several at once, over a connection with a delay.
 async fn concurrency(due: usize) -> Result<()> {
     println!("# Sweep: {due} clients that are due, with {CALL_DELAY:?} more for each database call\n");
-    let database = Database::start_with_delay(Layout::ByClient, CALL_DELAY).await?;
+    let database = Database::start_over(Layout::ByClient, Network::new(CALL_DELAY, false)).await?;
     let (mut calls, mut times) = (Vec::new(), <[Vec<f64>; 2]>::default());
     for round in 0..ROUNDS {
         for (n, concurrency) in [1, CONCURRENCY].into_iter().enumerate() {
@@ -325,6 +360,136 @@ async fn concurrency(due: usize) -> Result<()> {
     print("clients a second", due as f64 / one, due as f64 / several, "–");
     println!();
     Ok(())
+}
+
+/// Invokes the cascade without and with DynamoDB's limit for a partition.
+async fn limit(grants: usize, rounds: usize, layout: Layout) -> Result<()> {
+    println!(
+        "# Cascade at the limit of a partition, {layout:?}: {grants} grants of one client, {CALL_DELAY:?} more a call\n"
+    );
+    let database = Database::start(layout).await?;
+    database.fill_grants("others", 1000)?;
+    let before = database.sum_of_others().await?;
+    let mut runs = <[Vec<Run>; 2]>::default();
+    for _ in 0..rounds {
+        for (n, is_limited) in [false, true].into_iter().enumerate() {
+            database.fill_grants("the-client", grants)?;
+            let work = async || {
+                let network = Network::new(CALL_DELAY, is_limited);
+                let database = database.reopen(network.clone()).await?;
+                // By now an index shows every grant, so there is one pass.
+                let event = deletion(now() - Duration::from_mins(1))?;
+                let (run, response) = Run::of(&network, database.cascade.call(event)).await;
+                assert!(response?.batch_item_failures.is_empty(), "the cascade failed");
+                Ok(run)
+            };
+            runs[n].push(as_on_lambda(work())?);
+            assert_eq!(database.rows_of("the-client").await?, 0);
+        }
+    }
+    assert_eq!(before, database.sum_of_others().await?, "grants of others");
+    println!("| limit | seconds | grants a second | of the limit | calls | refused | done in part | processor |");
+    println!("|---|---|---|---|---|---|---|---|");
+    for (limit, runs) in ["none", "1,000 writes a second"].into_iter().zip(runs) {
+        let Run { seconds, processor, calls, refused, partial } = Run::median(runs);
+        let rate = grants as f64 / seconds;
+        let (share, of_processor) = (100.0 * rate * WRITE_INTERVAL.as_secs_f64(), 100.0 * processor / seconds);
+        println!(
+            "| {limit} | {seconds:.2} | {rate:.0} | {share:.0} % | {calls} | {refused} | {partial} | {of_processor:.0} % |"
+        );
+    }
+    println!();
+    Ok(())
+}
+
+/// Sweeps due clients by different settings of `SWEEP_CONCURRENCY`, without and with DynamoDB's limit for a partition.
+/// There are up to sixteen times as many clients if the sweep works on more at once, so that the runs take about as long.
+async fn sweep_limit(due: usize, rounds: usize) -> Result<()> {
+    println!("# Sweep by SWEEP_CONCURRENCY, {CALL_DELAY:?} more a call\n");
+    println!(
+        "Extrapolated: how many clients a run of 15 minutes would delete, and how many minutes {MAX_SWEPT} would take."
+    );
+    println!("A run ends at SWEEP_LIMIT, which is at most {MAX_SWEPT}.\n");
+    println!(
+        "| at a time | limit | clients | seconds | clients a second | in 15 minutes | minutes for {MAX_SWEPT} | calls | refused | processor | processor (ms a client) |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|---|");
+    let database = Database::start(Layout::ByClient).await?;
+    for concurrency in [1, 4, 8, 16, 32, 64] {
+        let clients = due * concurrency.min(16);
+        let mut runs = <[Vec<Run>; 2]>::default();
+        for round in 0..rounds {
+            for (n, is_limited) in [false, true].into_iter().enumerate() {
+                database.fill_clients(&format!("idle-{concurrency}-{round}-{n}"), clients, false)?;
+                let work = async || {
+                    let network = Network::new(CALL_DELAY, is_limited);
+                    let database = database.reopen(network.clone()).await?;
+                    let (run, swept) = Run::of(&network, database.sweep(true, clients, concurrency)).await;
+                    let (swept, ..) = swept?;
+                    assert_eq!((swept.swept, swept.failed, swept.complete), (clients, 0, true), "{swept:?}");
+                    Ok(run)
+                };
+                runs[n].push(as_on_lambda(work())?);
+            }
+        }
+        for (limit, runs) in ["none", "1,000 writes a second"].into_iter().zip(runs) {
+            let Run { seconds, processor, calls, refused, .. } = Run::median(runs);
+            let (rate, of_processor) = (clients as f64 / seconds, 100.0 * processor / seconds);
+            let each = 1000.0 * processor / clients as f64;
+            let (of_run, minutes) = (rate * RUN_SECONDS, MAX_SWEPT as f64 / rate / 60.0);
+            println!(
+                "| {concurrency} | {limit} | {clients} | {seconds:.2} | {rate:.0} | {of_run:.0} | {minutes:.1} | {calls} | {refused} | {of_processor:.0} % | {each:.2} |"
+            );
+        }
+    }
+    println!();
+    Ok(())
+}
+
+/// What one run of a function took.
+struct Run {
+    seconds: f64,
+    /// The seconds of a processor that this thread took.
+    processor: f64,
+    calls: u32,
+    refused: u32,
+    partial: u32,
+}
+
+impl Run {
+    /// Runs the work, whose calls go over this network.
+    async fn of<T>(network: &Network, work: impl Future<Output = T>) -> (Self, T) {
+        network.take();
+        let (started, processor) = (Instant::now(), processor_seconds());
+        let outcome = work.await;
+        let (seconds, processor) = (started.elapsed().as_secs_f64(), processor_seconds() - processor);
+        let Traffic { calls, refused, partial, .. } = network.take();
+        // A partition has no unit at first.
+        assert_eq!(refused > 0, network.is_limited, "the limit does not see the writes");
+        (Self { seconds, processor, calls, refused, partial }, outcome)
+    }
+
+    /// The run that took the median of the seconds.
+    fn median(mut runs: Vec<Self>) -> Self {
+        runs.sort_by(|one, other| one.seconds.total_cmp(&other.seconds));
+        runs.swap_remove(runs.len() / 2)
+    }
+}
+
+/// Runs the work on this thread alone, with the log, as the functions run on Lambda. The database has other threads.
+fn as_on_lambda<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::task::block_in_place(|| {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let log = telemetry::subscriber(None, now, io::sink);
+        tracing::subscriber::with_default(log, || runtime.block_on(work))
+    })
+}
+
+/// The seconds of a processor that this thread has taken so far. Only Linux counts them.
+fn processor_seconds() -> f64 {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanoseconds = text.split_whitespace().next().and_then(|count| count.parse::<u64>().ok());
+    nanoseconds.map_or(f64::NAN, |count| Duration::from_nanos(count).as_secs_f64())
 }
 
 /// Prints a figure, compared with another one. Returns whether their ratio meets the target.
@@ -353,9 +518,24 @@ fn now() -> SystemTime {
     SystemTime::now()
 }
 
+/// The configuration that the functions have on Lambda, over this network.
+async fn configure(endpoint: &str, network: Arc<Network>) -> Result<Builder> {
+    let variables = Variables::from_iter([
+        ("AWS_LAMBDA_RUNTIME_API", "bench"),
+        ("AWS_REGION", "eu-central-1"),
+        ("AWS_ACCESS_KEY_ID", "bench"),
+        ("AWS_SECRET_ACCESS_KEY", "bench"),
+        ("AWS_ENDPOINT_URL_DYNAMODB", endpoint),
+    ]);
+    let connection = connection::configure(&settings::Database::read(&variables)?, &variables).await?;
+    Ok(connection.config.http_client(Remote { inner: https::client(RootCertStore::empty())?, network }))
+}
+
 /// A database with both tables.
 struct Database {
     embedded: dynoxide::Database,
+    endpoint: String,
+    /// For the checks. It has no time-outs, because a scan of a large table in the embedded database is slow.
     client: Client,
     store: ClientsTable,
     grants: GrantsTable,
@@ -366,33 +546,44 @@ struct Database {
 
 impl Database {
     async fn start(layout: Layout) -> Result<Self> {
-        Self::start_with_delay(layout, Duration::ZERO).await
+        Self::start_over(layout, Network::new(Duration::ZERO, false)).await
     }
 
-    /// The same, over a connection with a delay.
-    async fn start_with_delay(layout: Layout, delay: Duration) -> Result<Self> {
+    /// The same, over this network.
+    async fn start_over(layout: Layout, network: Arc<Network>) -> Result<Self> {
         let embedded = dynoxide::Database::memory()?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let config = aws_sdk_dynamodb::Config::builder()
-            .behavior_version(BehaviorVersion::v2026_01_12())
-            .http_client(Delayed { inner: https::client(RootCertStore::empty())?, delay })
-            .endpoint_url(format!("http://{}", listener.local_addr()?))
-            .region(Region::from_static("eu-central-1"))
-            .credentials_provider(Credentials::new("bench", "bench", None, None, "bench"));
+        let endpoint = format!("http://{}", listener.local_addr()?);
         tokio::spawn(dynoxide::server::serve_on(listener, embedded.clone()));
-        let client = Client::from_conf(config.clone().build());
+        let config = configure(&endpoint, network.clone()).await?;
+        ClientsTable::new(config.clone(), "clients", RETENTION).create_table().await?;
+        create_grants(&Client::from_conf(config.build()), layout).await?;
+        Self::open(embedded, endpoint, layout, network).await
+    }
+
+    /// The same database, over connections of its own.
+    async fn reopen(&self, network: Arc<Network>) -> Result<Self> {
+        Self::open(self.embedded.clone(), self.endpoint.clone(), self.layout, network).await
+    }
+
+    async fn open(
+        embedded: dynoxide::Database,
+        endpoint: String,
+        layout: Layout,
+        network: Arc<Network>,
+    ) -> Result<Self> {
+        let config = configure(&endpoint, network).await?;
+        let client = Client::from_conf(config.clone().timeout_config(TimeoutConfig::disabled()).build());
         let calls = Calls::default();
-        let config: Builder = config.interceptor(calls.clone());
-        let store = ClientsTable::new(config.clone(), "clients", Duration::from_hours(24));
-        store.create_table().await?;
-        create_grants(&client, layout).await?;
+        let config = config.interceptor(calls.clone());
+        let store = ClientsTable::new(config.clone(), "clients", RETENTION);
         let variables =
             [("GRANTS_TABLE", "grants"), ("GRANTS_INDEX", if layout == Layout::ByIndex { "client" } else { "" })];
         let variables = Variables::from_iter(variables);
         let settings = settings::Grants::read(&variables, &settings::Database::read(&variables)?)?;
         let grants = GrantsTable::open(config, settings.ok_or("no grants table")?).await?;
         let cascade = Cascade::new(store.clone(), grants.clone(), now, Environment::default());
-        Ok(Self { embedded, client, store, grants, cascade, layout, calls })
+        Ok(Self { embedded, endpoint, client, store, grants, cascade, layout, calls })
     }
 
     /// Adds grants of one client. `others` stands for as many clients as have a thousand grants each.
@@ -663,30 +854,149 @@ fn embedded(value: Value) -> Option<AttributeValue> {
     })
 }
 
-/// An HTTP client that waits before each call.
+/// What lies between the SDK and the embedded database: a delay before each call, and perhaps DynamoDB's limit for the
+/// writes of a partition.
+///
+/// Each write takes one unit. A partition gains one every [`WRITE_INTERVAL`], saves at most those of [`SAVED_WRITES`], and
+/// has none at first. The limited partitions are those with many items: a client's grants in the table or in its index,
+/// and the partitions of the index of idle clients. If an index is at its limit, DynamoDB refuses the write of the table.
 #[derive(Debug)]
-struct Delayed<C> {
-    inner: C,
+struct Network {
     delay: Duration,
+    is_limited: bool,
+    traffic: Mutex<Traffic>,
 }
 
-impl HttpClient for Delayed<SharedHttpClient> {
+/// What went over the network.
+#[derive(Debug, Default)]
+struct Traffic {
+    calls: u32,
+    /// The calls that did nothing, because the partition was at its limit.
+    refused: u32,
+    /// The calls that left some items unprocessed.
+    partial: u32,
+    /// When each partition can take the next write.
+    next_write: HashMap<String, Instant>,
+}
+
+impl Network {
+    fn new(delay: Duration, is_limited: bool) -> Arc<Self> {
+        Arc::new(Self { delay, is_limited, traffic: Mutex::default() })
+    }
+
+    fn take(&self) -> Traffic {
+        std::mem::take(&mut *self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Traffic> {
+        self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the units for as many of the writes as the partition has units. Returns how many.
+    fn admit(&self, partition: String, writes: usize) -> usize {
+        let (mut traffic, now) = (self.lock(), Instant::now());
+        let next = traffic.next_write.entry(partition).or_insert(now + WRITE_INTERVAL);
+        *next = (*next).max(now - SAVED_WRITES);
+        let mut admitted = 0;
+        while admitted < writes && *next <= now {
+            *next += WRITE_INTERVAL;
+            admitted += 1;
+        }
+        traffic.refused += u32::from(admitted == 0);
+        traffic.partial += u32::from(0 < admitted && admitted < writes);
+        admitted
+    }
+
+    /// Applies the limit to a call. Removes from a batch the writes that do not fit.
+    fn limit(&self, request: &mut HttpRequest) -> Admission {
+        let Some((partition, mut body, writes)) = writes(request) else { return Admission::Whole };
+        let admitted = self.admit(partition, writes);
+        if admitted == 0 {
+            return Admission::Refused;
+        }
+        let list = body.pointer_mut("/RequestItems/grants").and_then(Json::as_array_mut);
+        let Some(list) = list.filter(|_| admitted < writes) else { return Admission::Whole };
+        let unprocessed = json!({ "UnprocessedItems": { "grants": list.split_off(admitted) } });
+        let body = body.to_string();
+        request.headers_mut().insert("content-length", body.len().to_string());
+        *request.body_mut() = SdkBody::from(body);
+        Admission::Part(unprocessed)
+    }
+}
+
+/// The partition that a call writes to, its body, and the number of the writes. `None` if the call does not write.
+fn writes(request: &HttpRequest) -> Option<(String, Json, usize)> {
+    let operation = request.headers().get("x-amz-target")?.rsplit('.').next()?;
+    if !["BatchWriteItem", "DeleteItem", "UpdateItem"].contains(&operation) {
+        return None;
+    }
+    let body: Json = serde_json::from_slice(request.body().bytes()?).ok()?;
+    let text = |path: &str| body.pointer(path).and_then(Json::as_str).map(ToOwned::to_owned);
+    let (partition, writes) = match operation {
+        "BatchWriteItem" => {
+            let client = text("/RequestItems/grants/0/DeleteRequest/Key/client_id/S")?;
+            (client, body.pointer("/RequestItems/grants")?.as_array()?.len())
+        }
+        // The index loses the grant too, from the client's partition.
+        "DeleteItem" => (text("/ExpressionAttributeValues/:client/S")?, 1),
+        // The index of idle clients loses the client. The shard is the first digit of the digest.
+        _ => (Digest::of(text("/Key/pk/S")?.strip_prefix("client#")?).to_hex().get(..1)?.to_owned(), 1),
+    };
+    Some((partition, body, writes))
+}
+
+/// What the limit lets through of a call.
+enum Admission {
+    Whole,
+    /// A part of a batch. DynamoDB's answer lists the rest.
+    Part(Json),
+    Refused,
+}
+
+/// An HTTP client over a network.
+#[derive(Debug)]
+struct Remote<C> {
+    inner: C,
+    network: Arc<Network>,
+}
+
+impl HttpClient for Remote<SharedHttpClient> {
     fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
         let inner = self.inner.http_connector(settings, components);
-        SharedHttpConnector::new(Delayed { inner, delay: self.delay })
+        SharedHttpConnector::new(Remote { inner, network: self.network.clone() })
     }
 }
 
-impl HttpConnector for Delayed<SharedHttpConnector> {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let (inner, delay) = (self.inner.clone(), self.delay);
+impl HttpConnector for Remote<SharedHttpConnector> {
+    fn call(&self, mut request: HttpRequest) -> HttpConnectorFuture {
+        let (inner, network) = (self.inner.clone(), self.network.clone());
         HttpConnectorFuture::new(async move {
-            if !delay.is_zero() {
-                tokio::time::sleep(delay).await;
+            network.lock().calls += 1;
+            if !network.delay.is_zero() {
+                tokio::time::sleep(network.delay).await;
             }
-            inner.call(request).await
+            let admission = if network.is_limited { network.limit(&mut request) } else { Admission::Whole };
+            match admission {
+                Admission::Whole => inner.call(request).await,
+                Admission::Part(rest) => {
+                    let done = inner.call(request).await?;
+                    Ok(if done.status().is_success() { answer(done.status(), &rest) } else { done })
+                }
+                Admission::Refused => {
+                    let error = json!({
+                        "__type": "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
+                        "message": "The level of configured provisioned throughput for the table was exceeded.",
+                    });
+                    let status = StatusCode::try_from(400).map_err(|error| ConnectorError::user(error.into()))?;
+                    Ok(answer(status, &error))
+                }
+            }
         })
     }
+}
+
+fn answer(status: StatusCode, body: &Json) -> HttpResponse {
+    HttpResponse::new(status, SdkBody::from(body.to_string()))
 }
 
 /// The SDK's hook that counts the calls of each operation.
