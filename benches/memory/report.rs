@@ -324,41 +324,53 @@ fn at(values: &[f64], share: f64) -> f64 {
     values.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN)
 }
 
-/// The warm deletes every 50 ms as lines in SVG, by the size of memory. The axis of time is logarithmic.
+/// A line of a chart: its name, its colour, further attributes, and a value for each size of memory.
+struct Line {
+    name: String,
+    colour: &'static str,
+    attributes: &'static str,
+    values: Vec<f64>,
+}
+
+/// Two charts in SVG, by the size of memory: a start with its first delete, and warm deletes every 50 ms.
 pub(crate) fn picture(measured: &[Measured]) -> String {
-    const WIDTH: f64 = 760.0;
-    const HEIGHT: f64 = 380.0;
+    const COLOURS: [&str; 3] = ["#4878a8", "#c04040", "#808080"];
+    let line = |name, program, colour, attributes, value: &dyn Fn(&Measured) -> f64| {
+        let found = MEMORIES.iter().filter_map(|memory| find(measured, *memory, program, DELAY_MS));
+        Line { name, colour, attributes, values: found.map(value).collect() }
+    };
+    let (mut first, mut warm) = (Vec::new(), Vec::new());
+    for (program, colour) in PROGRAMS.into_iter().zip(COLOURS) {
+        first.push(line(program.to_owned(), program, colour, "", &Measured::start_and_first));
+        for (name, share, attributes) in [("p50", 0.5, ""), ("p99", 0.99, " stroke-dasharray=\"6 4\"")] {
+            let value = |of: &Measured| at(&of.spaced.times, share);
+            warm.push(line(format!("{program}, {name}"), program, colour, attributes, &value));
+        }
+    }
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 760 640\" font-family=\"sans-serif\" \
+         font-size=\"12\">\n<rect width=\"760\" height=\"640\" fill=\"#ffffff\"/>\n{}<g \
+         transform=\"translate(0 320)\">\n{}</g>\n</svg>\n",
+        chart("Start and first delete: ms by memory (MB)", &first),
+        chart("Warm delete every 50 ms: ms by memory (MB)", &warm),
+    )
+}
+
+/// A chart with a logarithmic axis.
+fn chart(title: &str, lines: &[Line]) -> String {
     const LEFT: f64 = 50.0;
     const RIGHT: f64 = 620.0;
     const TOP: f64 = 40.0;
-    const BOTTOM: f64 = 350.0;
-    const TICKS: [f64; 10] = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0];
-    const COLOURS: [&str; 3] = ["#4878a8", "#c04040", "#808080"];
-    let lines = PROGRAMS.iter().zip(COLOURS).flat_map(|(program, colour)| {
-        [("p50", 0.5, ""), ("p99", 0.99, " stroke-dasharray=\"6 4\"")].map(|(name, share, dashes)| {
-            let values: Vec<f64> = MEMORIES
-                .iter()
-                .filter_map(|memory| find(measured, *memory, program, DELAY_MS))
-                .map(|of| at(&of.spaced.times, share))
-                .collect();
-            (format!("{program}, {name}"), colour, dashes, values)
-        })
-    });
-    let lines: Vec<_> = lines.collect();
-    let all = || lines.iter().flat_map(|(_, _, _, values)| values).copied();
+    const BOTTOM: f64 = 285.0;
+    const TICKS: [f64; 13] = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0];
+    let all = || lines.iter().flat_map(|line| &line.values).copied();
     let (least, most) = (all().fold(f64::INFINITY, f64::min), all().fold(0.0, f64::max));
-    let (least, most) = (
-        TICKS.into_iter().rev().find(|tick| *tick <= least).unwrap_or(least),
-        TICKS.into_iter().find(|tick| *tick >= most).unwrap_or(most),
-    );
+    let least = TICKS.into_iter().rev().find(|tick| *tick <= least).unwrap_or(least);
+    let most = TICKS.into_iter().find(|tick| *tick >= most).unwrap_or(most);
     let y = |value: f64| BOTTOM - (BOTTOM - TOP) * (value / least).ln() / (most / least).ln();
     let x = |n: usize| LEFT + 20.0 + (RIGHT - LEFT - 40.0) * n as f64 / (MEMORIES.len() - 1) as f64;
 
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"sans-serif\" font-size=\"12\">\n\
-         <rect width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"#ffffff\"/>\n\
-         <text x=\"{LEFT}\" y=\"20\">Warm delete every 50 ms, with {DELAY_MS} ms a database call: ms by memory (MB)</text>\n"
-    );
+    let mut svg = format!("<text x=\"{LEFT}\" y=\"20\">{title}</text>\n");
     for tick in TICKS.into_iter().filter(|tick| (least..=most).contains(tick)) {
         let y = y(tick);
         let _ = writeln!(svg, "<line x1=\"{LEFT}\" x2=\"{RIGHT}\" y1=\"{y:.1}\" y2=\"{y:.1}\" stroke=\"#d8d8d8\"/>");
@@ -368,21 +380,19 @@ pub(crate) fn picture(measured: &[Measured]) -> String {
         let _ = writeln!(svg, "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{memory}</text>", x(n), BOTTOM + 20.0);
     }
     // Names of lines that end close to each other are moved apart.
-    let mut names: Vec<_> = lines.iter().filter_map(|line| Some((y(*line.3.last()?), line))).collect();
-    names.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+    let mut ends: Vec<_> = lines.iter().filter_map(|line| Some((y(*line.values.last()?), line))).collect();
+    ends.sort_by(|(one, _), (other, _)| one.total_cmp(other));
     let mut free = TOP;
-    for (end, (name, colour, dashes, values)) in names {
-        let points: Vec<_> =
-            values.iter().enumerate().map(|(n, value)| format!("{:.1},{:.1}", x(n), y(*value))).collect();
+    for (end, Line { name, colour, attributes, values }) in ends {
+        let points = values.iter().enumerate().map(|(n, value)| format!("{:.1},{:.1}", x(n), y(*value)));
+        let points = points.collect::<Vec<_>>().join(" ");
         let _ = writeln!(
             svg,
-            "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"{dashes}/>",
-            points.join(" ")
+            "<polyline points=\"{points}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"{attributes}/>"
         );
         let at = end.max(free);
         free = at + 15.0;
         let _ = writeln!(svg, "<text x=\"{}\" y=\"{:.1}\" fill=\"{colour}\">{name}</text>", RIGHT + 4.0, at + 4.0);
     }
-    svg.push_str("</svg>\n");
     svg
 }
