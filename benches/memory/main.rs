@@ -96,6 +96,8 @@ fn main() -> Result<()> {
         return Ok(());
     }
 
+    let [deregister, floor] = ["deregister", "floor"].map(|name| found(&options.binaries.join(name)));
+    let binaries = [deregister?, found(&options.plain)?, floor?];
     let certificate = Certificate::new()?;
     let folder = std::env::temp_dir().join(format!("deregister-bench-{}", std::process::id()));
     fs::create_dir_all(&folder)?;
@@ -104,7 +106,7 @@ fn main() -> Result<()> {
     fs::write(&own, &certificate.pem)?;
     fs::write(&all, roots.iter().map(|root| pem(root)).chain([certificate.pem.clone()]).collect::<String>())?;
 
-    let programs = programs(&options, &certificate, &own, &all)?;
+    let programs = programs(binaries, &certificate, &own, &all)?;
     let mut measured = Vec::new();
     for memory in MEMORIES {
         eprintln!("{memory} MB");
@@ -128,10 +130,19 @@ fn main() -> Result<()> {
     Ok(())
 }
 
+/// The absolute path of a program.
+fn found(program: &Path) -> Result<PathBuf> {
+    fs::canonicalize(program).map_err(|error| format!("{}: {error}", program.display()).into())
+}
+
 /// The programs, each with its database. The plain function reads the machine's roots, as it does on Lambda.
-fn programs(options: &Options, certificate: &Certificate, own: &Path, all: &Path) -> Result<Vec<Program>> {
+fn programs(
+    [deregister, plain, floor]: [PathBuf; 3],
+    certificate: &Certificate,
+    own: &Path,
+    all: &Path,
+) -> Result<Vec<Program>> {
     let [own, all] = [own, all].map(|file| file.display().to_string());
-    let deregister = fs::canonicalize(options.binaries.join("deregister"))?;
     let program = |name, binary, database_ms, refusal| {
         let url = database::start(certificate, Duration::from_millis(database_ms))?;
         let variables = vec![
@@ -144,8 +155,8 @@ fn programs(options: &Options, certificate: &Certificate, own: &Path, all: &Path
     };
     let compared = [
         program(report::FUNCTION, deregister.clone(), DELAY_MS, 401),
-        program(report::PLAIN, fs::canonicalize(&options.plain)?, DELAY_MS, 401),
-        program(report::FLOOR, fs::canonicalize(options.binaries.join("floor"))?, DELAY_MS, 204),
+        program(report::PLAIN, plain, DELAY_MS, 401),
+        program(report::FLOOR, floor, DELAY_MS, 204),
     ];
     let others = OTHER_DELAYS_MS.map(|delay| program(report::FUNCTION, deregister.clone(), delay, 401));
     compared.into_iter().chain(others).collect()
