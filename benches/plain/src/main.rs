@@ -47,7 +47,7 @@ async fn delete(client: &Client, table: &str, request: Request) -> Result<Respon
         return answer(403);
     }
 
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
+    let now = SystemTime::UNIX_EPOCH.elapsed()?.as_secs();
     let string = |text: &str| AttributeValue::S(text.to_owned());
     let record = HashMap::from([
         ("at".to_owned(), AttributeValue::N(now.to_string())),
