@@ -89,6 +89,12 @@ bench-tool *options:
     cargo build --profile tool --features cli --bin deregisterctl
     cargo bench --bench tool --target-dir target/bench -- {{justfile_directory()}}/target/tool/deregisterctl {{options}}
 
+# The function with Lambda's share of a processor, by memory, beside a plain function; needs root on Linux and a C compiler
+bench-memory *options:
+    cargo build --release --features floor --bin deregister --bin floor
+    cargo build --release --locked --manifest-path benches/plain/Cargo.toml --target-dir target/bench/plain
+    cargo bench --bench memory --target-dir target/bench -- {{options}}
+
 # Random traces of the model of the protocol, run step by step on the function; PROPTEST_RNG_SEED repeats them
 traces count="5000":
     TRACES={{count}} cargo test --test suite protocol::traces::random -- --nocapture
