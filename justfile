@@ -77,7 +77,7 @@ bench *options: bench-build
 bench-build: (venv "sam" ".ci/requirements/sam.txt")
     rustup target add {{static}}
     PATH={{tools}}/sam/bin:$PATH cargo lambda build --locked --release --target {{static}} --bin deregister
-    PATH={{tools}}/sam/bin:$PATH cargo lambda build --locked --release --target {{static}} --features floor --bin floor --bin floor-tls --bin floor-calls
+    PATH={{tools}}/sam/bin:$PATH cargo lambda build --locked --release --target {{static}} --features floor --bin floor --bin floor-tls --bin floor-calls --bin floor-threads
     cargo build --release --features floor --bin floor
 
 # The cost of the cascade and the sweep beside a million rows of other clients, and at DynamoDB's limit; fails if a number of calls grows
@@ -90,8 +90,7 @@ bench-tool *options:
     cargo bench --bench tool --target-dir target/bench -- {{justfile_directory()}}/target/tool/deregisterctl {{options}}
 
 # The function with Lambda's share of a processor, by memory, beside a plain function; needs root on Linux and a C compiler
-bench-memory *options:
-    cargo build --release --features floor --bin deregister --bin floor
+bench-memory *options: bench-build
     cargo build --release --locked --manifest-path benches/plain/Cargo.toml --target-dir target/bench/plain
     cargo bench --bench memory --target-dir target/bench -- {{options}}
 

@@ -1,70 +1,78 @@
-//! A database that answers each delete from memory, so that it is not the limit: threads that block.
+//! A DynamoDB that answers from memory, each call after the same time.
+//!
+//! It has a thread for each connection, because a thread wakes up more exactly than a timer of tokio.
 
-use crate::{
-    Result,
-    platform::read_body,
-    sample::{APPLICATION, OWNER, TARGET},
-};
-use base64::{Engine, prelude::BASE64_STANDARD};
-use deregister::model::Digest;
-use serde_json::{Value, json};
+use crate::{Result, http};
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rustls::{ServerConfig, ServerConnection, StreamOwned, crypto::ring};
 use std::{
-    io::{self, BufRead, BufReader, Write},
+    io::{BufReader, Read, Write},
     net::{Ipv4Addr, TcpListener, TcpStream},
     sync::Arc,
     thread,
+    time::Duration,
 };
 
-/// Starts the database. Returns its address.
-pub(crate) fn start() -> Result<String> {
+/// The owner of the sample's call, and the client to delete.
+const FOUND: &str = include_str!("found.json");
+
+/// The server's self-signed certificate.
+pub(crate) struct Certificate {
+    pub(crate) pem: String,
+    tls: Arc<ServerConfig>,
+}
+
+impl Certificate {
+    pub(crate) fn new() -> Result<Self> {
+        let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()])?;
+        let tls = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(vec![cert.der().clone()], signing_key.into())?;
+        Ok(Self { pem: cert.pem(), tls: Arc::new(tls) })
+    }
+}
+
+/// Starts a database, over TLS if there is a certificate. Returns its URL.
+pub(crate) fn start(certificate: Option<&Certificate>, delay: Duration) -> Result<String> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    let url = format!("http://{}", listener.local_addr()?);
-    let found = json!({ "Responses": { "clients": [client(OWNER.0, &["owner"]), client(TARGET, &[])] } }).to_string();
-    let found = Arc::new(found);
+    let scheme = if certificate.is_some() { "https" } else { "http" };
+    let url = format!("{scheme}://localhost:{}", listener.local_addr()?.port());
+    let tls = certificate.map(|certificate| Arc::clone(&certificate.tls));
     thread::spawn(move || {
-        for connection in listener.incoming().flatten() {
-            let found = Arc::clone(&found);
-            thread::spawn(move || serve(connection, &found));
+        while let Ok((stream, _)) = listener.accept() {
+            let tls = tls.clone();
+            // A connection ends with an error when its process is killed.
+            thread::spawn(move || drop(connected(stream, tls, delay)));
         }
     });
     Ok(url)
 }
 
-/// Answers each read with both clients, and each write with a success.
-fn serve(connection: TcpStream, found: &str) -> io::Result<()> {
-    connection.set_nodelay(true)?;
-    let mut writer = connection.try_clone()?;
-    let mut reader = BufReader::new(connection);
-    let mut line = String::new();
-    while reader.read_line(&mut line)? > 0 {
-        let body = read_body(&mut reader)?;
-        let answer = if body.starts_with(br#"{"RequestItems""#) { found } else { "{}" };
-        let answer = format!(
-            "HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.0\r\ncontent-length: {}\r\n\r\n{answer}",
-            answer.len()
-        );
-        writer.write_all(answer.as_bytes())?;
-        line.clear();
+fn connected(stream: TcpStream, tls: Option<Arc<ServerConfig>>, delay: Duration) -> Result<()> {
+    stream.set_nodelay(true)?;
+    match tls {
+        Some(tls) => serve(StreamOwned::new(ServerConnection::new(tls)?, stream), delay),
+        None => serve(stream, delay),
     }
-    Ok(())
 }
 
-/// The item of an API client with the owner's secret.
-fn client(id: &str, features: &[&str]) -> Value {
-    let text = |text: &str| json!({ "S": text });
-    let features: Vec<Value> = features.iter().map(|feature| text(feature)).collect();
-    let digest = BASE64_STANDARD.encode(Digest::of(OWNER.1).as_bytes());
-    json!({
-        "pk": text(&format!("client#{id}")),
-        "client": { "M": {
-            "kind": text("api"),
-            "app_id": text(APPLICATION),
-            "name": text("Bench"),
-            "features": { "L": features },
-            "ip_allow_list": { "L": [] },
-            "secrets": { "L": [{ "M": { "digest": { "B": digest } } }] },
-            "protected": { "BOOL": false },
-            "version": { "N": "1" },
-        } },
-    })
+fn serve(stream: impl Read + Write, delay: Duration) -> Result<()> {
+    let mut stream = BufReader::new(stream);
+    let fields = [
+        ("server", "Server"),
+        ("content-type", "application/x-amz-json-1.0"),
+        ("x-amzn-requestid", "BENCH0000000000000000000000000000000000000000000000"),
+    ];
+    let found = http::answer("200 OK", &fields, FOUND);
+    let written = http::answer("200 OK", &fields, "{}");
+    while let Some(request) = http::read_request(&mut stream)? {
+        if !delay.is_zero() {
+            thread::sleep(delay);
+        }
+        let is_read =
+            http::header(&request.head, "x-amz-target").is_some_and(|target| target.ends_with(".BatchGetItem"));
+        stream.get_mut().write_all(if is_read { &found } else { &written })?;
+    }
+    Ok(())
 }

@@ -5,6 +5,7 @@
 //! It never fails because of a ratio: the ratios only inform.
 #![expect(clippy::cast_precision_loss, reason = "the counts stay far below 2^52")]
 
+#[expect(dead_code, reason = "the benchmark of memory uses TLS too")]
 mod canned;
 mod database;
 #[path = "../../examples/local/envelope.rs"]
@@ -12,6 +13,7 @@ mod database;
 mod envelope;
 #[path = "../../examples/local/front.rs"]
 mod front;
+mod http;
 mod peer;
 mod platform;
 mod report;
@@ -47,6 +49,7 @@ use std::{
     fmt::Write,
     fs,
     path::{Path, PathBuf},
+    process::{Command, Stdio},
     time::{Duration, SystemTime},
 };
 use tokio::{task::JoinSet, time::Instant};
@@ -108,6 +111,7 @@ async fn main() -> Result<()> {
         empty: build("floor"),
         empty_with_tls: build("floor-tls"),
         calls: build("floor-calls"),
+        threads: build("floor-threads"),
         times: if options.quick { 1 } else { 5 },
         items: if options.quick { 10_000 } else { 1_000_000 },
     };
@@ -127,7 +131,7 @@ async fn main() -> Result<()> {
             Part::Others => rows.extend(bench.other_clients().await?),
             Part::Counts => tables.push(bench.counts().await?),
             Part::Environments => tables.push(bench.environments().await?),
-            Part::Concurrency => tables.push(bench.concurrency().await?),
+            Part::Concurrency => tables.extend([bench.concurrency().await?, bench.threads()?]),
             Part::Peer => tables.push(peer::compare(2 * bench.times).await),
             Part::Timing => tables.push(timing::compare(1000 * bench.times).await?),
         }
@@ -185,6 +189,8 @@ struct Bench {
     empty_with_tls: PathBuf,
     /// A handler of only the two SDK calls of a delete.
     calls: PathBuf,
+    /// The function on one thread and on two, in one process with its database.
+    threads: PathBuf,
     /// The factor of all numbers of repetitions.
     times: usize,
     /// The size of the large table.
@@ -397,7 +403,7 @@ impl Bench {
 
     /// The size of the stripped binary, compared with its target.
     fn size(&self) -> Result<Vec<Row>> {
-        let deflated = std::process::Command::new("gzip").args(["-9", "-c"]).arg(&self.function).output()?;
+        let deflated = Command::new("gzip").args(["-9", "-c"]).arg(&self.function).output()?;
         let megabytes = |name: &str, bytes: f64| Sample::of(name, "MB", vec![bytes / 1e6]);
         let row = |figure, bytes: u64, limit| {
             Row::new(figure, megabytes("function", bytes as f64), megabytes("target", limit), Some(1.0))
@@ -513,7 +519,7 @@ impl Bench {
     /// Deletes by one environment that gets several invocations at once, with a database that answers from memory.
     async fn concurrency(&self) -> Result<String> {
         let deletes = 1000 * self.times;
-        let url = canned::start()?;
+        let url = canned::start(None, Duration::ZERO)?;
         let mut table = String::from(
             "| invocations at once | deletes a second | ratio | processor time a delete | p50 | p99 | peak memory |\n\
              |---|---|---|---|---|---|---|\n",
@@ -551,6 +557,31 @@ impl Bench {
             )?;
         }
         Ok(table)
+    }
+
+    /// Deletes a second on one thread and on two, where the database and the Runtime API take no processor time.
+    fn threads(&self) -> Result<String> {
+        let (mut one, mut two) = (Vec::new(), Vec::new());
+        for _ in 0..self.times {
+            let mut command = Command::new(&self.threads);
+            let variables = [
+                ("AWS_LAMBDA_RUNTIME_API", "none"),
+                ("AWS_REGION", "eu-central-1"),
+                ("AWS_ACCESS_KEY_ID", "bench"),
+                ("AWS_SECRET_ACCESS_KEY", "bench"),
+            ];
+            let output = command.arg("20000").env_clear().envs(variables).stdout(Stdio::null()).output()?;
+            let printed = String::from_utf8(output.stderr)?;
+            let (on_one, on_two) = printed.trim().split_once(' ').ok_or_else(|| printed.clone())?;
+            one.push(on_one.parse()?);
+            two.push(on_two.parse()?);
+        }
+        let [one, two] = [one, two].map(|rates| Sample::of("threads", "deletes a second", rates).median);
+        Ok(format!(
+            "| threads | deletes a second | ratio | target |\n|---|---|---|---|\n| 1 | {one:.0} | 1.00 | – |\n\
+             | 2 | {two:.0} | {:.2} | ≥ 1.70 |\n",
+            two / one
+        ))
     }
 }
 

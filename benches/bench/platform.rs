@@ -3,11 +3,11 @@
 //! The Runtime API takes part in each figure. So it is short: threads that block, and the times are taken next to the
 //! socket.
 
+use crate::http;
 use serde_json::Value;
 use std::{
-    collections::HashMap,
     error::Error,
-    io::{self, BufRead, BufReader, Write},
+    io::{self, BufReader, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::Path,
     process::{Child, Command, Stdio},
@@ -155,36 +155,34 @@ impl Drop for Environment {
 }
 
 impl Api {
+    /// Answers the requests of a connection.
     fn serve(&self, connection: TcpStream) -> io::Result<()> {
         connection.set_nodelay(true)?;
         let mut writer = connection.try_clone()?;
         let mut reader = BufReader::new(connection);
-        let mut line = String::new();
-        while reader.read_line(&mut line)? > 0 {
-            let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
-            let body = read_body(&mut reader)?;
-            if path.ends_with("/next") {
+        while let Some(http::Request { head, body }) = http::read_request(&mut reader)? {
+            let answer = if head.starts_with("GET ") {
                 self.say(Request::Next(Instant::now()));
                 let event = self.events.lock().unwrap_or_else(PoisonError::into_inner).recv();
                 let Ok(event) = event else { return Ok(()) };
-                let deadline =
-                    crate::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis() + 10_000;
-                // The id of an invocation is its time.
-                let answer = format!(
-                    "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
-                     lambda-runtime-aws-request-id: {}\r\nlambda-runtime-deadline-ms: {deadline}\r\n\
-                     lambda-runtime-invoked-function-arn: arn:aws:lambda:eu-central-1:123456789012:function:deregister\r\n\
-                     \r\n{event}",
-                    event.len(),
-                    self.begun.elapsed().as_nanos(),
-                );
-                writer.write_all(answer.as_bytes())?;
+                let deadline = crate::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default() + TIMEOUT;
+                let fields = [
+                    ("content-type", "application/json"),
+                    // The id of an invocation is its time.
+                    ("lambda-runtime-aws-request-id", &self.begun.elapsed().as_nanos().to_string()),
+                    ("lambda-runtime-deadline-ms", &deadline.as_millis().to_string()),
+                    (
+                        "lambda-runtime-invoked-function-arn",
+                        "arn:aws:lambda:eu-central-1:123456789012:function:deregister",
+                    ),
+                ];
+                http::answer("200 OK", &fields, &event)
             } else {
-                let id = path.rsplit('/').nth(1).and_then(|id| id.parse().ok()).unwrap_or_default();
+                let id = head.split('/').find_map(|part| part.parse().ok()).unwrap_or_default();
                 self.say(Request::Answer(self.begun.elapsed().saturating_sub(Duration::from_nanos(id)), body));
-                writer.write_all(b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n")?;
-            }
-            line.clear();
+                http::answer("202 Accepted", &[], "")
+            };
+            writer.write_all(&answer)?;
         }
         Ok(())
     }
@@ -193,23 +191,4 @@ impl Api {
         // Nobody listens when the environment ends.
         let _ = self.requests.send(request);
     }
-}
-
-/// Reads the fields and the body of a request.
-pub(crate) fn read_body(reader: &mut impl BufRead) -> io::Result<Vec<u8>> {
-    let mut fields = HashMap::new();
-    let mut line = String::new();
-    while reader.read_line(&mut line)? > 2 {
-        if let Some((name, value)) = line.split_once(':') {
-            fields.insert(name.to_ascii_lowercase(), value.trim().to_owned());
-        }
-        line.clear();
-    }
-    let length = fields.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
-    if fields.contains_key("transfer-encoding") {
-        return Err(io::Error::other("the Runtime API of the benchmark reads no chunks"));
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body)?;
-    Ok(body)
 }

@@ -7,18 +7,17 @@
 //! It prints tables, and writes them with JSON and a picture to a folder. It never fails because of a time.
 #![expect(clippy::cast_precision_loss, reason = "the counts stay far below 2^52")]
 
-mod database;
+#[path = "../bench/canned.rs"]
+mod canned;
 mod environment;
 mod group;
+#[path = "../bench/http.rs"]
 mod http;
 mod report;
-#[path = "../../examples/local/sample.rs"]
-#[expect(dead_code, reason = "the benchmark needs only the owner and the client to delete")]
-mod sample;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use canned::Certificate;
 use clap::Parser;
-use database::Certificate;
 use environment::Environment;
 use group::Group;
 use report::{Measured, Run};
@@ -33,10 +32,13 @@ use std::{
 /// Measures the function with Lambda's share of a processor.
 #[derive(Parser)]
 struct Options {
-    /// The folder of the release binaries `deregister` and `floor`
-    #[arg(long, default_value = "target/release")]
-    binaries: PathBuf,
-    /// The plain function
+    /// The function
+    #[arg(long, default_value = "target/lambda/deregister/bootstrap")]
+    function: PathBuf,
+    /// The empty handler, as it is usually built
+    #[arg(long, default_value = "target/release/floor")]
+    empty: PathBuf,
+    /// The plain function, as it is usually built
     #[arg(long, default_value = "target/bench/plain/release/plain")]
     plain: PathBuf,
     /// The folder for memory.md, memory.json and memory.svg
@@ -96,8 +98,7 @@ fn main() -> Result<()> {
         return Ok(());
     }
 
-    let [deregister, floor] = ["deregister", "floor"].map(|name| found(&options.binaries.join(name)));
-    let binaries = [deregister?, found(&options.plain)?, floor?];
+    let binaries = [found(&options.function)?, found(&options.plain)?, found(&options.empty)?];
     let certificate = Certificate::new()?;
     let folder = std::env::temp_dir().join(format!("deregister-bench-{}", std::process::id()));
     fs::create_dir_all(&folder)?;
@@ -144,7 +145,7 @@ fn programs(
 ) -> Result<Vec<Program>> {
     let [own, all] = [own, all].map(|file| file.display().to_string());
     let program = |name, binary, database_ms, refusal| {
-        let url = database::start(certificate, Duration::from_millis(database_ms))?;
+        let url = canned::start(Some(certificate), Duration::from_millis(database_ms))?;
         let variables = vec![
             ("AWS_ENDPOINT_URL_DYNAMODB", url),
             ("AWS_CA_BUNDLE", own.clone()),
