@@ -15,12 +15,13 @@ async fn main() -> Result<(), Error> {
     let variables: Variables = std::env::vars_os().collect();
     let config = connection::configure(&Database::read(&variables)?, &variables).await?.config;
     let client = aws_sdk_dynamodb::Client::from_conf(config.build());
-    run_concurrent(service_fn(move |event: LambdaEvent<String>| {
+    let handler = service_fn(move |event: LambdaEvent<String>| {
         let client = client.clone();
         Box::pin(async move {
             sdk::delete(&client, &event.payload).await?;
             Ok::<Value, Error>(json!({ "statusCode": 204 }))
         })
-    }))
-    .await
+    });
+    // As in the function.
+    tokio::spawn(run_concurrent(handler)).await?
 }
