@@ -234,7 +234,7 @@ impl Bench {
         let mut targets = (0..).map(|n| format!("tls-{n}"));
         let mut rows = Vec::new();
         for (figure, opening, to_reach) in [
-            ("first delete, connection opened at the start", "1000", Some(1.2)),
+            ("first delete, connection opened at the start", "1000", Some(1.5)),
             ("first delete, connection not opened", "0", None),
         ] {
             let (mut first, mut warm) = (Vec::new(), Vec::new());

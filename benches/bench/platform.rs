@@ -188,7 +188,7 @@ impl Api {
     }
 
     fn say(&self, request: Request) {
-        // Nobody listens when the environment ends.
+        // When the environment ends, its receiver is gone.
         let _ = self.requests.send(request);
     }
 }
