@@ -1,6 +1,6 @@
-//! The function on one thread and on two, in one process, with a database that answers from memory without a connection:
-//! `floor-threads DELETES` makes so many deletes on each, eight at once, and prints the deletes a second to the standard
-//! error. The log goes to the standard output.
+//! The function in one process with a database that answers from memory, without a connection. `floor-threads THREADS
+//! DELETES` makes this many deletes on this many threads, eight at once. It prints the deletes a second to the standard
+//! error, and the log to the standard output.
 
 use aws_sdk_dynamodb::config::{HttpClient, RuntimeComponents};
 use aws_smithy_runtime_api::client::{
@@ -32,14 +32,16 @@ const AT_ONCE: usize = 8;
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 fn main() -> Result<()> {
-    let deletes: usize = std::env::args().nth(1).ok_or("the number of deletes")?.parse()?;
+    let numbers =
+        std::env::args().skip(1).map(|number| number.parse()).collect::<std::result::Result<Vec<usize>, _>>()?;
+    let &[threads, deletes] = numbers.as_slice() else { return Err("floor-threads THREADS DELETES".into()) };
     telemetry::install(None, now);
-    let one = Builder::new_current_thread().enable_all().build()?;
-    let two = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    // As the function does.
+    let mut runtime = if threads == 1 { Builder::new_current_thread() } else { Builder::new_multi_thread() };
+    let runtime = runtime.worker_threads(threads).enable_all().build()?;
     // A warm-up.
-    run(&one, deletes / 10)?;
-    run(&two, deletes / 10)?;
-    eprintln!("{} {}", run(&one, deletes)?, run(&two, deletes)?);
+    run(&runtime, deletes / 10)?;
+    eprintln!("{}", run(&runtime, deletes)?);
     Ok(())
 }
 

@@ -1,14 +1,32 @@
-"""The environment that `sam local invoke` gives to a function. The invocation itself needs Docker."""
+"""What `sam build` calls, and the environment that `sam local invoke` gives to a function. The invocation itself needs Docker."""
 
 import json
+import os
+import subprocess
 
 import pytest
-from conftest import BY_HAND, CASCADE, FUNCTION, ROOT, SWEEP, emulated_in
+from conftest import BY_HAND, CASCADE, FUNCTION, ROOT, SWEEP, bootstrap, emulated_in
 from samcli.commands.local.lib.local_lambda import LocalLambdaRunner
 from samcli.lib.providers.sam_function_provider import SamFunctionProvider
 from samcli.lib.providers.sam_stack_provider import SamLocalStackProvider
 
 ENV = json.loads((ROOT / "tests/platform/env.json").read_text())
+FUNCTIONS = {"Function": FUNCTION, "Cascade": CASCADE, "Sweep": SWEEP}
+TARGETS = {"arm64": "aarch64-unknown-linux-musl", "x86_64": "x86_64-unknown-linux-musl"}
+
+
+@pytest.mark.parametrize("architecture", TARGETS)
+def test_sam_build_takes_a_static_build_of_each_function_for_the_architecture(tmp_path, architecture):
+    # In place of cargo, which would build for minutes. The builds of this test run are there already.
+    cargo, calls, out = tmp_path / "cargo", tmp_path / "calls", tmp_path / "out"
+    cargo.write_text(f'#!/bin/sh\necho "$@" >> "{calls}"\n')
+    cargo.chmod(0o755)
+    command = ["sam", "build", "--build-dir", out, "--parameter-overrides", f"Architecture={architecture}"]
+    subprocess.run(command, cwd=ROOT, env=os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}, check=True)
+    build = f"lambda build --locked --release --target {TARGETS[architecture]} --bin"
+    assert calls.read_text().splitlines() == [f"{build} {binary}" for binary in FUNCTIONS.values()]
+    for name, binary in FUNCTIONS.items():
+        assert (out / name / "bootstrap").read_bytes() == bootstrap(binary).read_bytes()
 
 
 def given(name, variables):
