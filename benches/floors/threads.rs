@@ -1,6 +1,7 @@
-//! The function on one thread and on two, in one process, with a database that answers from memory without a connection:
-//! `floor-threads DELETES` makes so many deletes on each, eight at once, and prints the deletes a second to the standard
-//! error. The log goes to the standard output.
+//! The function on one thread and on two, in one process with a database that answers from memory.
+//!
+//! `floor-threads DELETES` makes this many deletes on one thread and then on two, eight at once. It prints the deletes
+//! a second of both to the standard error. The log goes to the standard output.
 
 use aws_sdk_dynamodb::config::{HttpClient, RuntimeComponents};
 use aws_smithy_runtime_api::client::{
@@ -62,7 +63,7 @@ fn run(runtime: &Runtime, deletes: usize) -> Result<f64> {
                     if answer.response.status() != 204 {
                         return Err(format!("{answer:?}").into());
                     }
-                    // The database never makes a task wait.
+                    // The answers are always ready, so without this the tasks would run one after another.
                     tokio::task::yield_now().await;
                 }
                 Ok(())
@@ -74,7 +75,7 @@ fn run(runtime: &Runtime, deletes: usize) -> Result<f64> {
     })
 }
 
-/// The database.
+/// A database that answers from memory, without a connection.
 #[derive(Debug, Clone)]
 struct Canned;
 
