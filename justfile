@@ -2,7 +2,7 @@
 
 tools := justfile_directory() / "target/tools"
 cargo_home := env("CARGO_HOME", home_directory() / ".cargo")
-# What the static programs for this machine's processor are built for
+# The target of static programs for this machine's processor
 static := arch() + "-unknown-linux-musl"
 
 _default:
@@ -72,7 +72,7 @@ sbom architecture="arm64" target=(replace(architecture, "arm64", "aarch64") + "-
 bench *options: bench-build
     cargo bench --bench bench --target-dir target/bench -- {{options}}
 
-# The function as `sam build` builds it, and the handlers with which it is compared
+# The function as `sam build` builds it, and the programs in benches/floors
 [private]
 bench-build: (venv "sam" ".ci/requirements/sam.txt")
     rustup target add {{static}}
@@ -80,7 +80,7 @@ bench-build: (venv "sam" ".ci/requirements/sam.txt")
     PATH={{tools}}/sam/bin:$PATH cargo lambda build --locked --release --target {{static}} --features floor --bin floor --bin floor-tls --bin floor-calls --bin floor-threads
     cargo build --release --features floor --bin floor
 
-# The cost of the cascade and the sweep beside a million rows of other clients, and at DynamoDB's limit; fails if a number of calls grows
+# The cost of the cascade and the sweep beside a million rows of other clients, and at DynamoDB's limit for a partition; fails if a number of calls grows
 bench-background *options:
     cargo bench --bench background --target-dir target/bench -- {{options}}
 
@@ -89,7 +89,7 @@ bench-tool *options:
     cargo build --profile tool --features cli --bin deregisterctl
     cargo bench --bench tool --target-dir target/bench -- {{justfile_directory()}}/target/tool/deregisterctl {{options}}
 
-# The function with Lambda's share of a processor, by memory, beside a plain function; needs root on Linux and a C compiler
+# The function and a plain function with Lambda's share of a processor, by memory size; needs root on Linux and a C compiler
 bench-memory *options: bench-build
     cargo build --release --locked --manifest-path benches/plain/Cargo.toml --target-dir target/bench/plain
     cargo bench --bench memory --target-dir target/bench -- {{options}}

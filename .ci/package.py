@@ -15,7 +15,7 @@ import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 VERSION = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]["version"]
-# The functions of the template, and their binaries.
+# The binary of each function of the template.
 FUNCTIONS = {"Function": "deregister", "Cascade": "deregister-cascade", "Sweep": "deregister-sweep"}
 
 
@@ -30,7 +30,7 @@ def pack(bootstrap, package):
 
 
 def template(architecture):
-    """The template, which takes the packages instead of the builds. SAM uploads a zip as it is."""
+    """The template with the packages in place of the builds. SAM uploads a zip file unchanged."""
     text = (ROOT / "template.yaml").read_text().replace("Default: arm64", f"Default: {architecture}")
     for name, binary in FUNCTIONS.items():
         package = f"      CodeUri: {binary}-{VERSION}-{architecture}.zip\n"

@@ -1,6 +1,7 @@
-//! `just bench-background`: whether the cost of the cascade and of the sweep grows with rows of other clients, and how
-//! much time the sweep saves because it works on several clients at once. It also measures how near both come to the limit
-//! that DynamoDB sets for the writes of a partition.
+//! `just bench-background`: the cost of the cascade and of the sweep.
+//!
+//! It measures whether the cost grows with rows of other clients, and how much time the sweep saves because it works on
+//! several clients at once. It also measures both at DynamoDB's limit for the writes of a partition.
 //!
 //! It prints ratios, and marks those that miss their target. It fails if rows of other clients change, or if a number
 //! of calls grows with them. Times only inform.
@@ -92,7 +93,7 @@ enum Part {
     Limit,
     /// The same by an index
     LimitIndex,
-    /// The sweep of more and more clients at once, with and without that limit
+    /// The sweep of 1 to 64 clients at once, with and without the limit of a partition
     SweepLimit,
 }
 
@@ -115,11 +116,11 @@ const MAX_RATIO: f64 = 1.1;
 const CONCURRENCY: usize = 8;
 /// How much longer a database call takes where only the concurrency matters.
 const CALL_DELAY: Duration = Duration::from_millis(5);
-/// The time in which a partition gains one more write: DynamoDB allows 1,000 a second.
+/// The time after which a partition can take one more write. DynamoDB allows 1,000 a second.
 const WRITE_INTERVAL: Duration = Duration::from_millis(1);
-/// The most writes that a partition saves: those of one second.
+/// The unused time that a partition keeps for a burst of writes: at most the writes of one second.
 const SAVED_WRITES: Duration = Duration::from_secs(1);
-/// The longest time that Lambda gives a run, in seconds.
+/// Lambda's longest time-out, in seconds.
 const RUN_SECONDS: f64 = 900.0;
 /// When each grant ends, in seconds since the epoch.
 const ENDS: u64 = 4_000_000_000;
@@ -153,8 +154,8 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// Looks for a live grant of a client as the sweep does, and purges its grants, in a table without other grants and in a
-/// table with grants of other clients.
+/// Looks for a live grant of a client as the sweep does, and purges its grants. Does so in a table without other
+/// grants, and in a table with grants of other clients.
 async fn cascade(few: usize, many: usize, layout: Layout) -> Result<()> {
     println!("# Cascade, {layout:?}: {few} grants of one client, with 0 and with {many} of others\n");
     let (alone, beside) = (Database::start(layout).await?, Database::start(layout).await?);
@@ -238,8 +239,8 @@ async fn killed(few: usize, many: usize, layout: Layout) -> Result<()> {
     Ok(())
 }
 
-/// Invokes the cascade over an index that lags. Half of the client's grants were stored just before, one was removed, and
-/// another client has one now.
+/// Invokes the cascade over an index that lags. Half of the client's grants were stored just before. One was removed,
+/// and one now belongs to another client.
 async fn lag(grants: usize) -> Result<()> {
     println!("# Cascade by an index that lags: {grants} grants of one client\n");
     println!(
@@ -377,7 +378,7 @@ async fn limit(grants: usize, rounds: usize, layout: Layout) -> Result<()> {
             let work = async || {
                 let network = Network::new(CALL_DELAY, is_limited);
                 let database = database.reopen(network.clone()).await?;
-                // By now an index shows every grant, so there is one pass.
+                // The deletion is old enough that the cascade does not wait for the index. So it makes one pass.
                 let event = deletion(now() - Duration::from_mins(1))?;
                 let (run, response) = Run::of(&network, database.cascade.call(event)).await;
                 assert!(response?.batch_item_failures.is_empty(), "the cascade failed");
@@ -388,7 +389,7 @@ async fn limit(grants: usize, rounds: usize, layout: Layout) -> Result<()> {
         }
     }
     assert_eq!(before, database.sum_of_others().await?, "grants of others");
-    println!("| limit | seconds | grants a second | of the limit | calls | refused | done in part | processor |");
+    println!("| limit | seconds | grants a second | share of the limit | calls | refused | partly done | processor |");
     println!("|---|---|---|---|---|---|---|---|");
     for (limit, runs) in ["none", "1,000 writes a second"].into_iter().zip(runs) {
         let Run { seconds, processor, calls, refused, partial } = Run::median(runs);
@@ -402,14 +403,14 @@ async fn limit(grants: usize, rounds: usize, layout: Layout) -> Result<()> {
     Ok(())
 }
 
-/// Sweeps due clients by different settings of `SWEEP_CONCURRENCY`, without and with DynamoDB's limit for a partition.
-/// There are up to sixteen times as many clients if the sweep works on more at once, so that the runs take about as long.
+/// Sweeps due clients with different values of `SWEEP_CONCURRENCY`, without and with DynamoDB's limit for a partition.
+/// The number of clients grows with the concurrency, up to sixteen times, so that the runs take about the same time.
 async fn sweep_limit(due: usize, rounds: usize) -> Result<()> {
     println!("# Sweep by SWEEP_CONCURRENCY, {CALL_DELAY:?} more a call\n");
     println!(
-        "Extrapolated: how many clients a run of 15 minutes would delete, and how many minutes {MAX_SWEPT} would take."
+        "Two columns are extrapolated: the clients of a run of 15 minutes, and the minutes for {MAX_SWEPT} clients."
     );
-    println!("A run ends at SWEEP_LIMIT, which is at most {MAX_SWEPT}.\n");
+    println!("A run stops after SWEEP_LIMIT clients. The highest SWEEP_LIMIT is {MAX_SWEPT}.\n");
     println!(
         "| at a time | limit | clients | seconds | clients a second | in 15 minutes | minutes for {MAX_SWEPT} | calls | refused | processor | processor (ms a client) |"
     );
@@ -446,10 +447,10 @@ async fn sweep_limit(due: usize, rounds: usize) -> Result<()> {
     Ok(())
 }
 
-/// What one run of a function took.
+/// The cost of one run of a function.
 struct Run {
     seconds: f64,
-    /// The seconds of a processor that this thread took.
+    /// The processor time of this thread, in seconds.
     processor: f64,
     calls: u32,
     refused: u32,
@@ -457,26 +458,26 @@ struct Run {
 }
 
 impl Run {
-    /// Runs the work, whose calls go over this network.
+    /// Runs the work and measures it. Its calls go over this network.
     async fn of<T>(network: &Network, work: impl Future<Output = T>) -> (Self, T) {
         network.take();
         let (started, processor) = (Instant::now(), processor_seconds());
         let outcome = work.await;
         let (seconds, processor) = (started.elapsed().as_secs_f64(), processor_seconds() - processor);
         let Traffic { calls, refused, partial, .. } = network.take();
-        // A partition has no unit at first.
+        // At first a partition can take no write, so the limit refuses some calls.
         assert_eq!(refused > 0, network.is_limited, "the limit does not see the writes");
         (Self { seconds, processor, calls, refused, partial }, outcome)
     }
 
-    /// The run that took the median of the seconds.
+    /// The run with the median time.
     fn median(mut runs: Vec<Self>) -> Self {
         runs.sort_by(|one, other| one.seconds.total_cmp(&other.seconds));
         runs.swap_remove(runs.len() / 2)
     }
 }
 
-/// Runs the work on this thread alone, with the log, as the functions run on Lambda. The database has other threads.
+/// Runs the work as on Lambda: on this thread only, and with the log. The database has other threads.
 fn as_on_lambda<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::task::block_in_place(|| {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
@@ -485,14 +486,14 @@ fn as_on_lambda<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     })
 }
 
-/// The seconds of a processor that this thread has taken so far. Only Linux counts them.
+/// The processor time of this thread so far, in seconds. NaN on other systems than Linux.
 fn processor_seconds() -> f64 {
     let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let nanoseconds = text.split_whitespace().next().and_then(|count| count.parse::<u64>().ok());
     nanoseconds.map_or(f64::NAN, |count| Duration::from_nanos(count).as_secs_f64())
 }
 
-/// Prints a figure, compared with another one. Returns whether their ratio meets the target.
+/// Prints a figure and the one that it is compared with. Returns whether their ratio meets the target.
 fn row(figure: &str, beside: f64, ours: f64) -> bool {
     let reached = ours / beside <= MAX_RATIO;
     let verdict = if reached { "" } else { " **not reached**" };
@@ -549,7 +550,7 @@ impl Database {
         Self::start_over(layout, Network::new(Duration::ZERO, false)).await
     }
 
-    /// The same, over this network.
+    /// Starts a database. Its calls go over this network.
     async fn start_over(layout: Layout, network: Arc<Network>) -> Result<Self> {
         let embedded = dynoxide::Database::memory()?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
@@ -561,7 +562,7 @@ impl Database {
         Self::open(embedded, endpoint, layout, network).await
     }
 
-    /// The same database, over connections of its own.
+    /// Opens new connections to the same database, over this network.
     async fn reopen(&self, network: Arc<Network>) -> Result<Self> {
         Self::open(self.embedded.clone(), self.endpoint.clone(), self.layout, network).await
     }
@@ -774,7 +775,7 @@ async fn create_grants(client: &Client, layout: Layout) -> Result<()> {
     Ok(())
 }
 
-/// The id of a grant, the key in one layout.
+/// The id of a grant. With [`Layout::ByIndex`] it is the key.
 fn grant_id(client: &str, n: usize) -> String {
     format!("{client} grant-{n}")
 }
@@ -854,12 +855,13 @@ fn embedded(value: Value) -> Option<AttributeValue> {
     })
 }
 
-/// What lies between the SDK and the embedded database: a delay before each call, and perhaps DynamoDB's limit for the
-/// writes of a partition.
+/// A simulated network between the SDK and the embedded database: a delay before each call, and optionally DynamoDB's
+/// limit for the writes of a partition.
 ///
-/// Each write takes one unit. A partition gains one every [`WRITE_INTERVAL`], saves at most those of [`SAVED_WRITES`], and
-/// has none at first. The limited partitions are those with many items: a client's grants in the table or in its index,
-/// and the partitions of the index of idle clients. If an index is at its limit, DynamoDB refuses the write of the table.
+/// Each write takes one unit. A partition has no units at first. It gains one every [`WRITE_INTERVAL`], and keeps at
+/// most the units of [`SAVED_WRITES`]. The limit applies to the partitions with many items: a client's grants in the
+/// table or in its index, and the partitions of the index of idle clients. If an index is at its limit, DynamoDB
+/// refuses the write to the table.
 #[derive(Debug)]
 struct Network {
     delay: Duration,
@@ -867,11 +869,11 @@ struct Network {
     traffic: Mutex<Traffic>,
 }
 
-/// What went over the network.
+/// The calls over a network, and the state of the limit.
 #[derive(Debug, Default)]
 struct Traffic {
     calls: u32,
-    /// The calls that did nothing, because the partition was at its limit.
+    /// The calls that were refused, because the partition was at its limit.
     refused: u32,
     /// The calls that left some items unprocessed.
     partial: u32,
@@ -892,7 +894,7 @@ impl Network {
         self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the units for as many of the writes as the partition has units. Returns how many.
+    /// Takes a unit for each write, as long as the partition has units. Returns the number of writes that got one.
     fn admit(&self, partition: String, writes: usize) -> usize {
         let (mut traffic, now) = (self.lock(), Instant::now());
         let next = traffic.next_write.entry(partition).or_insert(now + WRITE_INTERVAL);
@@ -907,7 +909,7 @@ impl Network {
         admitted
     }
 
-    /// Applies the limit to a call. Removes from a batch the writes that do not fit.
+    /// Applies the limit to a call. If a batch has too many writes, removes the last ones.
     fn limit(&self, request: &mut HttpRequest) -> Admission {
         let Some((partition, mut body, writes)) = writes(request) else { return Admission::Whole };
         let admitted = self.admit(partition, writes);
@@ -924,7 +926,7 @@ impl Network {
     }
 }
 
-/// The partition that a call writes to, its body, and the number of the writes. `None` if the call does not write.
+/// The partition that a call writes to, the call's body, and the number of writes. `None` if the call does not write.
 fn writes(request: &HttpRequest) -> Option<(String, Json, usize)> {
     let operation = request.headers().get("x-amz-target")?.rsplit('.').next()?;
     if !["BatchWriteItem", "DeleteItem", "UpdateItem"].contains(&operation) {
@@ -937,23 +939,23 @@ fn writes(request: &HttpRequest) -> Option<(String, Json, usize)> {
             let client = text("/RequestItems/grants/0/DeleteRequest/Key/client_id/S")?;
             (client, body.pointer("/RequestItems/grants")?.as_array()?.len())
         }
-        // The index loses the grant too, from the client's partition.
+        // The write also removes the grant from the client's partition of the index.
         "DeleteItem" => (text("/ExpressionAttributeValues/:client/S")?, 1),
-        // The index of idle clients loses the client. The shard is the first digit of the digest.
+        // The write also removes the client from the index of idle clients. The shard is the first digit of the digest.
         _ => (Digest::of(text("/Key/pk/S")?.strip_prefix("client#")?).to_hex().get(..1)?.to_owned(), 1),
     };
     Some((partition, body, writes))
 }
 
-/// What the limit lets through of a call.
+/// How much of a call the limit admits.
 enum Admission {
     Whole,
-    /// A part of a batch. DynamoDB's answer lists the rest.
+    /// A part of a batch. The value is DynamoDB's answer, which lists the rest.
     Part(Json),
     Refused,
 }
 
-/// An HTTP client over a network.
+/// An HTTP client whose calls go over a network.
 #[derive(Debug)]
 struct Remote<C> {
     inner: C,

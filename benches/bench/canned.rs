@@ -1,6 +1,6 @@
 //! A DynamoDB that answers from memory, each call after the same time.
 //!
-//! It has a thread for each connection, because a thread wakes up more exactly than a timer of tokio.
+//! It has a thread for each connection, because a sleeping thread wakes up more precisely than a timer of tokio.
 
 use crate::{Result, http};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
@@ -33,7 +33,7 @@ impl Certificate {
     }
 }
 
-/// Starts a database, over TLS if there is a certificate. Returns its URL.
+/// Starts a database that answers each call after `delay`. With a certificate, it uses TLS. Returns its URL.
 pub(crate) fn start(certificate: Option<&Certificate>, delay: Duration) -> Result<String> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let scheme = if certificate.is_some() { "https" } else { "http" };
@@ -42,7 +42,7 @@ pub(crate) fn start(certificate: Option<&Certificate>, delay: Duration) -> Resul
     thread::spawn(move || {
         while let Ok((stream, _)) = listener.accept() {
             let tls = tls.clone();
-            // A connection ends with an error when its process is killed.
+            // An error is normal: the process is killed while the connection is open.
             thread::spawn(move || drop(connected(stream, tls, delay)));
         }
     });

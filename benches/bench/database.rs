@@ -47,7 +47,7 @@ impl Database {
         Ok(())
     }
 
-    /// Adds clients `prefix-0` to `prefix-{count - 1}` of an application, without SDK and HTTP.
+    /// Adds the clients `prefix-0` to `prefix-{count - 1}` to an application, without the SDK and HTTP.
     pub(crate) fn fill(&self, prefix: &str, application: &str, count: usize) -> Result<(), Box<dyn Error>> {
         let text = |text: &str| AttributeValue::S(text.to_owned());
         let member = |name: &str, value| (name.to_owned(), value);
@@ -73,7 +73,7 @@ impl Database {
         Ok(())
     }
 
-    /// Puts TLS in front of the database. Returns the address, and the file with the certificate.
+    /// Puts TLS in front of the database. Returns the URL, and the file with the certificate.
     pub(crate) async fn behind_tls(&self) -> Result<(String, String), Box<dyn Error>> {
         let certificates = std::env::temp_dir().join(format!("deregister-bench-{}.pem", std::process::id()));
         let front = tls::front(&self.url, &certificates).await?;

@@ -1,8 +1,8 @@
-//! As much of HTTP as a server with prepared answers needs, on blocking sockets.
+//! A small part of HTTP/1.1 for servers with prepared answers, on blocking sockets.
 
 use std::io::{self, BufRead, Read};
 
-/// What a program sends.
+/// A request of a program.
 pub(crate) struct Request {
     /// The first line and the header fields.
     pub(crate) head: String,
@@ -29,7 +29,7 @@ pub(crate) fn header<'h>(head: &'h str, name: &str) -> Option<&'h str> {
     fields.filter(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
 }
 
-/// An answer in one piece.
+/// The bytes of an answer, to be sent by one write.
 pub(crate) fn answer(status: &str, fields: &[(&str, &str)], body: &str) -> Vec<u8> {
     let length = body.len().to_string();
     let mut answer = format!("HTTP/1.1 {status}\r\n");

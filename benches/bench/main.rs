@@ -1,8 +1,7 @@
-//! `just bench`: what a request costs. Each figure and the one that it is compared with are measured in turn.
+//! `just bench`: the cost of a request. Each figure and the one that it is compared with are measured in turn.
 //!
-//! It needs the builds of the function and of the handlers in `benches/floors`. It prints tables, and writes JSON and a
-//! picture to a folder.
-//! It never fails because of a ratio: the ratios only inform.
+//! It needs the builds of the function and of the programs in `benches/floors`. It prints tables, and writes them with
+//! JSON and a picture to a folder. It never fails because of a ratio: the ratios only inform.
 #![expect(clippy::cast_precision_loss, reason = "the counts stay far below 2^52")]
 
 #[expect(dead_code, reason = "the benchmark of memory uses TLS too")]
@@ -60,25 +59,25 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 /// Measures the function.
 #[derive(Parser)]
 struct Options {
-    /// The folder of the static builds, as cargo-lambda writes them
+    /// The folder to which cargo-lambda writes the static builds
     #[arg(long, default_value = "target/lambda")]
     builds: PathBuf,
-    /// The ordinary build of the empty handler, for the C library of this machine
+    /// The empty handler, built for the C library of this machine
     #[arg(long, default_value = "target/release/floor")]
     ordinary: PathBuf,
     /// The folder for bench.json, table.md and ratios.svg
     #[arg(long, default_value = "target/bench/results")]
     out: PathBuf,
-    /// A hundredth of the items and a fifth of the repetitions, to see that it works
+    /// A hundredth of the items and a fifth of the repetitions, to check that the benchmark works
     #[arg(long)]
     quick: bool,
     /// Only this part, without writing files
     #[arg(long)]
     only: Option<Part>,
-    /// Only serve a database, for the comparison with the peer
+    /// Only serve a database, for the comparison with oidc-provider
     #[arg(long, hide = true)]
     serve_database: bool,
-    /// Only serve the function over the database at this address, for the same comparison
+    /// Only serve the function with the database at this URL, for the same comparison
     #[arg(long, hide = true)]
     serve: Option<String>,
     /// What `cargo bench` passes
@@ -86,11 +85,11 @@ struct Options {
     bench: bool,
 }
 
-/// The names of what the function is compared with.
+/// The names of the programs and calls that the function is compared with.
 const ORDINARY: &str = "ordinary empty handler";
 const STATIC: &str = "static empty handler";
 const CALLS: &str = "its two SDK calls";
-/// The deletes of a process that are not counted.
+/// The first deletes of a process, which are not counted.
 const WARM_UP: usize = 50;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -180,16 +179,17 @@ enum Part {
     Timing,
 }
 
-/// What is measured. All but `ordinary` are static builds.
+/// The programs that are measured. All except `ordinary` are static builds.
 struct Bench {
     function: PathBuf,
-    /// The empty handler, as it is usually built.
+    /// The empty handler, built for the C library of this machine.
     ordinary: PathBuf,
+    /// The empty handler, built like the function.
     empty: PathBuf,
     empty_with_tls: PathBuf,
-    /// A handler of only the two SDK calls of a delete.
+    /// A handler that makes only the two SDK calls of a delete.
     calls: PathBuf,
-    /// The function on some threads, in one process with its database.
+    /// The function and its database in one process, on as many threads as its argument says.
     threads: PathBuf,
     /// The factor of all numbers of repetitions.
     times: usize,
@@ -220,7 +220,7 @@ impl Bench {
         let (ordinary, empty) = (Sample::of(ORDINARY, "ms", ordinary), Sample::of(STATIC, "ms", empty));
         Ok(vec![
             Row::new("start, connection not opened", ours.clone(), ordinary.clone(), Some(0.85)),
-            Row::new("the same, beside a static handler", ours, empty.clone(), Some(1.65)),
+            Row::new("start, compared with a static handler", ours, empty.clone(), Some(1.65)),
             Row::new("start, connection opened over TLS", opened, empty, None),
         ])
     }
@@ -255,7 +255,7 @@ impl Bench {
         Ok(rows)
     }
 
-    /// A later delete, compared with a handler of only its two SDK calls.
+    /// A later delete, compared with a handler that makes only its two SDK calls.
     async fn warm_delete(&self) -> Result<Vec<Row>> {
         let database = Database::start().await?;
         let (url, certificates) = database.behind_tls().await?;
@@ -297,7 +297,7 @@ impl Bench {
         Ok(rows)
     }
 
-    /// The same in this process, without Lambda's runtime.
+    /// A later delete and its two SDK calls in this process, without Lambda's runtime.
     async fn without_runtime(&self) -> Result<Row> {
         let database = Database::start().await?;
         let pairs = 200 * self.times;
@@ -322,7 +322,9 @@ impl Bench {
         Ok(Row::new("warm delete, without the runtime", ours, bare, None))
     }
 
-    /// The instructions of a request, counted by callgrind: the difference between a short and a long run.
+    /// The instructions of a start and of a request, counted by callgrind.
+    ///
+    /// Those of a request are the difference between a long and a short run, divided by the difference of the requests.
     async fn instructions(&self) -> Result<Vec<Row>> {
         const FEW: usize = 20;
         const MANY: usize = 120;
@@ -366,7 +368,7 @@ impl Bench {
         ])
     }
 
-    /// The peak of a process's resident memory after a thousand requests.
+    /// The peak of a process's resident memory, after a thousand requests if the run is not `--quick`.
     async fn memory(&self) -> Result<Vec<Row>> {
         let requests = 200 * self.times;
         let database = Database::start().await?;
@@ -397,7 +399,7 @@ impl Bench {
         Ok(vec![
             Row::new("peak memory", Sample::of("function", "MiB", clear), ordinary.clone(), Some(1.3)),
             Row::new("peak memory, over TLS", tls.clone(), ordinary, Some(1.6)),
-            Row::new("the same, beside a handler with TLS", tls, empty_with_tls, None),
+            Row::new("peak memory, compared with a handler with TLS", tls, empty_with_tls, None),
         ])
     }
 
@@ -414,8 +416,8 @@ impl Bench {
         ])
     }
 
-    /// A delete in a large table, compared with one in a small table. And one among many clients of other applications,
-    /// compared with one among none.
+    /// A delete in a large table, compared with one in a small table. Also a delete in a table with many clients of
+    /// another application, compared with one in a table without them.
     async fn other_clients(&self) -> Result<Vec<Row>> {
         let mut rows = Vec::new();
         for (figure, application, small, large) in [
@@ -446,7 +448,7 @@ impl Bench {
         Ok(rows)
     }
 
-    /// Counts instead of times: round trips, and allocations in the function's own code.
+    /// Counts of round trips, and of allocations in the function's own code.
     async fn counts(&self) -> Result<String> {
         let function = function(Canned)?;
         let deletes = 1000;
@@ -477,8 +479,8 @@ impl Bench {
         let other = region.change();
         Ok(format!(
             "Round trips: 2 for a delete, 1 for a refusal, 0 for a request that is refused at parsing. `tests/suite` \
-             checks these. Allocations in the function's own code, from the event's text to the answer, without the \
-             SDK: {} and {} bytes a delete.\n",
+             checks these. In the function's own code, from the event's text to the answer and without the SDK, a \
+             delete makes {} allocations of {} bytes in all.\n",
             (all.allocations - other.allocations) / deletes,
             (all.bytes_allocated - other.bytes_allocated) / deletes,
         ))
@@ -516,7 +518,7 @@ impl Bench {
         Ok(table)
     }
 
-    /// Deletes by one environment that gets several invocations at once, with a database that answers from memory.
+    /// Deletes by one environment that gets several invocations at once. The database answers from memory.
     async fn concurrency(&self) -> Result<String> {
         let deletes = 1000 * self.times;
         let url = canned::start(None, Duration::ZERO)?;
@@ -559,7 +561,7 @@ impl Bench {
         Ok(table)
     }
 
-    /// Deletes a second on one thread and on two, where the database and the Runtime API take no processor time.
+    /// Deletes a second on one thread and on two, with a database in the same process and without a Runtime API.
     fn threads(&self) -> Result<String> {
         let mut rates = [Vec::new(), Vec::new(), Vec::new()];
         for _ in 0..self.times {
@@ -597,7 +599,7 @@ impl Bench {
     }
 }
 
-/// A store that answers at once, so that only the function's own code costs something.
+/// A store with prepared answers. So only the function's own code costs time and memory.
 #[derive(Clone)]
 struct Canned;
 
@@ -615,17 +617,17 @@ impl Store for Canned {
     }
 }
 
-/// Deletes this client in an environment. Returns how many milliseconds that takes.
+/// Deletes this client in an environment. Returns the time until the answer, in milliseconds.
 async fn delete(environment: &mut Environment, target: &str) -> Result<f64> {
     deleted(environment.invoke(event(target)).await?)
 }
 
-/// The milliseconds until this answer, which must be 204.
+/// The time until this answer, in milliseconds. Fails if the status is not 204.
 fn deleted((time, answer): (Duration, Value)) -> Result<f64> {
     if answer.get("statusCode") == Some(&json!(204)) { Ok(milliseconds(time)) } else { Err(answer.to_string().into()) }
 }
 
-/// The instructions of a process that starts and answers these events.
+/// The instructions of a process that starts and answers these events, counted by callgrind.
 async fn instructions_of(program: &Path, database: &str, events: Vec<String>) -> Result<f64> {
     let out = std::env::temp_dir().join(format!("deregister-callgrind-{}", std::process::id()));
     let out_option = format!("--callgrind-out-file={}", out.display());
@@ -673,7 +675,7 @@ fn now() -> SystemTime {
     SystemTime::now()
 }
 
-/// The machine and the version that are measured.
+/// A sentence about the machine and the measured version.
 fn machine() -> String {
     let first = |file: &str, start: &str| {
         let text = fs::read_to_string(file).unwrap_or_default();

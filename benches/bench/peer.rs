@@ -1,5 +1,6 @@
-//! The comparison with a peer, npm's `oidc-provider`, which implements RFC 7592 too: the same deletes on the same
-//! database. The function runs behind the local front. The database and each server are processes of their own.
+//! The comparison with npm's `oidc-provider`, which also implements RFC 7592: the same deletes on the same database.
+//!
+//! The function runs behind the local front. The database and each server run in separate processes.
 
 use crate::{
     Result,
@@ -41,8 +42,8 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// The peer's package. It is installed outside the sources, in a folder as deep as this one: the path of deregister's
-/// adapter is relative.
+/// The package of oidc-provider and its adapters. It is installed in [`FOLDER`], which is as deep as the folder of the
+/// sources, because the path of deregister's adapter in it is relative.
 const PACKAGE: &str = include_str!("peer/package.json");
 const FILES: [(&str, &str); 4] = [
     ("package.json", PACKAGE),
@@ -51,33 +52,34 @@ const FILES: [(&str, &str); 4] = [
     ("server.mjs", include_str!("peer/server.mjs")),
 ];
 const FOLDER: &str = "target/bench/peer";
-/// The adapters of `server.mjs`, and the servers that delete the clients that oidc-provider registers over them.
+/// For each side: the adapter with which oidc-provider registers the clients, and the name of the server that deletes
+/// them.
 const SIDES: [(&str, &str); 3] = [
     (DEREGISTER, "deregister, local front"),
     ("plain", "oidc-provider, plain adapter"),
     ("tuned", "oidc-provider, tuned adapter"),
 ];
-/// The adapter of `integrations/oidc-provider`. It leaves deletions to deregister.
+/// The adapter of `integrations/oidc-provider`. With it, deregister deletes the clients.
 const DEREGISTER: &str = "deregister";
 /// The numbers of connections that are measured.
 const CONNECTIONS: [usize; 2] = [1, MANY];
-/// How many requests run at the same time where no time is measured.
+/// The larger number of connections. Requests that are not measured also run this many at once.
 const MANY: usize = 16;
-/// The clients of a round.
+/// The number of clients in a round.
 const ROUND: usize = 200;
-/// The rounds that are not counted. The peer is slower until Node.js has compiled it.
+/// The first rounds, which are not counted. oidc-provider is slower until Node.js has compiled it.
 const WARM_UP: usize = 5;
-/// The time limit of an installation and of a start.
+/// The time limit of the installation and of a start.
 const TIMEOUT: Duration = Duration::from_mins(2);
 
-/// Measures all sides in turn, `rounds` times at each number of connections. Returns a table, or a sentence that says
-/// why there is none.
+/// Measures all sides in turn, `rounds` times at each number of connections. Returns a table. If the measurement fails,
+/// returns a sentence with the reason.
 pub(crate) async fn compare(rounds: usize) -> String {
     let compared = measure(rounds).await;
     compared.unwrap_or_else(|error| format!("There is no comparison with oidc-provider: {error}\n"))
 }
 
-/// Serves a database with the tables of all sides. Prints its address.
+/// Serves a database with the tables of all sides. Prints its URL.
 pub(crate) async fn serve_database() -> Result<()> {
     let database = Database::start().await?;
     for table in ["plain", "tuned"] {
@@ -87,7 +89,7 @@ pub(crate) async fn serve_database() -> Result<()> {
     future::pending().await
 }
 
-/// Serves the function over the database at this address. Prints its own address.
+/// Serves the function with the database at this URL. Prints its own URL.
 pub(crate) async fn serve(database: &str) -> Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     println!("http://{}", listener.local_addr()?);
@@ -132,26 +134,26 @@ async fn measure(rounds: usize) -> Result<String> {
     }
     writeln!(
         table,
-        "\n{} deletes a row, all servers in turn, after a warm-up. The deletes a second are the median of {rounds} \
-         rounds. The ratio is the local front's deletes a second, divided by the server's. oidc-provider {version} \
-         runs on Node.js {node}.\n\n\
-         All serve RFC 7592's `DELETE`, on connections that stay open, to clients that registered themselves at \
-         oidc-provider. The database is one emulator of DynamoDB (SQLite in memory), in a process of its own. For \
-         {ROUND} further deletes, a proxy in front of it counted the calls. The rest differs:\n\n\
+        "\nEach row has {} deletes. The servers are measured in turn, after a warm-up. The deletes a second are the \
+         median of {rounds} rounds. The ratio is the deletes a second of deregister, divided by those of the server. \
+         oidc-provider {version} runs on Node.js {node}.\n\n\
+         All servers answer RFC 7592's `DELETE`, on connections that stay open. All clients registered themselves at \
+         oidc-provider. The database is an emulator of DynamoDB (SQLite in memory), in a separate process. For {ROUND} \
+         other deletes, a proxy in front of the database counted the calls. The servers differ in this:\n\n\
          - The plain adapter follows oidc-provider's interface: an item for each model and id. The tuned adapter makes \
-         the fewest calls: the item of a client contains its token, and one call deletes both. Both remove the client. \
-         Neither keeps a record.\n\
+         the fewest calls: the item of a client contains its token, and one call deletes both. Both adapters remove \
+         the client. Neither keeps a record.\n\
          - deregister replaces the client with a tombstone that records the deletion. Each request becomes an event of \
          API Gateway, and the function's answer becomes a response. The local front has two threads, and oidc-provider \
          has one.\n\
          - With deregister's adapter, oidc-provider registers the clients, and deregister deletes them. So \
-         oidc-provider has no row of its own over that adapter.",
+         there is no row for oidc-provider with that adapter.",
         rounds * ROUND
     )?;
     Ok(table)
 }
 
-/// The database calls of a delete. A proxy in front of the database counts its requests, in the same way for each side.
+/// Counts the database calls of a delete, with a proxy in front of the database. The proxy is the same for each side.
 async fn count_calls(adapter: &str, database: &Server) -> Result<f64> {
     let (proxy, count) = counting_proxy(&database.address).await?;
     let side = Side::start(adapter, &proxy).await?;
@@ -161,7 +163,7 @@ async fn count_calls(adapter: &str, database: &Server) -> Result<f64> {
     Ok((count.load(Ordering::Relaxed) - before) as f64 / ROUND as f64)
 }
 
-/// Passes requests on to this address. Returns its own address, and the number of requests so far.
+/// Starts a proxy for this address. Returns the proxy's address, and its counter of requests.
 async fn counting_proxy(to: &str) -> Result<(String, Arc<AtomicUsize>)> {
     let count = Arc::<AtomicUsize>::default();
     let (counted, to, client) = (Arc::clone(&count), to.to_owned(), http_client::<Body>());
@@ -181,7 +183,7 @@ async fn counting_proxy(to: &str) -> Result<(String, Arc<AtomicUsize>)> {
     Ok((address, count))
 }
 
-/// Installs the peer. Returns the version of Node.js that runs it.
+/// Installs oidc-provider. Returns the version of Node.js.
 async fn install() -> Result<String> {
     fs::create_dir_all(FOLDER)?;
     for (name, text) in FILES {
@@ -193,7 +195,7 @@ async fn install() -> Result<String> {
     output("node", &["--version"]).await
 }
 
-/// Runs a program in the peer's folder. Returns what it prints.
+/// Runs a program in [`FOLDER`]. Returns its output.
 async fn output(program: &str, arguments: &[&str]) -> Result<String> {
     let mut command = Command::new(program);
     let run = command.args(arguments).current_dir(FOLDER).stdin(Stdio::null()).kill_on_drop(true).output();
@@ -228,7 +230,7 @@ impl Server {
     }
 }
 
-/// The servers of a side. Registrations take no time of the server that is measured.
+/// The servers of a side. Registrations use another server, so they do not load the measured one.
 struct Side {
     /// oidc-provider, which registers the clients.
     registers: Server,
@@ -237,7 +239,7 @@ struct Side {
 }
 
 impl Side {
-    /// Starts the servers. `adapter` is that of oidc-provider, and `database` the host and the port.
+    /// Starts the servers with this adapter. `database` is the host and the port of the database.
     async fn start(adapter: &str, database: &str) -> Result<Self> {
         let database = format!("http://{database}");
         let provider = async || {
@@ -254,7 +256,7 @@ impl Side {
         Ok(Self { registers: provider().await?, deletes })
     }
 
-    /// Registers clients (RFC 7591). Returns a request for each that deletes it.
+    /// Registers clients (RFC 7591). Returns a request for each of them, which deletes it.
     async fn register(&self, clients: usize) -> Result<Vec<String>> {
         let client = http_client();
         stream::iter(0..clients).map(|_| self.register_one(&client)).buffer_unordered(MANY).try_collect().await
@@ -289,14 +291,14 @@ where
 /// The deletes of one side at one number of connections.
 #[derive(Default)]
 struct Deletes {
-    /// The milliseconds of each delete.
+    /// The time of each delete, in milliseconds.
     times: Vec<f64>,
     /// The deletes a second of each round.
     rates: Vec<f64>,
 }
 
 impl Deletes {
-    /// Sends these requests. Each connection sends its next request when it has the answer to the last one.
+    /// Sends these requests over several connections. A connection sends its next request after the last answer.
     async fn run(&mut self, to: &Server, requests: Vec<String>, connections: usize) -> Result<()> {
         let mut opened = Vec::new();
         for _ in 0..connections {
@@ -326,19 +328,19 @@ impl Deletes {
     }
 }
 
-/// A percentile of these values. It sorts them.
+/// A percentile of these values. Sorts them.
 fn percentile(values: &mut [f64], hundredths: usize) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() * hundredths / 100).copied().unwrap_or(f64::NAN)
 }
 
-/// The bytes of the request to delete the client at `path`. They are written out, so that the measurement itself costs
-/// little.
+/// The request that deletes the client at `path`, as it is sent. It is written without an HTTP library, so that the
+/// measurement itself costs little.
 fn request(host: &str, path: &str, token: &str) -> String {
     format!("DELETE {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {token}\r\n\r\n")
 }
 
-/// Sends a request and reads the answer. It must be 204, and so ends with its header.
+/// Sends a request and reads the answer. The status must be 204, so there is no body.
 async fn delete(connection: &mut BufReader<TcpStream>, request: &str) -> io::Result<()> {
     connection.write_all(request.as_bytes()).await?;
     let mut line = String::new();

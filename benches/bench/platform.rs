@@ -1,7 +1,7 @@
-//! Execution environments, as on Lambda: each is a process with a Runtime API of its own.
+//! Execution environments, as on Lambda. Each is a process with its own Runtime API.
 //!
-//! The Runtime API takes part in each figure. So it is short: threads that block, and the times are taken next to the
-//! socket.
+//! Each figure contains some time of the Runtime API. To keep this time short, it uses blocking threads, and takes the
+//! times next to the socket.
 
 use crate::http;
 use serde_json::Value;
@@ -31,7 +31,7 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 enum Request {
     /// The process asks for its next event.
     Next(Instant),
-    /// The process has answered an event, this long after it got it.
+    /// The process has answered an event: the time since it got the event, and the answer.
     Answer(Duration, Vec<u8>),
 }
 
@@ -54,7 +54,7 @@ pub(crate) struct Environment {
 }
 
 impl Environment {
-    /// Starts `program` with these environment variables and those of Lambda, and no others.
+    /// Starts `program` with these environment variables and those of Lambda. It has no others.
     pub(crate) async fn start(program: &[&Path], variables: &[(&str, &str)]) -> Result<Self, Box<dyn Error>> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
@@ -66,7 +66,7 @@ impl Environment {
         thread::spawn(move || {
             for connection in listener.incoming().take_while(|_| !serving.ended.load(Ordering::Relaxed)).flatten() {
                 let api = Arc::clone(&serving);
-                // A connection ends with the process.
+                // An error is normal: the process is killed while the connection is open.
                 thread::spawn(move || api.serve(connection));
             }
         });
@@ -124,7 +124,7 @@ impl Environment {
         Ok(line.trim().trim_end_matches(" kB").parse()?)
     }
 
-    /// How many milliseconds the process has used a processor.
+    /// The processor time of the process so far, in milliseconds.
     pub(crate) fn processor_time(&self) -> Result<f64, Box<dyn Error>> {
         let mut nanoseconds = 0.0;
         for task in std::fs::read_dir(format!("/proc/{}/task", self.process.id()))? {
@@ -134,7 +134,7 @@ impl Environment {
         Ok(nanoseconds / 1e6)
     }
 
-    /// Asks the process to end, and waits for its end.
+    /// Sends the process SIGTERM, and waits until it has ended.
     pub(crate) fn terminate(mut self) -> Result<(), Box<dyn Error>> {
         Command::new("kill").arg(self.process.id().to_string()).status()?;
         self.process.wait()?;
@@ -145,7 +145,7 @@ impl Environment {
 impl Drop for Environment {
     /// Kills the process, and ends the Runtime API.
     fn drop(&mut self) {
-        // It may have ended.
+        // An error is normal: the process may have ended.
         let _ = self.process.kill();
         let _ = self.process.wait();
         self.api.ended.store(true, Ordering::Relaxed);
@@ -168,7 +168,7 @@ impl Api {
                 let deadline = crate::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default() + TIMEOUT;
                 let fields = [
                     ("content-type", "application/json"),
-                    // The id of an invocation is its time.
+                    // The time at which the invocation begins. The process repeats it in the path of its answer.
                     ("lambda-runtime-aws-request-id", &self.begun.elapsed().as_nanos().to_string()),
                     ("lambda-runtime-deadline-ms", &deadline.as_millis().to_string()),
                     (
@@ -188,7 +188,7 @@ impl Api {
     }
 
     fn say(&self, request: Request) {
-        // When the environment ends, its receiver is gone.
+        // An error is normal: after the end of the environment there is no receiver.
         let _ = self.requests.send(request);
     }
 }

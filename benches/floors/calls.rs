@@ -1,5 +1,7 @@
-//! The two SDK calls of a delete, and nothing else: a handler with the function's runtime and its client, built like the
-//! function. The event is the id of the client to delete.
+//! A handler that makes only the two SDK calls of a delete.
+//!
+//! It has the function's runtime and its configuration of the SDK, and is built like the function. The event is the id
+//! of the client to delete.
 
 mod sdk;
 
@@ -22,6 +24,6 @@ async fn main() -> Result<(), Error> {
             Ok::<Value, Error>(json!({ "statusCode": 204 }))
         })
     });
-    // As in the function.
+    // Spawned, as in the function.
     tokio::spawn(run_concurrent(handler)).await?
 }

@@ -1,4 +1,6 @@
-//! The empty handler: `lambda_http` answers 204, built like the function. Its cost is that of the platform.
+//! The empty handler: `lambda_http` answers 204. Its cost is the cost of the platform.
+//!
+//! It is built twice: like the function, and for the C library of the machine.
 
 use lambda_http::{Body, Error, Request, Response, run_concurrent, service_fn};
 

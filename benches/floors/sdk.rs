@@ -1,4 +1,4 @@
-//! The two SDK calls of a delete, as the function makes them, without the function.
+//! The two SDK calls of a delete, without the rest of the function.
 
 use aws_sdk_dynamodb::{
     Client,

@@ -1,6 +1,7 @@
-//! The function in one process with a database that answers from memory, without a connection. `floor-threads THREADS
-//! DELETES` makes this many deletes on this many threads, eight at once. It prints the deletes a second to the standard
-//! error, and the log to the standard output.
+//! The function in one process with a database that answers from memory.
+//!
+//! `floor-threads THREADS DELETES` makes this many deletes on this many threads, eight at once. It prints the deletes a
+//! second to the standard error. The log goes to the standard output.
 
 use aws_sdk_dynamodb::config::{HttpClient, RuntimeComponents};
 use aws_smithy_runtime_api::client::{
@@ -64,7 +65,7 @@ fn run(runtime: &Runtime, deletes: usize) -> Result<f64> {
                     if answer.response.status() != 204 {
                         return Err(format!("{answer:?}").into());
                     }
-                    // The database never makes a task wait.
+                    // The answers are always ready, so without this the tasks would run one after another.
                     tokio::task::yield_now().await;
                 }
                 Ok(())
@@ -76,7 +77,7 @@ fn run(runtime: &Runtime, deletes: usize) -> Result<f64> {
     })
 }
 
-/// The database.
+/// A database that answers from memory, without a connection.
 #[derive(Debug, Clone)]
 struct Canned;
 

@@ -1,6 +1,7 @@
-//! The empty handler that speaks TLS to one host: for each event it makes two requests to the host that
-//! `AWS_ENDPOINT_URL_DYNAMODB` names, with the function's TLS and its HTTP client, and answers 204. It trusts the
-//! certificates in the file that `AWS_CA_BUNDLE` names.
+//! The empty handler with TLS: for each event it makes two HTTPS requests, and answers 204.
+//!
+//! It uses the function's TLS library and HTTP client. `AWS_ENDPOINT_URL_DYNAMODB` is the URL of the requests.
+//! `AWS_CA_BUNDLE` is the file with the certificates that it trusts.
 
 use http_body_util::{BodyExt, Empty};
 use hyper_rustls::HttpsConnectorBuilder;

@@ -1,4 +1,4 @@
-//! An execution environment: a process with a share of a processor, and a Runtime API that shares none of it.
+//! An execution environment: a process with a share of a processor, and its Runtime API, which does not use that share.
 
 use crate::{
     Result,
@@ -24,18 +24,18 @@ use std::{
 /// The time limit of a start and of an answer.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Joins the groups whose files are the arguments, waits for a line, and becomes the program `$0`.
+/// A shell script: joins the groups whose files are the arguments, waits for a line, and becomes the program `$0`.
 const JOIN: &str = r#"for file; do echo $$ > "$file" || exit; done; read -r _; exec "$0""#;
 
-/// What the process does at the Runtime API.
+/// What happens at the Runtime API, and when.
 enum Call {
-    /// It opens a connection.
+    /// The process opens a connection.
     Connect,
-    /// It asks for its next event.
+    /// The process asks for its next event.
     Next(Instant),
-    /// It gets the event.
+    /// The process gets the event.
     Event(Instant),
-    /// It has answered the event.
+    /// The process has answered the event. The bytes are its answer.
     Answer(Instant, Vec<u8>),
 }
 
@@ -47,24 +47,24 @@ pub(crate) struct Environment {
     events: Sender<String>,
     /// The time from the start of the program to its first request for an event.
     pub(crate) start: Duration,
-    /// What the group had used before the start of the program.
+    /// The usage of the group before the start of the program.
     pub(crate) before: Usage,
-    /// Removed after the process has ended.
+    /// It is dropped after the process has ended, because a group with a process cannot be removed.
     pub(crate) group: Group,
 }
 
-/// How long a request took, and its answer.
+/// The answer to a request, and its time.
 pub(crate) struct Answered {
-    /// Until the answer.
+    /// The time from the event to the answer.
     pub(crate) time: Duration,
-    /// Until the process asked for the next event. Lambda charges for this time.
+    /// The time from the event until the process asked for the next one. Lambda charges for this time.
     pub(crate) whole: Duration,
-    /// What the process sent.
+    /// The body of the answer.
     pub(crate) body: Vec<u8>,
 }
 
 impl Answered {
-    /// Fails if the answer has another status.
+    /// Checks the status of the answer. Fails if it is another one.
     pub(crate) fn expect(&self, status: u16) -> Result<()> {
         if self.body.starts_with(format!("{{\"statusCode\":{status},").as_bytes()) {
             return Ok(());
@@ -87,7 +87,7 @@ impl Environment {
                     return;
                 }
                 let (calls, events) = (sender.clone(), Arc::clone(&waiting));
-                // A connection ends with an error when its process is killed.
+                // An error is normal: the process is killed while the connection is open.
                 thread::spawn(move || drop(serve(stream, &calls, &events)));
             }
         });
@@ -134,7 +134,7 @@ impl Environment {
         Ok(())
     }
 
-    /// Sends the process an event. Returns when it has asked for the next one.
+    /// Sends the process an event. Waits until it has answered and has asked for the next event.
     pub(crate) fn invoke(&mut self, event: &str) -> Result<Answered> {
         self.events.send(event.to_owned())?;
         let (Call::Event(begun), Call::Answer(answered, body), Call::Next(next)) =
@@ -159,13 +159,13 @@ impl Drop for Environment {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
-        // The thread that accepts connections ends at the next one.
+        // Without a receiver, the thread that accepts connections ends at the next connection.
         drop(mem::replace(&mut self.calls, mpsc::channel().1));
         let _ = TcpStream::connect(self.address);
     }
 }
 
-/// Answers the calls of a connection.
+/// Answers the requests of a connection.
 fn serve(mut stream: TcpStream, calls: &Sender<Call>, events: &Mutex<Receiver<String>>) -> Result<()> {
     stream.set_nodelay(true)?;
     let mut requests = BufReader::new(stream.try_clone()?);

@@ -1,4 +1,4 @@
-//! A control group of Linux with a share of a processor, as Lambda gives it.
+//! A control group of Linux with the share of a processor that Lambda gives at a memory size.
 
 use crate::Result;
 use std::{
@@ -8,40 +8,41 @@ use std::{
     time::Duration,
 };
 
-/// The memory with which Lambda gives a whole processor.
+/// The memory size at which Lambda gives a whole processor, in MB.
 pub(crate) const MEMORY_OF_A_PROCESSOR: u32 = 1769;
-/// The period of the quota, in microseconds. It is Lambda's.
+/// Lambda's period of the quota, in microseconds.
 pub(crate) const PERIOD_US: u32 = 20_000;
 
-/// The processor time in a period, in microseconds.
+/// The processor time that a function with this memory has in a period, in microseconds.
 fn quota_us(memory: u32) -> u32 {
     PERIOD_US * memory / MEMORY_OF_A_PROCESSOR
 }
 
-/// A group, without processes at first. It is removed when it is dropped.
+/// A control group. It has no processes at first. Dropping it removes it.
 pub(crate) struct Group {
-    /// With version 1, the controllers `cpu` and `cpuacct` may have a folder each.
+    /// Version 1 can have a folder for each of the controllers `cpu` and `cpuacct`. Version 2 has one folder.
     folders: Vec<PathBuf>,
     version: Version,
 }
 
+/// The version of control groups that the system uses.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Version {
     One,
     Two,
 }
 
-/// What the processes of a group have used.
+/// The usage of a group's processes.
 #[derive(Clone, Copy)]
 pub(crate) struct Usage {
     /// Processor time, in milliseconds.
     pub(crate) processor: f64,
-    /// The periods in which the group was throttled.
+    /// The number of periods in which the group was throttled.
     pub(crate) throttled: u64,
 }
 
 impl Group {
-    /// Makes a group with the share that Lambda gives with this memory, in MB.
+    /// Makes a group with the share that Lambda gives at this memory size, in MB.
     pub(crate) fn new(name: &str, memory: u32) -> io::Result<Self> {
         let root = Path::new("/sys/fs/cgroup");
         let (version, mut parents) = if root.join("cpu/cgroup.procs").exists() {
@@ -76,7 +77,7 @@ impl Group {
         self.folders.iter().map(|folder| folder.join("cgroup.procs"))
     }
 
-    /// What the processes of the group have used so far.
+    /// The usage of the group's processes so far.
     pub(crate) fn usage(&self) -> Result<Usage> {
         let statistics = fs::read_to_string(self.file("cpu.stat")?)?;
         let of = |name: &str| {
@@ -98,7 +99,7 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // A process that has ended leaves its group a moment later.
+        // A process leaves its group only a moment after its end. Until then the group cannot be removed.
         for folder in &self.folders {
             for _ in 0..100 {
                 if fs::remove_dir(folder).is_ok() {

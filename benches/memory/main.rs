@@ -1,8 +1,8 @@
-//! `just bench-memory`: the function with the share of a processor that Lambda gives with each size of memory.
+//! `just bench-memory`: the function with the share of a processor that Lambda gives at each memory size.
 //!
-//! The share is the quota of a control group of Linux. Only the measured process is in the group. The Runtime API and the
-//! database are in this process, and the database answers from memory. The function is compared with a plain function and
-//! with an empty handler. The three are measured in turn.
+//! The share is the quota of a control group of Linux. Only the measured process is in the group. The Runtime API and
+//! the database are in this process, and the database answers from memory. The function is compared with a plain
+//! function and with an empty handler. The programs are measured in turn.
 //!
 //! It prints tables, and writes them with JSON and a picture to a folder. It never fails because of a time.
 #![expect(clippy::cast_precision_loss, reason = "the counts stay far below 2^52")]
@@ -35,16 +35,16 @@ struct Options {
     /// The function
     #[arg(long, default_value = "target/lambda/deregister/bootstrap")]
     function: PathBuf,
-    /// The empty handler, as it is usually built
+    /// The empty handler, built for the C library of this machine
     #[arg(long, default_value = "target/release/floor")]
     empty: PathBuf,
-    /// The plain function, as it is usually built
+    /// The plain function, built for the C library of this machine
     #[arg(long, default_value = "target/bench/plain/release/plain")]
     plain: PathBuf,
     /// The folder for memory.md, memory.json and memory.svg
     #[arg(long, default_value = "target/bench/results")]
     out: PathBuf,
-    /// A small part of the repetitions, to see that it works
+    /// A small part of the repetitions, to check that the benchmark works
     #[arg(long)]
     quick: bool,
     /// What `cargo bench` passes
@@ -54,35 +54,37 @@ struct Options {
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// The sizes of memory, in MB.
+/// The memory sizes, in MB.
 const MEMORIES: [u32; 5] = [128, 256, 512, 1024, 1769];
-/// The time after which the database answers, in milliseconds, for all programs.
+/// The time after which the database answers a call, in milliseconds. All programs are measured with it.
 const DELAY_MS: u64 = 5;
-/// Further such times, for the function alone.
+/// Other such times. Only the function is measured with them.
 const OTHER_DELAYS_MS: [u64; 2] = [2, 10];
-/// The time from one spaced request to the next, in milliseconds. Ten more are spread over a period of the quota.
+/// The shortest time from one spaced request to the next, in milliseconds. [`measure`] adds 0 to 19, so that requests
+/// begin at all times of a period. The mean is 50.
 const LEAST_SPACING_MS: f64 = 40.5;
 
-/// How often each thing is repeated.
+/// The numbers of repetitions.
 #[derive(Clone, Copy)]
 pub(crate) struct Repetitions {
-    /// New environments of each program with each size of memory.
+    /// Environments of each program at each memory size.
     pub(crate) environments: usize,
-    /// Spaced deletes in each.
+    /// Spaced deletes in each environment.
     pub(crate) spaced: usize,
-    /// Deletes back to back in each.
+    /// Deletes back to back in each environment.
     pub(crate) back_to_back: usize,
-    /// Refusals back to back in each.
+    /// Refusals back to back in each environment.
     pub(crate) refused: usize,
 }
 
-/// What is measured.
+/// A program that is measured, and its database.
 struct Program {
     name: &'static str,
     binary: PathBuf,
     variables: Vec<(&'static str, String)>,
+    /// The time after which the database answers a call, in milliseconds.
     database_ms: u64,
-    /// The status of the answer to a request without usable credentials.
+    /// The status of the program's answer to a request without usable credentials.
     refusal: u16,
 }
 
@@ -94,7 +96,7 @@ fn main() -> Result<()> {
         Repetitions { environments: 10, spaced: 20, back_to_back: 100, refused: 20 }
     };
     if let Err(error) = new_group(0, 128).map_err(Into::into).and_then(|group| group.usage()) {
-        println!("Skipped: a control group with a share of a processor cannot be made here ({error}).");
+        println!("Skipped: this machine does not permit a control group with a share of a processor ({error}).");
         return Ok(());
     }
 
@@ -136,7 +138,8 @@ fn found(program: &Path) -> Result<PathBuf> {
     fs::canonicalize(program).map_err(|error| format!("{}: {error}", program.display()).into())
 }
 
-/// The programs, each with its database. The plain function reads the machine's roots, as it does on Lambda.
+/// The programs, each with its database. `own` has only the database's certificate. `all` also has the machine's roots,
+/// because the plain function reads all roots of the machine, as on Lambda.
 fn programs(
     [deregister, plain, floor]: [PathBuf; 3],
     certificate: &Certificate,
@@ -196,7 +199,7 @@ fn measure(program: &Program, repetitions: Repetitions, into: &mut Measured) -> 
     Ok(())
 }
 
-/// Sends the event again and again, each time after this time from the last event.
+/// Sends the event repeatedly, and measures the answers. Each spacing is the least time from one event to the next.
 fn run(
     environment: &mut Environment,
     event: &str,
@@ -225,7 +228,7 @@ fn new_group(n: usize, memory: u32) -> std::io::Result<Group> {
     Group::new(&format!("deregister-bench-{}-{memory}-{n}", std::process::id()), memory)
 }
 
-/// A certificate as text.
+/// A certificate in PEM format.
 fn pem(certificate: &[u8]) -> String {
     let encoded = BASE64_STANDARD.encode(certificate);
     let mut text = String::from("-----BEGIN CERTIFICATE-----\n");
@@ -248,7 +251,7 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// The machine and the version that are measured.
+/// A sentence about the machine and the measured version.
 fn machine(roots: usize) -> String {
     let first = |file: &str, start: &str| {
         let text = fs::read_to_string(file).unwrap_or_default();

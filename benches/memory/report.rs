@@ -9,26 +9,25 @@ pub(crate) const PLAIN: &str = "plain function";
 pub(crate) const FLOOR: &str = "empty handler";
 const PROGRAMS: [&str; 3] = [FUNCTION, PLAIN, FLOOR];
 
-/// Lambda's price of a million requests, in US dollars.
+/// Lambda's price for a million requests, in US dollars.
 const PRICE_OF_REQUESTS: f64 = 0.20;
-/// Lambda's prices of a GB-second, in US dollars.
+/// Lambda's prices for a GB-second, in US dollars.
 const PRICES_OF_TIME: [(&str, f64); 2] = [("arm64", 0.000_013_333_4), ("x86_64", 0.000_016_666_7)];
 
-/// All measurements of a program with a size of memory, and with a database that answers after the same time. Times are
-/// in milliseconds.
+/// All measurements of a program at one memory size, with one time of a database call. Times are in milliseconds.
 pub(crate) struct Measured {
     pub(crate) memory: u32,
     program: &'static str,
     database_ms: u64,
-    /// From the start of the program to its first request for an event.
+    /// The times from the start of the program to its first request for an event.
     pub(crate) starts: Vec<f64>,
-    /// Processor time of each start.
+    /// The processor time of each start.
     pub(crate) start_processor: Vec<f64>,
     /// The throttled periods of each start.
     pub(crate) start_throttled: Vec<f64>,
-    /// The first deletes.
+    /// The times of the first deletes.
     pub(crate) firsts: Vec<f64>,
-    /// Processor time of each first delete.
+    /// The processor time of each first delete.
     pub(crate) first_processor: Vec<f64>,
     /// The throttled periods of each first delete.
     pub(crate) first_throttled: Vec<f64>,
@@ -40,13 +39,13 @@ pub(crate) struct Measured {
 /// Requests of the same kind.
 #[derive(Default)]
 pub(crate) struct Run {
-    /// Until the answer.
+    /// The times from the event to the answer.
     pub(crate) times: Vec<f64>,
-    /// Until the process asked for the next event.
+    /// The times from the event until the process asked for the next one.
     pub(crate) whole: Vec<f64>,
-    /// Processor time of all.
+    /// The processor time of all requests together.
     pub(crate) processor: f64,
-    /// The requests during which the process was throttled.
+    /// The number of requests during which the process was throttled.
     pub(crate) throttled: usize,
 }
 
@@ -75,7 +74,7 @@ impl Measured {
 }
 
 impl Run {
-    /// Processor time of one request.
+    /// The mean processor time of a request.
     fn processor(&self) -> f64 {
         self.processor / self.times.len() as f64
     }
@@ -84,7 +83,7 @@ impl Run {
         100.0 * self.throttled as f64 / self.times.len() as f64
     }
 
-    /// The mean of the times that Lambda charges for: each is rounded up to a whole millisecond.
+    /// The mean time that Lambda charges for. Each time is rounded up to a whole millisecond.
     fn charged(&self) -> f64 {
         self.whole.iter().map(|time| time.ceil()).sum::<f64>() / self.whole.len() as f64
     }
@@ -138,7 +137,7 @@ struct RunFigures {
     throttled: usize,
 }
 
-/// Summarizes the measurements.
+/// Summarizes the measurements for the JSON file.
 pub(crate) fn figures(measured: &[Measured]) -> Vec<Figures> {
     let figures = |of: &Measured| Figures {
         memory_mb: of.memory,
@@ -159,7 +158,7 @@ pub(crate) fn figures(measured: &[Measured]) -> Vec<Figures> {
     measured.iter().map(figures).collect()
 }
 
-/// A table of the programs: its heading, a figure of a program, and whether a ratio of the first two programs follows.
+/// A table of the programs: its heading, the cell of a program, and the figure for the ratio to the plain function.
 struct Comparison {
     heading: String,
     figure: fn(&Measured) -> String,
@@ -204,7 +203,7 @@ pub(crate) fn tables(measured: &[Measured], repetitions: Repetitions) -> String 
         Comparison {
             heading: format!(
                 "Processor time: ms for the start / the first delete (medians of {environments}) / a warm delete every \
-                 50 ms / back to back (means); ratio of a warm delete every 50 ms"
+                 50 ms / a warm delete back to back (means); ratio of a warm delete every 50 ms"
             ),
             figure: |of| {
                 let [start, first] = [&of.start_processor, &of.first_processor].map(|times| at(times, 0.5));
@@ -214,8 +213,8 @@ pub(crate) fn tables(measured: &[Measured], repetitions: Repetitions) -> String 
         },
         Comparison {
             heading: format!(
-                "Throttled periods in a start / in the first delete (medians of {environments}); warm deletes that were \
-                 throttled, every 50 ms / back to back"
+                "Throttled periods in the start / in the first delete (medians of {environments}); share of throttled \
+                 warm deletes, every 50 ms / back to back"
             ),
             figure: |of| {
                 let [start, first] = [&of.start_throttled, &of.first_throttled].map(|periods| at(periods, 0.5));
@@ -226,10 +225,10 @@ pub(crate) fn tables(measured: &[Measured], repetitions: Repetitions) -> String 
         },
     ];
     let mut text = format!(
-        "Each program has {:.1} µs of processor time in a period of {} ms for each MB of memory. The database answers each \
-         call after {DELAY_MS} ms. The programs are measured in turn, {environments} times with each size of memory. A \
-         warm delete every 50 ms comes {:.0} to {:.0} ms after the last one, so that deletes begin at all times of a \
-         period.\n",
+        "For each MB of memory, a program has {:.1} µs of processor time in a period of {} ms. The database answers \
+         each call after {DELAY_MS} ms. The programs are measured in turn, {environments} times at each memory size. \
+         \"Every 50 ms\" is a mean: a delete comes {:.0} to {:.0} ms after the last one. So deletes begin at all times \
+         of a period.\n",
         f64::from(group::PERIOD_US / 1000) * 1e3 / f64::from(group::MEMORY_OF_A_PROCESSOR),
         group::PERIOD_US / 1000,
         LEAST_SPACING_MS.floor(),
@@ -264,12 +263,12 @@ fn compare(measured: &[Measured], Comparison { heading, figure, ratio_of }: &Com
     table
 }
 
-/// The function with databases that answer after other times.
+/// A table of the function's deletes, with different times of a database call.
 fn delays(measured: &[Measured], what: &str, run: fn(&Measured) -> &Run) -> String {
     let [short, long] = OTHER_DELAYS_MS;
     let mut table = format!(
-        "\nThe function's warm delete {what}, by the time of a database call: ms, p50 / p99, and the share that was \
-         throttled:\n\n| memory | {short} ms | {DELAY_MS} ms | {long} ms |\n|---|---|---|---|\n"
+        "\nThe function's warm delete {what}, by the time of a database call: ms, p50 / p99, and the share of \
+         throttled deletes:\n\n| memory | {short} ms | {DELAY_MS} ms | {long} ms |\n|---|---|---|---|\n"
     );
     for memory in MEMORIES {
         let _ = write!(table, "| {memory} MB |");
@@ -284,12 +283,12 @@ fn delays(measured: &[Measured], what: &str, run: fn(&Measured) -> &Run) -> Stri
     table
 }
 
-/// What a million deletes cost.
+/// A table of the cost of a million deletes.
 fn costs(measured: &[Measured]) -> String {
     let mut table = String::from(
-        "\nLambda's price of a million warm deletes every 50 ms, in US dollars, with 0.20 for the requests. Time counts \
-         until the program asks for the next event, and is rounded up to 1 ms for each delete. The prices are those of \
-         two architectures. The times are those of this machine:\n\n| memory | program | mean time |",
+        "\nLambda's price for a million warm deletes every 50 ms, in US dollars. It includes 0.20 for the requests. \
+         The time of a delete ends when the program asks for the next event, and is rounded up to 1 ms. There is a price \
+         for each architecture. Both prices use the times of this machine:\n\n| memory | program | mean time |",
     );
     for (architecture, _) in PRICES_OF_TIME {
         let _ = write!(table, " {architecture} |");
@@ -315,7 +314,7 @@ fn percentiles(times: &[f64]) -> String {
     format!("{:.1} / {:.1} / {:.1}", at(times, 0.5), at(times, 0.99), at(times, 0.999))
 }
 
-/// The value that this share of the values does not exceed.
+/// The percentile at this share, between 0 and 1.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the share is between 0 and 1")]
 fn at(values: &[f64], share: f64) -> f64 {
     let mut values = values.to_vec();
@@ -324,7 +323,7 @@ fn at(values: &[f64], share: f64) -> f64 {
     values.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN)
 }
 
-/// A line of a chart: its name, its colour, further attributes, and a value for each size of memory.
+/// A line of a chart: its name, its colour, other SVG attributes, and a value for each memory size.
 struct Line {
     name: String,
     colour: &'static str,
@@ -332,7 +331,7 @@ struct Line {
     values: Vec<f64>,
 }
 
-/// Two charts in SVG, by the size of memory: a start with its first delete, and warm deletes every 50 ms.
+/// Two charts in SVG, by memory size: a start with its first delete, and warm deletes every 50 ms.
 pub(crate) fn picture(measured: &[Measured]) -> String {
     const COLOURS: [&str; 3] = ["#4878a8", "#c04040", "#808080"];
     let line = |name, program, colour, attributes, value: &dyn Fn(&Measured) -> f64| {
@@ -379,7 +378,7 @@ fn chart(title: &str, lines: &[Line]) -> String {
     for (n, memory) in MEMORIES.iter().enumerate() {
         let _ = writeln!(svg, "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{memory}</text>", x(n), BOTTOM + 20.0);
     }
-    // Names of lines that end close to each other are moved apart.
+    // Moves the names apart if lines end close to each other.
     let mut ends: Vec<_> = lines.iter().filter_map(|line| Some((y(*line.values.last()?), line))).collect();
     ends.sort_by(|(one, _), (other, _)| one.total_cmp(other));
     let mut free = TOP;

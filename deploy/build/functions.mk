@@ -1,5 +1,5 @@
-# What `sam build` runs: cargo-lambda builds a static program for each function of the template. SAM's own way of building
-# Rust would build for the C library of Amazon Linux.
+# The rules that `sam build` runs: cargo-lambda builds a static program for each function of the template. SAM's own build
+# method for Rust is not used, because it builds for the C library of Amazon Linux.
 root := $(dir $(lastword $(MAKEFILE_LIST)))../..
 
 build-Function: binary = deregister

@@ -28,6 +28,6 @@ async fn serve(start: Start, variables: Variables) -> Result<(), Stopped> {
         // Boxed, because the SDK's futures are large and the runtime nests them.
         Box::pin(async move { function.call(event).await })
     });
-    // A task of its own: tokio wakes a task without a system call, but not the future that the program waits for.
+    // Spawned, because tokio wakes a task without a system call. It needs one to wake the future of `block_on`.
     Ok(tokio::spawn(lambda_runtime::run_concurrent(handler)).await??)
 }

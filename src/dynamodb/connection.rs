@@ -170,7 +170,7 @@ pub async fn configure(settings: &Database, variables: &Variables) -> Result<Con
         .http_client(http)
         .retry_config(retries)
         .timeout_config(timeouts)
-        // The time-out of an attempt covers its whole answer.
+        // Not needed: the time-out of an attempt also ends an answer that stalls.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
     Ok(Connection { config, place })
 }

@@ -15,7 +15,7 @@ import time
 import pytest
 from conftest import EVENTS, FUNCTION, ROOT, aws, bootstrap
 
-# Static builds and builds for the machine's C library have a budget each.
+# A static build and a build for the machine's C library have different budgets.
 BUILD = "static" if b"ld-linux" not in bootstrap(FUNCTION).read_bytes() else "for the C library"
 BUDGET = json.loads((ROOT / "tests/platform/budget.json").read_text())[BUILD]
 GROWTH = 1.02

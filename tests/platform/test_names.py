@@ -1,4 +1,4 @@
-"""How the static builds resolve the name of the database's host: in a network of their own, with a name server of their own."""
+"""How the function resolves the host name of the database. It runs in its own network namespace, with its own name server."""
 
 import fcntl
 import json
@@ -15,12 +15,12 @@ import pytest
 from conftest import FUNCTION, aws, bootstrap
 from test_budget import BUILD, DELETED, DynamoDb, RuntimeApi, serve
 
-# How Linux sets the flags of a network interface.
+# The request that sets the flags of a network interface, and the flag that switches it on.
 SIOCSIFFLAGS, IFF_UP = 0x8914, 1
 MOUNTS = "/proc/self/ns/mnt"
 NAMESPACES = ["unshare", "--map-root-user", "--mount", "--net"]
 
-# What the name server answers, and the file resolv.conf. At 127.0.0.3 is a name server that answers nothing.
+# For each case: the addresses that the name server knows, and the file resolv.conf. The name server at 127.0.0.3 never answers.
 CASES = {
     "a host of a search domain": ({"database.internal.test": ["127.0.0.1"]}, "search internal.test\nnameserver 127.0.0.1\n"),
     "a host whose first address refuses connections": (
@@ -38,7 +38,7 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def answers():
-    """The status of the answer to a delete, by the case, and how many seconds it took."""
+    """For each case: the status of the answer to a delete, and the seconds from the start of the function to the answer."""
     if BUILD != "static":
         pytest.skip("this build uses the machine's C library, which resolves names in another way")
     if subprocess.run([*NAMESPACES, "true"], stderr=subprocess.DEVNULL).returncode:
@@ -62,7 +62,7 @@ def test_without_a_name_server_that_answers_the_database_is_unavailable(answers)
 
 
 def name_server(names):
-    """Answers for these names, and that others do not exist (RFC 1035, section 4.1). No name has an IPv6 address."""
+    """Serves the addresses of these names (RFC 1035, section 4.1). Other names do not exist. No name has an IPv6 address."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 53))
         while True:
@@ -81,7 +81,7 @@ def name_server(names):
 
 
 def inside(function, outside):
-    """Prints, for each case, the status of the answer to a delete and how many seconds it took."""
+    """Runs all cases in the namespaces, and prints the values of the fixture `answers` as JSON."""
     assert os.readlink(MOUNTS) != outside, "this would replace the machine's own resolv.conf"
     with socket.socket() as loopback:
         fcntl.ioctl(loopback, SIOCSIFFLAGS, struct.pack("16sH14s", b"lo", IFF_UP, b""))
@@ -103,6 +103,7 @@ def inside(function, outside):
 
 
 def answer(function, url):
+    """Starts the function and sends it a delete. Returns the status of the answer, and the seconds until then."""
     runtime = serve(RuntimeApi, events=[DELETED], answers=[], done=threading.Event())
     variables = aws(0) | {
         "AWS_ENDPOINT_URL_DYNAMODB": url,

@@ -1,4 +1,4 @@
-//! Several invocations at once in one process, as `AWS_LAMBDA_MAX_CONCURRENCY` says.
+//! Several invocations at once in one process, with `AWS_LAMBDA_MAX_CONCURRENCY` above 1.
 
 use super::{FUNCTION, Start};
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use std::{
     thread,
 };
 
-/// Serves HTTP on a free port, a thread for each connection. Returns the address.
+/// Serves HTTP on a free port, with a thread for each connection. Returns the address.
 fn serve(answer: impl Fn(&str, String) -> Option<String> + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -25,7 +25,7 @@ fn serve(answer: impl Fn(&str, String) -> Option<String> + Send + Sync + 'static
     address
 }
 
-/// Answers the requests of a connection, until it is closed or there is no answer.
+/// Answers the requests of a connection until it is closed, or until `answer` returns `None`.
 fn serve_connection(connection: TcpStream, answer: &dyn Fn(&str, String) -> Option<String>) -> Option<()> {
     let mut writer = connection.try_clone().ok()?;
     let mut reader = BufReader::new(connection);
@@ -38,7 +38,7 @@ fn serve_connection(connection: TcpStream, answer: &dyn Fn(&str, String) -> Opti
     }
 }
 
-/// An answer with a body of JSON.
+/// The answer 200 with these header fields and this JSON body.
 fn ok(fields: &str, body: &str) -> String {
     format!(
         "HTTP/1.1 200 OK\r\n{fields}content-type: application/x-amz-json-1.0\r\ncontent-length: {}\r\n\r\n{body}",
@@ -46,8 +46,9 @@ fn ok(fields: &str, body: &str) -> String {
     )
 }
 
-/// Runs the function until it has answered this many invocations. The database answers no read until all invocations
-/// have made theirs, if they come `at_once`. Returns the lines of the log, and the number of the process's threads.
+/// Runs the function until it has answered this many invocations. With `at_once`, the database waits for the reads of
+/// all invocations before it answers the first one. Returns the log lines of the requests, and the number of threads of
+/// the process.
 fn invoked(invocations: usize, at_once: bool, concurrency: Option<&str>) -> (Vec<Value>, usize) {
     let all_have_read = Barrier::new(if at_once { invocations } else { 1 });
     let database = serve(move |_, _| {

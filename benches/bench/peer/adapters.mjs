@@ -1,10 +1,10 @@
-// Two adapters for oidc-provider over DynamoDB, without a revocation check and without a record of deletions. They have
-// only the methods that registration and its management call. The key of both tables is `id`.
+// Two adapters for oidc-provider with DynamoDB. They have no revocation check and no record of deletions. They have
+// only the methods that dynamic registration and client management call. The key of both tables is `id`.
 import { DeleteItemCommand, GetItemCommand, UpdateItemCommand } from "@aws-sdk/client-dynamodb";
 import { DeleteCommand, DynamoDBDocumentClient, GetCommand, PutCommand } from "@aws-sdk/lib-dynamodb";
 import { Provider } from "oidc-provider";
 
-// The adapter that follows from oidc-provider's interface: an item for each model and id.
+// The plain adapter. It follows oidc-provider's interface: an item for each model and id.
 export function plainAdapter(dynamodb, TableName) {
   const documents = DynamoDBDocumentClient.from(dynamodb, { marshallOptions: { removeUndefinedValues: true } });
   const now = () => Math.floor(Date.now() / 1000);
@@ -26,8 +26,8 @@ export function plainAdapter(dynamodb, TableName) {
   };
 }
 
-// The fewest calls: a registration access token is in the item of its client. A request for a client reads the item
-// once, and one call deletes both. The payloads are stored as text.
+// The tuned adapter. It makes the fewest calls: the item of a client contains its registration access token. A request
+// reads the item once, and one call deletes the client and its token. The payloads are stored as text.
 export function tunedAdapter(dynamodb, TableName) {
   const item = (id) => ({ TableName, Key: { id: { S: id } } });
   const reads = new WeakMap();
@@ -58,7 +58,7 @@ export function tunedAdapter(dynamodb, TableName) {
       return payload?.jti === id ? payload : undefined;
     },
     upsert: (_id, payload) => write(payload.clientId, "token", payload),
-    // It is gone with its client.
+    // The deletion of the client removes it.
     destroy: async () => {},
   };
   return (model) => (model === "Client" ? client : token);

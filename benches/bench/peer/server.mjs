@@ -1,5 +1,5 @@
-// The peer: oidc-provider as its documentation sets it up, with clients that register and manage themselves, on any
-// free port of 127.0.0.1. The argument names the adapter. It says where it listens.
+// A server with oidc-provider, set up as its documentation shows. Clients can register and manage themselves. The
+// argument is the name of the adapter. The server listens on a free port of 127.0.0.1, and prints its URL.
 import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { createServer } from "node:http";
 import { DynamoDBClient } from "@aws-sdk/client-dynamodb";

@@ -1,7 +1,7 @@
-//! A plain function, with which `just bench-memory` compares the function: `lambda_http` and the SDK with their defaults.
+//! The plain function of `just bench-memory`: `lambda_http` and the SDK with their defaults.
 //!
-//! It answers the requests of the benchmark as the function does, with the same two calls. It does not open the
-//! connection at the start. It checks less than the function: no allow lists, no expiry, no history.
+//! It gives the requests of the benchmark the same answers as the function, with the same two calls. It does not open
+//! the connection at the start. It checks less than the function: no allow lists, no expiry and no history.
 
 use aws_config::BehaviorVersion;
 use aws_sdk_dynamodb::{

@@ -74,7 +74,7 @@ pub(crate) fn run<F: Future<Output = Result<(), Stopped>>>(function: impl FnOnce
     }
 }
 
-/// The asynchronous runtime: one thread, or one for each processor if Lambda sends several invocations at once.
+/// The asynchronous runtime. It has one thread, or one for each processor if `AWS_LAMBDA_MAX_CONCURRENCY` is above 1.
 fn runtime(variables: &Variables) -> Result<Runtime, Stopped> {
     let invocations = variables.get("AWS_LAMBDA_MAX_CONCURRENCY")?.and_then(|invocations| invocations.parse().ok());
     let mut builder = match invocations {
