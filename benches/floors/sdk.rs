@@ -1,4 +1,4 @@
-//! The two SDK calls of a delete, without the rest of the function.
+//! The two SDK calls of a delete, as the function makes them, without the rest of the function.
 
 use aws_sdk_dynamodb::{
     Client,
@@ -17,7 +17,7 @@ pub(crate) async fn delete(client: &Client, target: &str) -> Result<(), Box<dyn 
         .keys(key(OWNER))
         .keys(key(target))
         .consistent_read(true)
-        .projection_expression("pk, client, deleted, service, #token, expires_at, idle, idle_since")
+        .projection_expression("pk, client, deleted, service, #token, expires_at, history, idle, idle_since, notice")
         .expression_attribute_names("#token", "token")
         .build()?;
     let read = client.batch_get_item().request_items("clients", wanted).send().await?;
@@ -27,27 +27,34 @@ pub(crate) async fn delete(client: &Client, target: &str) -> Result<(), Box<dyn 
     let text = |text: &str| Value::S(text.to_owned());
     let record = HashMap::from([
         ("at".to_owned(), Value::N("1800000000".to_owned())),
-        ("by".to_owned(), text(OWNER)),
+        ("by".to_owned(), text(&format!("client#{OWNER}"))),
         ("via".to_owned(), text("configuration")),
         ("source_ip".to_owned(), text("203.0.113.7")),
-        ("request_id".to_owned(), text("bench")),
+        ("request_id".to_owned(), text("bench-00")),
     ]);
     client
         .update_item()
         .table_name("clients")
         .set_key(Some(key(target)))
         .update_expression(
-            "SET tombstone = client, deleted = :deleted, expires_at = :until REMOVE client, idle, idle_since, notice",
+            "SET tombstone = client, deleted = :deleted, expires_at = :expires_at REMOVE client, idle, idle_since, notice",
         )
         .condition_expression(
-            "attribute_exists(client) AND (attribute_not_exists(client.protected) OR client.protected = :no) \
-             AND client.kind = :api AND client.app_id = :app AND NOT contains(client.features, :owner)",
+            "attribute_exists(client) AND client.kind = :kind \
+             AND (attribute_not_exists(client.protected) OR client.protected = :no) \
+             AND client.version = :version AND client.app_id = :application \
+             AND (attribute_not_exists(client.features) \
+             OR (client.features = :features OR attribute_type(client.features, :texts)) \
+             AND NOT contains(client.features, :owner))",
         )
         .expression_attribute_values(":deleted", Value::M(record))
-        .expression_attribute_values(":until", Value::N("1802592000".to_owned()))
+        .expression_attribute_values(":expires_at", Value::N("1802592000".to_owned()))
+        .expression_attribute_values(":kind", text("api"))
         .expression_attribute_values(":no", Value::Bool(false))
-        .expression_attribute_values(":api", text("api"))
-        .expression_attribute_values(":app", text(APPLICATION))
+        .expression_attribute_values(":version", Value::N("1".to_owned()))
+        .expression_attribute_values(":application", text(APPLICATION))
+        .expression_attribute_values(":features", Value::L(vec![text("login_client")]))
+        .expression_attribute_values(":texts", text("SS"))
         .expression_attribute_values(":owner", text("owner"))
         .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
         .send()

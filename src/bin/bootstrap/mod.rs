@@ -45,6 +45,9 @@ pub(crate) enum Stopped {
     /// The text of the error is dropped, because it may hold a part of an event.
     #[error("Lambda's runtime interface cannot be reached, or gives an unexpected answer")]
     Lambda,
+    /// Only in a build whose panics do not end the process.
+    #[error("the function panicked")]
+    Panicked,
 }
 
 impl From<lambda_runtime::Error> for Stopped {
@@ -55,7 +58,7 @@ impl From<lambda_runtime::Error> for Stopped {
 
 impl From<JoinError> for Stopped {
     fn from(_: JoinError) -> Self {
-        Self::Lambda
+        Self::Panicked
     }
 }
 
