@@ -140,7 +140,7 @@ package: (package-build "arm64" "aarch64-unknown-linux-musl") (package-build "x8
 [private]
 package-build architecture target: (venv "sam" ".ci/requirements/sam.txt") (sbom architecture target)
     rustup target add {{target}}
-    PATH={{tools}}/sam/bin:$PATH cargo lambda build --locked --release --target {{target}} --bin deregister --bin deregister-cascade --bin deregister-sweep --config 'target.{{target}}.rustflags=["--remap-path-prefix={{cargo_home}}=/cargo"]' --lambda-dir target/lambda/{{architecture}}
+    PATH={{tools}}/sam/bin:$PATH env -u RUSTFLAGS -u CARGO_ENCODED_RUSTFLAGS cargo lambda build --locked --release --target {{target}} --bin deregister --bin deregister-cascade --bin deregister-sweep --config 'target.{{target}}.rustflags=["--remap-path-prefix={{cargo_home}}=/cargo"]' --lambda-dir target/lambda/{{architecture}}
 
 # The release builds in AWS's emulator of Lambda, the functions under `cargo lambda watch`, and the smoke test
 test-platform: (venv "sam" "tests/platform/requirements.txt")
@@ -149,7 +149,7 @@ test-platform: (venv "sam" "tests/platform/requirements.txt")
     cargo build --features background --bins
     cargo build --features cli,background --bin deregisterctl
     PATH={{tools}}/sam/bin:$PATH tests/platform/build {{static}}
-    PATH={{tools}}/sam/bin:$PATH pytest -v -p no:cacheprovider tests/platform
+    PATH={{tools}}/sam/bin:$PATH pytest -v -rs -p no:cacheprovider tests/platform
 
 # A deployed stack over HTTP: what its gateway makes of requests and answers; needs deregisterctl, leaves tombstones
 smoke url *options:

@@ -34,7 +34,8 @@ def template(architecture):
     text = (ROOT / "template.yaml").read_text().replace("Default: arm64", f"Default: {architecture}")
     for name, binary in FUNCTIONS.items():
         package = f"      CodeUri: {binary}-{VERSION}-{architecture}.zip\n"
-        text, found = re.subn(rf"(\n  {name}:\n.*?\n    Properties:\n)", rf"\1{package}", text, count=1, flags=re.DOTALL)
+        of_function = rf"(\nResources:.*?\n  {name}:\n.*?\n    Properties:\n)"
+        text, found = re.subn(of_function, rf"\1{package}", text, count=1, flags=re.DOTALL)
         assert found == 1
     # These are paths in the repository.
     return re.sub(r"\n +(LicenseUrl|ReadmeUrl): .*", "", text)

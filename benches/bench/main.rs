@@ -377,6 +377,7 @@ impl Bench {
         let over_tls = [("AWS_ENDPOINT_URL_DYNAMODB", url.as_str()), ("AWS_CA_BUNDLE", certificates.as_str())];
         let sides = [
             ("ordinary", &self.ordinary, &[][..]),
+            ("empty", &self.empty, &[][..]),
             ("empty-tls", &self.empty_with_tls, &over_tls[..]),
             ("clear", &self.function, &in_the_clear[..]),
             ("tls", &self.function, &over_tls[..]),
@@ -393,11 +394,13 @@ impl Bench {
                 peaks.push(environment.peak_memory()? as f64 / 1024.0);
             }
         }
-        let [ordinary, empty_with_tls, clear, tls] = peaks;
-        let (ordinary, tls) = (Sample::of(ORDINARY, "MiB", ordinary), Sample::of("function", "MiB", tls));
+        let [ordinary, empty, empty_with_tls, clear, tls] = peaks;
+        let (clear, tls) = (Sample::of("function", "MiB", clear), Sample::of("function", "MiB", tls));
+        let (ordinary, empty) = (Sample::of(ORDINARY, "MiB", ordinary), Sample::of(STATIC, "MiB", empty));
         let empty_with_tls = Sample::of("static empty handler with TLS", "MiB", empty_with_tls);
         Ok(vec![
-            Row::new("peak memory", Sample::of("function", "MiB", clear), ordinary.clone(), Some(1.3)),
+            Row::new("peak memory", clear.clone(), ordinary.clone(), Some(1.3)),
+            Row::new("peak memory, compared with a static handler", clear, empty, None),
             Row::new("peak memory, over TLS", tls.clone(), ordinary, Some(1.6)),
             Row::new("peak memory, compared with a handler with TLS", tls, empty_with_tls, None),
         ])

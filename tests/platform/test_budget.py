@@ -1,4 +1,4 @@
-"""The instructions of the release build, counted by callgrind, against their budget.
+"""The instructions of the release build, counted by callgrind, against their budget, and its form.
 
 A Runtime API and a DynamoDB that answer from memory, each answer in one piece, make the count the same every time.
 """
@@ -8,16 +8,19 @@ import json
 import os
 import re
 import signal
+import struct
 import subprocess
 import threading
 import time
 
 import pytest
-from conftest import EVENTS, FUNCTION, ROOT, aws, bootstrap
+from conftest import CASCADE, EVENTS, FUNCTION, ROOT, SWEEP, aws, bootstrap
 
 # A static build and a build for the machine's C library have different budgets.
 BUILD = "static" if b"ld-linux" not in bootstrap(FUNCTION).read_bytes() else "for the C library"
 BUDGET = json.loads((ROOT / "tests/platform/budget.json").read_text())[BUILD]
+# From the ELF format.
+POSITION_INDEPENDENT, INTERPRETER = 3, 3
 GROWTH = 1.02
 FEW, MANY = 10, 60
 
@@ -142,3 +145,14 @@ def test_no_more_instructions_than_the_budget(counted, what):
     ratio = counted[what] / BUDGET[what]
     print(f"{what}: {counted[what]} instructions, {ratio:.3f} of the budget")
     assert ratio <= GROWTH, "say why in the commit, and write the new figure into budget.json"
+
+
+@pytest.mark.skipif(BUILD != "static", reason="this build is for the machine's C library")
+@pytest.mark.parametrize("name", [FUNCTION, CASCADE, SWEEP])
+def test_a_static_build_needs_no_loader_and_runs_at_a_random_address(name):
+    program = bootstrap(name).read_bytes()
+    [kind] = struct.unpack_from("<H", program, 16)
+    [start] = struct.unpack_from("<Q", program, 32)
+    size, count = struct.unpack_from("<2H", program, 54)
+    segments = [struct.unpack_from("<I", program, start + n * size)[0] for n in range(count)]
+    assert (kind, INTERPRETER in segments) == (POSITION_INDEPENDENT, False)

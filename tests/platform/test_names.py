@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 
 import pytest
 from conftest import FUNCTION, aws, bootstrap
@@ -20,45 +19,61 @@ SIOCSIFFLAGS, IFF_UP = 0x8914, 1
 MOUNTS = "/proc/self/ns/mnt"
 NAMESPACES = ["unshare", "--map-root-user", "--mount", "--net"]
 
-# For each case: the addresses that the name server knows, and the file resolv.conf. The name server at 127.0.0.3 never answers.
+# Response codes (RFC 1035, section 4.1.1).
+NO_SUCH_NAME, REFUSED = 3, 5
+# In place of an address: the name server refuses to say whether the name has an IPv6 address.
+REFUSES_IPV6 = "-"
+# For each case: the host of the database, the addresses that the name server knows, and the file resolv.conf. The name server at
+# 127.0.0.3 never answers.
 CASES = {
-    "a host of a search domain": ({"database.internal.test": ["127.0.0.1"]}, "search internal.test\nnameserver 127.0.0.1\n"),
+    "a host of a search domain": (
+        "database",
+        {"database.internal.test": ["127.0.0.1"]},
+        "search internal.test\nnameserver 127.0.0.1\n",
+    ),
     "a host whose first address refuses connections": (
+        "database",
         {"database": ["127.0.0.2", "127.0.0.1"]},
         "nameserver 127.0.0.1\n",
     ),
     "a name server that does not answer, and one that does": (
+        "database",
         {"database": ["127.0.0.1"]},
         "nameserver 127.0.0.3\nnameserver 127.0.0.1\n",
     ),
-    "an unknown host": ({}, "nameserver 127.0.0.1\n"),
-    "no name server that answers": ({}, "nameserver 127.0.0.3\n"),
+    "an unknown host": ("database", {}, "nameserver 127.0.0.1\n"),
+    "no name server that answers": ("database", {}, "nameserver 127.0.0.3\n"),
+    # With these two, musl differs from glibc (docs/adr/0014-a-static-binary.md).
+    "a host with a dot, of a search domain": (
+        "database.internal",
+        {"database.internal.test": ["127.0.0.1"]},
+        "search test\nnameserver 127.0.0.1\n",
+    ),
+    "a name server that refuses questions for IPv6 addresses": (
+        "database",
+        {"database": ["127.0.0.1", REFUSES_IPV6]},
+        "nameserver 127.0.0.1\n",
+    ),
 }
+FOUND = list(CASES)[:3]
 
 
 @pytest.fixture(scope="module")
 def answers():
-    """For each case: the status of the answer to a delete, and the seconds from the start of the function to the answer."""
+    """For each case: the status of the answer to a delete."""
     if BUILD != "static":
         pytest.skip("this build uses the machine's C library, which resolves names in another way")
+    if not os.path.isfile("/etc/resolv.conf"):
+        pytest.skip("this machine has no resolv.conf that could be replaced")
     if subprocess.run([*NAMESPACES, "true"], stderr=subprocess.DEVNULL).returncode:
         pytest.skip("this machine permits no namespaces")
     command = [*NAMESPACES, sys.executable, __file__, bootstrap(FUNCTION), os.readlink(MOUNTS)]
     return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=120).stdout)
 
 
-@pytest.mark.parametrize("case", list(CASES)[:3])
-def test_the_database_is_found(answers, case):
-    assert answers[case][0] == 204
-
-
-def test_the_answer_for_an_unknown_host_does_not_wait(answers):
-    status, seconds = answers["an unknown host"]
-    assert (status, seconds < 4) == (503, True)
-
-
-def test_without_a_name_server_that_answers_the_database_is_unavailable(answers):
-    assert answers["no name server that answers"][0] == 503
+@pytest.mark.parametrize("case", CASES)
+def test_the_database_is_found_or_unavailable(answers, case):
+    assert answers[case] == (204 if case in FOUND else 503)
 
 
 def name_server(names):
@@ -72,8 +87,10 @@ def name_server(names):
                 labels.append(query[end + 1 : end + 1 + length].decode())
                 end += 1 + length
             known = names.get(".".join(labels))
-            addresses = known if known and query[end + 1 : end + 3] == b"\0\1" else []
-            counts = struct.pack(">5H", 0x8180 if known else 0x8183, 1, len(addresses), 0, 0)
+            is_ipv4 = query[end + 1 : end + 3] == b"\0\1"
+            addresses = [address for address in known or [] if is_ipv4 and address != REFUSES_IPV6]
+            code = NO_SUCH_NAME if not known else REFUSED if REFUSES_IPV6 in known and not is_ipv4 else 0
+            counts = struct.pack(">5H", 0x8180 | code, 1, len(addresses), 0, 0)
             answer = query[:2] + counts + query[12 : end + 5]
             for address in addresses:
                 answer += b"\xc0\x0c" + struct.pack(">2HIH", 1, 1, 0, 4) + socket.inet_aton(address)
@@ -91,19 +108,19 @@ def inside(function, outside):
     with tempfile.NamedTemporaryFile("w") as resolv_conf, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.3", 53))
         subprocess.run(["mount", "--bind", resolv_conf.name, "/etc/resolv.conf"], check=True)
-        for case, (known, text) in CASES.items():
+        for case, (host, known, text) in CASES.items():
             names.clear()
             names.update(known)
             resolv_conf.truncate(0)
             resolv_conf.seek(0)
             resolv_conf.write(text)
             resolv_conf.flush()
-            answers[case] = answer(function, f"http://database:{database.server_port}")
+            answers[case] = answer(function, f"http://{host}:{database.server_port}")
     print(json.dumps(answers))
 
 
 def answer(function, url):
-    """Starts the function and sends it a delete. Returns the status of the answer, and the seconds until then."""
+    """Starts the function and sends it a delete. Returns the status of the answer."""
     runtime = serve(RuntimeApi, events=[DELETED], answers=[], done=threading.Event())
     variables = aws(0) | {
         "AWS_ENDPOINT_URL_DYNAMODB": url,
@@ -113,12 +130,12 @@ def answer(function, url):
         "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
         "OPENING_TIMEOUT_MS": "0",
     }
-    begun = time.monotonic()
     with subprocess.Popen([function], env=variables, stdout=subprocess.DEVNULL) as run:
-        assert runtime.done.wait(60)
-        seconds = time.monotonic() - begun
-        run.kill()
-    return runtime.answers[0], seconds
+        try:
+            assert runtime.done.wait(60)
+        finally:
+            run.kill()
+    return runtime.answers[0]
 
 
 if __name__ == "__main__":

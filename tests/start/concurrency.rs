@@ -9,6 +9,7 @@ use std::{
     process::{Command, Stdio},
     sync::{Arc, Barrier, Mutex, mpsc},
     thread,
+    time::Duration,
 };
 
 /// Serves HTTP on a free port, with a thread for each connection. Returns the address.
@@ -49,7 +50,7 @@ fn ok(fields: &str, body: &str) -> String {
 /// Runs the function until it has answered this many invocations. With `at_once`, the database waits for the reads of
 /// all invocations before it answers the first one. Returns the log lines of the requests, and the number of threads of
 /// the process.
-fn invoked(invocations: usize, at_once: bool, concurrency: Option<&str>) -> (Vec<Value>, usize) {
+fn invoked(invocations: usize, at_once: bool, variables: &[(&str, &str)]) -> (Vec<Value>, usize) {
     let all_have_read = Barrier::new(if at_once { invocations } else { 1 });
     let database = serve(move |_, _| {
         all_have_read.wait();
@@ -60,7 +61,13 @@ fn invoked(invocations: usize, at_once: bool, concurrency: Option<&str>) -> (Vec
     let (answers, answered) = mpsc::channel();
     let runtime = serve(move |head, _| {
         if head.contains("/next") {
-            let id = ids.lock().unwrap().next()?;
+            let id = ids.lock().unwrap().next();
+            // As Lambda does, it does not answer until there is another event.
+            let Some(id) = id else {
+                loop {
+                    thread::park();
+                }
+            };
             Some(ok(
                 &format!(
                     "lambda-runtime-aws-request-id: id-{id}\r\nlambda-runtime-deadline-ms: 4000000000000\r\n\
@@ -79,25 +86,29 @@ fn invoked(invocations: usize, at_once: bool, concurrency: Option<&str>) -> (Vec
         .with("DATABASE_ATTEMPT_TIMEOUT_MS", "60000")
         .with("DATABASE_CALL_TIMEOUT_MS", "60000")
         .with("OPENING_TIMEOUT_MS", "0");
-    if let Some(concurrency) = concurrency {
-        start = start.with("AWS_LAMBDA_MAX_CONCURRENCY", concurrency);
+    for (name, value) in variables {
+        start = start.with(name, value);
     }
     let mut function = Command::new(FUNCTION).env_clear().envs(start.variables).stdout(Stdio::piped()).spawn().unwrap();
-    for _ in 0..invocations {
-        answered.recv().unwrap();
-    }
+    let mut stdout = function.stdout.take().unwrap();
+    let log = thread::spawn(move || {
+        let mut lines = String::new();
+        stdout.read_to_string(&mut lines).unwrap();
+        lines
+    });
+    let answers: Vec<_> = (0..invocations).map(|_| answered.recv_timeout(Duration::from_mins(1))).collect();
     let threads = std::fs::read_dir(format!("/proc/{}/task", function.id())).map_or(0, Iterator::count);
     function.kill().unwrap();
-    let mut lines = String::new();
-    function.stdout.take().unwrap().read_to_string(&mut lines).unwrap();
     function.wait().unwrap();
+    let lines = log.join().unwrap();
+    assert!(answers.iter().all(Result::is_ok), "{lines}");
     let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     (lines.filter(|line| line.get("endpoint").is_some()).collect(), threads)
 }
 
 #[test]
 fn invocations_run_at_once_and_each_writes_one_line() {
-    let (lines, _) = invoked(8, true, Some("8"));
+    let (lines, _) = invoked(8, true, &[("AWS_LAMBDA_MAX_CONCURRENCY", "8")]);
     assert_eq!(lines.len(), 8);
     let ids: BTreeSet<_> = lines.iter().map(|line| line["function_request_id"].as_str().unwrap()).collect();
     assert_eq!(ids.len(), 8);
@@ -107,9 +118,15 @@ fn invocations_run_at_once_and_each_writes_one_line() {
 #[test]
 #[cfg(target_os = "linux")]
 fn the_function_has_more_than_one_thread_only_if_invocations_come_at_once() {
-    for one_at_a_time in [None, Some("1"), Some("0"), Some("many")] {
-        assert_eq!(invoked(1, false, one_at_a_time).1, 1, "{one_at_a_time:?}");
+    assert_eq!(invoked(1, false, &[]).1, 1);
+    for one_at_a_time in ["0", "1", "many"] {
+        let (_, threads) = invoked(1, false, &[("AWS_LAMBDA_MAX_CONCURRENCY", one_at_a_time)]);
+        assert_eq!(threads, 1, "{one_at_a_time:?}");
     }
+    // Tokio would read this variable, and panic if its value is wrong.
     let processors = thread::available_parallelism().unwrap().get();
-    assert_eq!(invoked(1, false, Some("2")).1, 1 + processors);
+    for workers in ["", "0", "1", "many"] {
+        let variables = [("AWS_LAMBDA_MAX_CONCURRENCY", "2"), ("TOKIO_WORKER_THREADS", workers)];
+        assert_eq!(invoked(1, false, &variables).1, 1 + processors, "{workers:?}");
+    }
 }

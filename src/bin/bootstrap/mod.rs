@@ -9,7 +9,9 @@ use deregister::{
 use http::Uri;
 use std::{
     io,
+    num::NonZero,
     process::ExitCode,
+    thread,
     time::{Duration, SystemTime},
 };
 use tokio::{
@@ -84,6 +86,8 @@ fn runtime(variables: &Variables) -> Result<Runtime, Stopped> {
         None | Some(0..=1) => Builder::new_current_thread(),
         Some(2..=u32::MAX) => Builder::new_multi_thread(),
     };
+    // Otherwise tokio reads the number from a variable, and panics if it is wrong.
+    builder.worker_threads(thread::available_parallelism().map_or(1, NonZero::get));
     builder.enable_all().build().map_err(|error| Stopped::Runtime(error.kind()))
 }
 
