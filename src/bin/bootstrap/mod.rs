@@ -84,10 +84,13 @@ fn runtime(variables: &Variables) -> Result<Runtime, Stopped> {
     let invocations = variables.get("AWS_LAMBDA_MAX_CONCURRENCY")?.and_then(|invocations| invocations.parse().ok());
     let mut builder = match invocations {
         None | Some(0..=1) => Builder::new_current_thread(),
-        Some(2..=u32::MAX) => Builder::new_multi_thread(),
+        Some(2..=u32::MAX) => {
+            let mut builder = Builder::new_multi_thread();
+            // Otherwise tokio reads the number from a variable, and panics if it is wrong.
+            builder.worker_threads(thread::available_parallelism().map_or(1, NonZero::get));
+            builder
+        }
     };
-    // Otherwise tokio reads the number from a variable, and panics if it is wrong.
-    builder.worker_threads(thread::available_parallelism().map_or(1, NonZero::get));
     builder.enable_all().build().map_err(|error| Stopped::Runtime(error.kind()))
 }
 
