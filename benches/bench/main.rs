@@ -12,10 +12,14 @@ mod database;
 mod envelope;
 #[path = "../../examples/local/front.rs"]
 mod front;
+#[path = "../../tests/support/http.rs"]
 mod http;
+mod machine;
 mod peer;
 mod platform;
 mod report;
+#[path = "../../tests/support/runtime_api.rs"]
+mod runtime_api;
 #[path = "../../examples/local/sample.rs"]
 mod sample;
 #[path = "../floors/sdk.rs"]
@@ -146,7 +150,7 @@ async fn main() -> Result<()> {
         fs::write(options.out.join("ratios.svg"), report::picture(&rows))?;
         fs::write(options.out.join("table.md"), &table)?;
     }
-    println!("{}\n\n{table}", machine());
+    println!("{}\n\n{table}", machine::machine());
     Ok(())
 }
 
@@ -676,20 +680,4 @@ fn milliseconds(duration: Duration) -> f64 {
 #[expect(clippy::disallowed_methods, reason = "the benchmark gets its clock here, and only here")]
 fn now() -> SystemTime {
     SystemTime::now()
-}
-
-/// A sentence about the machine and the measured version.
-fn machine() -> String {
-    let first = |file: &str, start: &str| {
-        let text = fs::read_to_string(file).unwrap_or_default();
-        text.lines()
-            .find_map(|line| line.strip_prefix(start).map(|rest| rest.trim_start_matches([' ', '\t', ':']).to_owned()))
-    };
-    format!(
-        "Measured on {} ({} processors), {}, deregister {}.",
-        first("/proc/cpuinfo", "model name").unwrap_or_else(|| "an unknown processor".to_owned()),
-        std::thread::available_parallelism().map_or(0, usize::from),
-        first("/proc/version", "").unwrap_or_default().split(" (").next().unwrap_or_default(),
-        env!("CARGO_PKG_VERSION"),
-    )
 }

@@ -1,25 +1,21 @@
-//! An execution environment: a process with a share of a processor, and its Runtime API, which does not use that share.
+//! An execution environment: a process with a share of a processor. Its Runtime API does not use that share.
 
 use crate::{
     Result,
     group::{Group, Usage},
-    http::{self, Request},
     now,
+    runtime_api::{Call, RuntimeApi},
 };
 use std::{
     fs,
-    io::{BufReader, Write},
-    mem,
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    io::Write,
     path::Path,
-    process::{Child, Command, Stdio},
-    sync::{
-        Arc, Mutex,
-        mpsc::{self, Receiver, Sender},
-    },
+    process::{Child, Stdio},
+    sync::mpsc::{Receiver, channel},
     thread,
-    time::{Duration, Instant, SystemTime},
+    time::Duration,
 };
+use tokio::time::Instant;
 
 /// The time limit of a start and of an answer.
 const TIMEOUT: Duration = Duration::from_mins(1);
@@ -27,24 +23,11 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 /// A shell script: joins the groups whose files are the arguments, waits for a line, and becomes the program `$0`.
 const JOIN: &str = r#"for file; do echo $$ > "$file" || exit; done; read -r _; exec "$0""#;
 
-/// What happens at the Runtime API, and when.
-enum Call {
-    /// The process opens a connection.
-    Connect,
-    /// The process asks for its next event.
-    Next(Instant),
-    /// The process gets the event.
-    Event(Instant),
-    /// The process has answered the event. The bytes are its answer.
-    Answer(Instant, Vec<u8>),
-}
-
 /// A running process, ready for events.
 pub(crate) struct Environment {
     process: Child,
-    address: SocketAddr,
+    api: RuntimeApi,
     calls: Receiver<Call>,
-    events: Sender<String>,
     /// The time from the start of the program to its first request for an event.
     pub(crate) start: Duration,
     /// The usage of the group before the start of the program.
@@ -76,38 +59,22 @@ impl Answered {
 impl Environment {
     /// Starts the program in the group, with these environment variables and those of Lambda.
     pub(crate) fn start(program: &Path, group: Group, variables: &[(&str, &str)]) -> Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let address = listener.local_addr()?;
-        let (sender, calls) = mpsc::channel();
-        let (events, waiting) = mpsc::channel();
-        let waiting = Arc::new(Mutex::new(waiting));
-        thread::spawn(move || {
-            while let Ok((stream, _)) = listener.accept() {
-                if sender.send(Call::Connect).is_err() {
-                    return;
-                }
-                let (calls, events) = (sender.clone(), Arc::clone(&waiting));
-                // An error is normal: the process is killed while the connection is open.
-                thread::spawn(move || drop(serve(stream, &calls, &events)));
-            }
-        });
-        let process = Command::new("/bin/sh")
+        let (sender, calls) = channel();
+        let api = RuntimeApi::start(now, move |call| {
+            // An error is normal: after the end of the environment there is no receiver.
+            let _ = sender.send(call);
+        })?;
+        let process = api
+            .command("/bin/sh")
             .args(["-c", JOIN])
             .arg(program)
             .args(group.members())
-            .env_clear()
-            .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
-            .env("AWS_LAMBDA_FUNCTION_NAME", "deregister")
-            .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
-            .env("AWS_REGION", "eu-central-1")
-            .env("AWS_ACCESS_KEY_ID", "bench")
-            .env("AWS_SECRET_ACCESS_KEY", "bench")
             .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()?;
         let before = group.usage()?;
-        let mut environment = Self { process, address, calls, events, start: Duration::ZERO, before, group };
+        let mut environment = Self { process, api, calls, start: Duration::ZERO, before, group };
         environment.begin()?;
         Ok(environment)
     }
@@ -115,78 +82,41 @@ impl Environment {
     /// Waits until the shell has joined the group, and starts the program.
     fn begin(&mut self) -> Result<()> {
         let id = self.process.id().to_string();
-        let deadline = now() + TIMEOUT;
+        let deadline = Instant::now() + TIMEOUT;
         for members in self.group.members() {
             while !fs::read_to_string(&members)?.lines().any(|member| member == id) {
-                if now() > deadline || self.process.try_wait()?.is_some() {
+                if Instant::now() > deadline || self.process.try_wait()?.is_some() {
                     return Err("the process cannot join the group".into());
                 }
                 thread::sleep(Duration::from_millis(1));
             }
         }
         self.before = self.group.usage()?;
-        let begun = now();
+        let begun = Instant::now();
         self.process.stdin.take().ok_or("no input")?.write_all(b"\n")?;
-        match self.call()? {
-            Call::Next(at) => self.start = at - begun,
-            _ => return Err("the process answered before it got an event".into()),
-        }
+        let Call::Next(at) = self.calls.recv_timeout(TIMEOUT)? else {
+            return Err("the process answered before it got an event".into());
+        };
+        self.start = at - begun;
         Ok(())
     }
 
     /// Sends the process an event. Waits until it has answered and has asked for the next event.
     pub(crate) fn invoke(&mut self, event: &str) -> Result<Answered> {
-        self.events.send(event.to_owned())?;
-        let (Call::Event(begun), Call::Answer(answered, body), Call::Next(next)) =
-            (self.call()?, self.call()?, self.call()?)
+        self.api.send(event.to_owned())?;
+        let (Call::Answer { begun, at, body }, Call::Next(next)) =
+            (self.calls.recv_timeout(TIMEOUT)?, self.calls.recv_timeout(TIMEOUT)?)
         else {
-            return Err("the process does not ask, answer and ask again".into());
+            return Err("the process does not answer and ask again".into());
         };
-        Ok(Answered { time: answered - begun, whole: next - begun, body })
-    }
-
-    fn call(&self) -> Result<Call> {
-        loop {
-            match self.calls.recv_timeout(TIMEOUT)? {
-                Call::Connect => {}
-                call => return Ok(call),
-            }
-        }
+        Ok(Answered { time: at - begun, whole: next - begun, body })
     }
 }
 
 impl Drop for Environment {
     fn drop(&mut self) {
+        // An error is normal: the process may have ended.
         let _ = self.process.kill();
         let _ = self.process.wait();
-        // Without a receiver, the thread that accepts connections ends at the next connection.
-        drop(mem::replace(&mut self.calls, mpsc::channel().1));
-        let _ = TcpStream::connect(self.address);
     }
-}
-
-/// Answers the requests of a connection.
-fn serve(mut stream: TcpStream, calls: &Sender<Call>, events: &Mutex<Receiver<String>>) -> Result<()> {
-    stream.set_nodelay(true)?;
-    let mut requests = BufReader::new(stream.try_clone()?);
-    while let Some(Request { head, body }) = http::read_request(&mut requests)? {
-        if head.starts_with("POST ") {
-            calls.send(Call::Answer(now(), body))?;
-            stream.write_all(&http::answer("202 Accepted", &[], ""))?;
-            continue;
-        }
-        calls.send(Call::Next(now()))?;
-        let event = events.lock().map_err(|_| "another connection failed")?.recv()?;
-        let deadline = SystemTime::UNIX_EPOCH.elapsed()? + Duration::from_secs(10);
-        let fields = [
-            ("content-type", "application/json"),
-            ("lambda-runtime-aws-request-id", &format!("{:032x}", deadline.as_nanos())),
-            ("lambda-runtime-deadline-ms", &deadline.as_millis().to_string()),
-            ("lambda-runtime-invoked-function-arn", "arn:aws:lambda:eu-central-1:123456789012:function:deregister"),
-        ];
-        let answer = http::answer("200 OK", &fields, &event);
-        calls.send(Call::Event(now()))?;
-        stream.write_all(&answer)?;
-    }
-    Ok(())
 }

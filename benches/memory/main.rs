@@ -11,9 +11,13 @@
 mod canned;
 mod environment;
 mod group;
-#[path = "../bench/http.rs"]
+#[path = "../../tests/support/http.rs"]
 mod http;
+#[path = "../bench/machine.rs"]
+mod machine;
 mod report;
+#[path = "../../tests/support/runtime_api.rs"]
+mod runtime_api;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use canned::Certificate;
@@ -26,8 +30,9 @@ use std::{
     fs, iter,
     path::{Path, PathBuf},
     thread,
-    time::{Duration, Instant},
+    time::{Duration, SystemTime},
 };
+use tokio::time::Instant;
 
 /// Measures the function with Lambda's share of a processor.
 #[derive(Parser)]
@@ -124,7 +129,12 @@ fn main() -> Result<()> {
     }
     fs::remove_dir_all(&folder)?;
 
-    let text = format!("{}\n\n{}", machine(roots.len()), report::tables(&measured, repetitions));
+    let text = format!(
+        "{} The machine has {} root certificates.\n\n{}",
+        machine::machine(),
+        roots.len(),
+        report::tables(&measured, repetitions)
+    );
     fs::create_dir_all(&options.out)?;
     fs::write(options.out.join("memory.json"), serde_json::to_string_pretty(&report::figures(&measured))?)?;
     fs::write(options.out.join("memory.svg"), report::picture(&measured))?;
@@ -208,12 +218,12 @@ fn run(
     into: &mut Run,
 ) -> Result<()> {
     let mut before = environment.group.usage()?;
-    let mut due = now();
+    let mut due = Instant::now();
     for spacing in spacings {
         let answered = environment.invoke(event)?;
         answered.expect(status)?;
-        due = now().max(due + spacing);
-        thread::sleep(due - now());
+        due = Instant::now().max(due + spacing);
+        thread::sleep(due - Instant::now());
         let after = environment.group.usage()?;
         into.times.push(milliseconds(answered.time));
         into.whole.push(milliseconds(answered.whole));
@@ -247,22 +257,6 @@ fn milliseconds(duration: Duration) -> f64 {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the benchmark gets its clock here, and only here")]
-fn now() -> Instant {
-    Instant::now()
-}
-
-/// A sentence about the machine and the measured version.
-fn machine(roots: usize) -> String {
-    let first = |file: &str, start: &str| {
-        let text = fs::read_to_string(file).unwrap_or_default();
-        text.lines()
-            .find_map(|line| line.strip_prefix(start).map(|rest| rest.trim_start_matches([' ', '\t', ':']).to_owned()))
-    };
-    format!(
-        "Measured on {} ({} processors), {}, deregister {}. The machine has {roots} root certificates.",
-        first("/proc/cpuinfo", "model name").unwrap_or_else(|| "an unknown processor".to_owned()),
-        thread::available_parallelism().map_or(0, usize::from),
-        first("/proc/version", "").unwrap_or_default().split(" (").next().unwrap_or_default(),
-        env!("CARGO_PKG_VERSION"),
-    )
+fn now() -> SystemTime {
+    SystemTime::now()
 }

@@ -107,18 +107,22 @@ def serve(handler, **state):
     return server
 
 
-def instructions(events, out):
-    """How many instructions the function runs from its start until it has answered these events, and its answers."""
-    database = serve(DynamoDb)
-    runtime = serve(RuntimeApi, events=list(events), answers=[], done=threading.Event())
-    variables = aws(database.server_port) | {
+def of_lambda(runtime, database_port):
+    """The environment of the function with this Runtime API. It opens no connection at its start."""
+    return aws(database_port) | {
         "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{runtime.server_port}",
         "AWS_LAMBDA_FUNCTION_NAME": FUNCTION,
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
         "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
         "OPENING_TIMEOUT_MS": "0",
-        "PATH": os.environ["PATH"],
     }
+
+
+def instructions(events, out):
+    """How many instructions the function runs from its start until it has answered these events, and its answers."""
+    database = serve(DynamoDb)
+    runtime = serve(RuntimeApi, events=list(events), answers=[], done=threading.Event())
+    variables = of_lambda(runtime, database.server_port) | {"PATH": os.environ["PATH"]}
     command = ["valgrind", "--quiet", "--tool=callgrind", f"--callgrind-out-file={out}", bootstrap(FUNCTION)]
     run = subprocess.Popen(command, env=variables, stdout=subprocess.DEVNULL)
     assert runtime.done.wait(120)

@@ -11,8 +11,8 @@ import tempfile
 import threading
 
 import pytest
-from conftest import FUNCTION, aws, bootstrap
-from test_budget import BUILD, DELETED, DynamoDb, RuntimeApi, serve
+from conftest import FUNCTION, bootstrap
+from test_budget import BUILD, DELETED, DynamoDb, RuntimeApi, of_lambda, serve
 
 # The request that sets the flags of a network interface, and the flag that switches it on.
 SIOCSIFFLAGS, IFF_UP = 0x8914, 1
@@ -122,14 +122,7 @@ def inside(function, outside):
 def answer(function, url):
     """Starts the function and sends it a delete. Returns the status of the answer."""
     runtime = serve(RuntimeApi, events=[DELETED], answers=[], done=threading.Event())
-    variables = aws(0) | {
-        "AWS_ENDPOINT_URL_DYNAMODB": url,
-        "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{runtime.server_port}",
-        "AWS_LAMBDA_FUNCTION_NAME": FUNCTION,
-        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
-        "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
-        "OPENING_TIMEOUT_MS": "0",
-    }
+    variables = of_lambda(runtime, 0) | {"AWS_ENDPOINT_URL_DYNAMODB": url}
     with subprocess.Popen([function], env=variables, stdout=subprocess.DEVNULL) as run:
         try:
             assert runtime.done.wait(60)

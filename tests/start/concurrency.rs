@@ -1,95 +1,75 @@
 //! Several invocations at once in one process, with `AWS_LAMBDA_MAX_CONCURRENCY` above 1.
 
-use super::{FUNCTION, Start};
+use super::FUNCTION;
+use crate::{
+    http,
+    runtime_api::{Call, RuntimeApi},
+};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
-    io::{BufRead, BufReader, Read, Write},
+    io::{self, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
-    process::{Command, Stdio},
-    sync::{Arc, Barrier, Mutex, mpsc},
+    process::Stdio,
+    sync::{Arc, Barrier, mpsc},
     thread,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
-/// Serves HTTP on a free port, with a thread for each connection. Returns the address.
-fn serve(answer: impl Fn(&str, String) -> Option<String> + Send + Sync + 'static) -> String {
+/// Starts a database without clients. It answers the first read when all threads of the barrier have made theirs.
+/// Returns its URL.
+fn database(all_have_read: Barrier) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let answer = Arc::new(answer);
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let all_have_read = Arc::new(all_have_read);
     thread::spawn(move || {
         for connection in listener.incoming() {
-            let answer = Arc::clone(&answer);
-            thread::spawn(move || serve_connection(connection.unwrap(), answer.as_ref()));
+            let all_have_read = Arc::clone(&all_have_read);
+            thread::spawn(move || answer_reads(connection.unwrap(), &all_have_read));
         }
     });
-    address
+    url
 }
 
-/// Answers the requests of a connection until it is closed, or until `answer` returns `None`.
-fn serve_connection(connection: TcpStream, answer: &dyn Fn(&str, String) -> Option<String>) -> Option<()> {
-    let mut writer = connection.try_clone().ok()?;
+fn answer_reads(connection: TcpStream, all_have_read: &Barrier) -> io::Result<()> {
+    let mut writer = connection.try_clone()?;
     let mut reader = BufReader::new(connection);
-    loop {
-        let (mut head, mut body) = (String::new(), Vec::new());
-        while reader.read_line(&mut head).ok()? > 2 {}
-        let length = head.to_lowercase().lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
-        reader.by_ref().take(length.unwrap_or(0)).read_to_end(&mut body).ok()?;
-        writer.write_all(answer(&head, String::from_utf8(body).unwrap())?.as_bytes()).ok()?;
+    while http::read_request(&mut reader)?.is_some() {
+        all_have_read.wait();
+        let fields = [("content-type", "application/x-amz-json-1.0")];
+        writer.write_all(&http::answer("200 OK", &fields, r#"{"Responses":{"clients":[]}}"#))?;
     }
-}
-
-/// The answer 200 with these header fields and this JSON body.
-fn ok(fields: &str, body: &str) -> String {
-    format!(
-        "HTTP/1.1 200 OK\r\n{fields}content-type: application/x-amz-json-1.0\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    )
+    Ok(())
 }
 
 /// Runs the function until it has answered this many invocations. With `at_once`, the database waits for the reads of
 /// all invocations before it answers the first one. Returns the log lines of the requests, and the number of threads of
 /// the process.
 fn invoked(invocations: usize, at_once: bool, variables: &[(&str, &str)]) -> (Vec<Value>, usize) {
-    let all_have_read = Barrier::new(if at_once { invocations } else { 1 });
-    let database = serve(move |_, _| {
-        all_have_read.wait();
-        Some(ok("", r#"{"Responses":{"clients":[]}}"#))
-    });
-    let event = include_str!("../../events/configuration/deleted.json");
-    let ids = Mutex::new(0..invocations);
+    let database = database(Barrier::new(if at_once { invocations } else { 1 }));
     let (answers, answered) = mpsc::channel();
-    let runtime = serve(move |head, _| {
-        if head.contains("/next") {
-            let id = ids.lock().unwrap().next();
-            // As Lambda does, it does not answer until there is another event.
-            let Some(id) = id else {
-                loop {
-                    thread::park();
-                }
-            };
-            Some(ok(
-                &format!(
-                    "lambda-runtime-aws-request-id: id-{id}\r\nlambda-runtime-deadline-ms: 4000000000000\r\n\
-                     lambda-runtime-invoked-function-arn: arn:aws:lambda:eu-central-1:123456789012:function:f\r\n"
-                ),
-                event,
-            ))
-        } else {
-            answers.send(()).ok()?;
-            Some("HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n".to_owned())
-        }
-    });
-    let mut start = Start::of(FUNCTION)
-        .with("AWS_LAMBDA_RUNTIME_API", runtime)
-        .with("AWS_ENDPOINT_URL_DYNAMODB", format!("http://{database}"))
-        .with("DATABASE_ATTEMPT_TIMEOUT_MS", "60000")
-        .with("DATABASE_CALL_TIMEOUT_MS", "60000")
-        .with("OPENING_TIMEOUT_MS", "0");
-    for (name, value) in variables {
-        start = start.with(name, value);
+    let runtime_api = RuntimeApi::start(
+        || SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000),
+        move |call| {
+            if matches!(call, Call::Answer { .. }) {
+                answers.send(()).unwrap();
+            }
+        },
+    );
+    let runtime_api = runtime_api.unwrap();
+    for _ in 0..invocations {
+        runtime_api.send(include_str!("../../events/configuration/deleted.json").to_owned()).unwrap();
     }
-    let mut function = Command::new(FUNCTION).env_clear().envs(start.variables).stdout(Stdio::piped()).spawn().unwrap();
+    let mut function = runtime_api
+        .command(FUNCTION)
+        .env("AWS_ENDPOINT_URL_DYNAMODB", database)
+        .env("DATABASE_ATTEMPT_TIMEOUT_MS", "60000")
+        .env("DATABASE_CALL_TIMEOUT_MS", "60000")
+        .env("OPENING_TIMEOUT_MS", "0")
+        .envs(variables.iter().copied())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut stdout = function.stdout.take().unwrap();
     let log = thread::spawn(move || {
         let mut lines = String::new();

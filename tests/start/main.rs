@@ -3,8 +3,13 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod concurrency;
+#[path = "../support/http.rs"]
+mod http;
 mod missing;
 mod odd;
+#[path = "../support/runtime_api.rs"]
+#[expect(dead_code, reason = "the benchmarks use the times")]
+mod runtime_api;
 
 use std::{
     ffi::{OsStr, OsString},
